@@ -1,0 +1,110 @@
+#include "internal.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#ifdef __linux__
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#else
+#include <fcntl.h>
+#include <net/route.h>
+#endif
+
+int cglue_interfaces(struct cglue_interface **entries) {
+  *entries = NULL;
+  struct ifaddrs *list;
+  if (getifaddrs(&list) < 0) return -errno;
+  int capacity = 0;
+  for (struct ifaddrs *item = list; item != NULL; item = item->ifa_next) capacity++;
+  struct cglue_interface *result = calloc((size_t)capacity + 1, sizeof *result);
+  int descriptor = socket(AF_INET, SOCK_DGRAM, 0);
+  if (result == NULL || descriptor < 0) {
+    int code = errno;
+    free(result);
+    if (descriptor >= 0) close(descriptor);
+    freeifaddrs(list);
+    return -code;
+  }
+  struct cglue_interface *entry = result;
+  for (struct ifaddrs *item = list; item != NULL; item = item->ifa_next, entry++) {
+    strncpy(entry->name, item->ifa_name, sizeof entry->name - 1);
+    entry->index = if_nametoindex(item->ifa_name);
+    entry->address = cglue_address_decode(item->ifa_addr);
+    // On Linux the same place holds a point-to-point link's other end.
+    if (item->ifa_flags & IFF_BROADCAST) {
+#ifdef __linux__
+      entry->broadcast = cglue_address_decode(item->ifa_broadaddr);
+#else
+      entry->broadcast = cglue_address_decode(item->ifa_dstaddr);
+#endif
+    }
+    entry->is_up = (item->ifa_flags & IFF_UP) && (item->ifa_flags & IFF_RUNNING);
+    entry->is_loopback = (item->ifa_flags & IFF_LOOPBACK) != 0;
+    entry->supports_multicast = (item->ifa_flags & IFF_MULTICAST) != 0;
+#ifdef __linux__
+    // The loopback interface does not say so, but passes multicast on.
+    entry->supports_multicast = entry->supports_multicast || entry->is_loopback;
+#endif
+    struct ifreq request = {0};
+    strncpy(request.ifr_name, item->ifa_name, sizeof request.ifr_name - 1);
+    if (ioctl(descriptor, SIOCGIFMTU, &request) == 0) entry->mtu = request.ifr_mtu;
+  }
+  close(descriptor);
+  freeifaddrs(list);
+  *entries = result;
+  return capacity;
+}
+
+void cglue_interfaces_free(struct cglue_interface *entries) { free(entries); }
+
+int cglue_default_source(uint8_t family, struct cglue_address *source) {
+  int descriptor = cglue_socket_open(family);
+  if (descriptor < 0) return descriptor;
+  // Addresses reserved for documentation: no host, so that only a default route leads there. Connecting sends nothing.
+  struct cglue_address target = {.family = family, .port = 9, .low = 0xC6336401}; // 198.51.100.1
+  if (family == 6) {
+    target.high = 0x20010DB800000000;
+    target.low = 1; // 2001:db8::1
+  }
+  struct sockaddr_storage storage;
+  unsigned length = cglue_address_encode(&target, &storage);
+  int result = cglue_result(connect(descriptor, (struct sockaddr *)&storage, length));
+  if (result == 0) result = cglue_socket_local_address(descriptor, source);
+  close(descriptor);
+  return result;
+}
+
+int cglue_changes_open(void) {
+#ifdef __linux__
+  int descriptor = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (descriptor < 0) return -errno;
+  struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+  address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+  if (bind(descriptor, (struct sockaddr *)&address, sizeof address) < 0) {
+    int code = errno;
+    close(descriptor);
+    return -code;
+  }
+  return descriptor;
+#else
+  int descriptor = socket(PF_ROUTE, SOCK_RAW, AF_UNSPEC);
+  if (descriptor < 0) return -errno;
+  fcntl(descriptor, F_SETFL, O_NONBLOCK);
+  fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  return descriptor;
+#endif
+}
+
+int cglue_changes_drain(int descriptor) {
+  char scratch[8192];
+  int found = 0;
+  for (;;) {
+    ssize_t bytes = recv(descriptor, scratch, sizeof scratch, MSG_DONTWAIT);
+    // ENOBUFS: more changes than the queue could hold, which is a change too.
+    if (bytes >= 0 || errno == ENOBUFS) found = 1;
+    else if (errno == EAGAIN || errno == EWOULDBLOCK) return found;
+    else if (errno != EINTR) return -errno;
+  }
+}

@@ -1,0 +1,144 @@
+import Configuration
+import GlueAddress
+import GlueCore
+import GlueNetwork
+
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+
+extension Endpoint.Configuration {
+  /// The environment variables that are settings, in the order of the documentation.
+  public static let environmentVariables = Setting.allCases.map(\.variable)
+
+  /// Reads the `GLUE_` variables of the environment; what is not set has its default. Other variables whose names begin
+  /// with `GLUE_` are named in a warning when the endpoint is made.
+  ///
+  /// - Parameter environment: The variables; by default those of this process.
+  /// - Throws: ``ConfigurationError`` that names the variable, its value and what is accepted.
+  public static func fromEnvironment(
+    _ environment: [String: String] = ProcessInfo.processInfo.environment
+  ) throws(ConfigurationError) -> Endpoint.Configuration {
+    // Names are matched exactly, here and by the provider, so that `glue_network_id` is no setting on any system.
+    let variables = environment.filter { $0.key.hasPrefix("GLUE_") }
+    let reader = ConfigReader(provider: EnvironmentVariablesProvider(environmentVariables: variables))
+    var configuration = Endpoint.Configuration()
+    for setting in Setting.allCases {
+      // Read as text: the provider takes a number it cannot read for a missing one.
+      guard let text = reader.string(forKey: ConfigKey(setting.key)) else { continue }
+      try configuration.set(setting, to: text)
+      configuration.environmentSettings.insert(setting)
+    }
+    let known = Set(environmentVariables)
+    configuration.unknownVariables = variables.keys.filter { !known.contains($0) }.sorted()
+    return configuration
+  }
+
+  /// One setting of the environment.
+  enum Setting: CaseIterable {
+    case networkID, endpointID, endpointName, listenAddress, listenInterface
+    case discoveryTarget, discoveryListenAddress, discoveryInterval, discoveryTimeoutMultiplier
+
+    /// The key by which swift-configuration knows it, from which it makes the variable's name.
+    var key: String {
+      switch self {
+      case .networkID: "glue.network.id"
+      case .endpointID: "glue.endpoint.id"
+      case .endpointName: "glue.endpoint.name"
+      case .listenAddress: "glue.listen.address"
+      case .listenInterface: "glue.listen.interface"
+      case .discoveryTarget: "glue.discovery.target.address"
+      case .discoveryListenAddress: "glue.discovery.listen.address"
+      case .discoveryInterval: "glue.discovery.rate.milliseconds"
+      case .discoveryTimeoutMultiplier: "glue.discovery.rate.timeout.multiplier"
+      }
+    }
+
+    /// The environment variable.
+    var variable: String { key.uppercased().replacing(".", with: "_") }
+
+    /// What is accepted.
+    var expectation: String {
+      switch self {
+      case .networkID: "an integer from 0 to 18446744073709551615"
+      case .endpointID: "an integer from 1 to 18446744073709551615"
+      case .endpointName: "1 to 256 bytes of text"
+      case .listenAddress: "ADDRESS:PORT with an address of this host, for example 0.0.0.0:0 or 192.168.1.4:5000"
+      case .listenInterface: "the name of a network interface"
+      case .discoveryTarget: "ADDRESS:PORT, for example 239.192.137.1:27320, or 0 to announce to nobody"
+      case .discoveryListenAddress: "ADDRESS:PORT, for example 239.192.137.1:27320"
+      case .discoveryInterval: "an integer from 10 to 60000"
+      case .discoveryTimeoutMultiplier: "a number of at least 1, at most 1000000"
+      }
+    }
+  }
+
+  /// An error about a setting that names it as the program's user knows it.
+  func error(_ setting: Setting, value: String, expected expectation: String) -> ConfigurationError {
+    let name = environmentSettings.contains(setting) ? setting.variable : "\(setting)"
+    return ConfigurationError(name: name, value: value, expectation: expectation)
+  }
+
+  private mutating func set(_ setting: Setting, to text: String) throws(ConfigurationError) {
+    func refused(_ reason: String = "") -> ConfigurationError {
+      ConfigurationError(name: setting.variable, value: text, expectation: setting.expectation + reason)
+    }
+    func address() throws(ConfigurationError) -> SocketAddress {
+      do {
+        return try SocketAddress(resolvingInterfaceIn: text)
+      } catch {
+        throw refused("; \(error.reason)")
+      }
+    }
+
+    switch setting {
+    case .networkID:
+      guard let number = UInt64(digits: text) else { throw refused() }
+      networkID = number
+    case .endpointID:
+      guard let number = UInt64(digits: text), number > 0 else { throw refused() }
+      endpointID = EndpointID(number)
+    case .endpointName:
+      guard (1...256).contains(text.utf8.count) else { throw refused() }
+      endpointName = text
+    case .listenAddress:
+      listenAddress = try address()
+    case .listenInterface:
+      guard !text.isEmpty else { throw refused() }
+      listenInterface = text
+    case .discoveryTarget:
+      discoveryTarget = text == "0" ? .nobody : .address(try address())
+    case .discoveryListenAddress:
+      discoveryListenAddress = try address()
+    case .discoveryInterval:
+      guard let number = UInt64(digits: text), (10...60_000).contains(number) else { throw refused() }
+      discoveryInterval = .milliseconds(number)
+    case .discoveryTimeoutMultiplier:
+      guard let number = Double(decimal: text), (1...1_000_000).contains(number) else { throw refused() }
+      discoveryTimeoutMultiplier = number
+    }
+  }
+}
+
+extension UInt64 {
+  /// Digits only: no sign and no spaces, unlike the standard library's initializer.
+  fileprivate init?(digits text: String) {
+    guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
+      return nil
+    }
+    self.init(text)
+  }
+}
+
+extension Double {
+  /// Digits with at most one point: no `nan`, `inf`, exponent or hexadecimal digits.
+  fileprivate init?(decimal text: String) {
+    let isDecimal = text.utf8.allSatisfy {
+      (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == UInt8(ascii: ".")
+    }
+    guard isDecimal else { return nil }
+    self.init(text)
+  }
+}

@@ -1,0 +1,74 @@
+import Logging
+
+extension Endpoint {
+  /// Everything an endpoint can be told. A new value has the defaults; ``fromEnvironment(_:)`` reads the `GLUE_`
+  /// variables.
+  public struct Configuration: Sendable {
+    /// The partition this endpoint belongs to (`GLUE_NETWORK_ID`). Endpoints of different networks ignore each other.
+    /// Default: 1.
+    public var networkID: UInt64 = 1
+    /// The endpoint ID, not 0 (`GLUE_ENDPOINT_ID`): the service role, constant across reboots. Default: `nil`, random at
+    /// every start; receivers then take a restarted program for another one.
+    public var endpointID: EndpointID?
+    /// The endpoint name, 1 … 256 bytes of UTF-8 (`GLUE_ENDPOINT_NAME`): the instance. Unique in the network. Default:
+    /// `nil`, derived from the program's name, the process and chance.
+    public var endpointName: String?
+    /// Where this endpoint receives data (`GLUE_LISTEN_ADDRESS`). Default: `nil`, the wildcard address and a port that
+    /// the system chooses. A fixed port helps with firewalls and serves one endpoint per host.
+    public var listenAddress: SocketAddress?
+    /// The network interface for multicast (`GLUE_LISTEN_INTERFACE`), for example `eth0`. Default: `nil`, that of the
+    /// default route, or loopback where there is none.
+    public var listenInterface: String?
+    /// Whom this endpoint announces itself to (`GLUE_DISCOVERY_TARGET_ADDRESS`). Default: the multicast group
+    /// 239.192.137.1:27320.
+    public var discoveryTarget: DiscoveryTarget = .standard
+    /// Where this endpoint listens for announcements (`GLUE_DISCOVERY_LISTEN_ADDRESS`). Default: `nil`, the discovery
+    /// target if that is a group or a broadcast address; the data socket alone if it is a unicast address; the standard
+    /// group and unicast to port 27320 if there is no target.
+    public var discoveryListenAddress: SocketAddress?
+    /// The time between two announcements, 10 ms … 60 s (`GLUE_DISCOVERY_RATE_MILLISECONDS`). Default: 1 s. A shorter
+    /// one finds the dead sooner and costs a datagram each time.
+    public var discoveryInterval: Duration = .seconds(1)
+    /// After how many intervals without a sign of life a peer is removed, at least 1
+    /// (`GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER`). Default: 5. A smaller one finds the dead sooner, and sooner takes the
+    /// living for dead.
+    public var discoveryTimeoutMultiplier: Double = 5
+    /// Bytes asked of the system for received datagrams that wait for this program. Default: 4 MiB. A larger buffer
+    /// survives longer pauses; the system may grant less.
+    public var receiveBufferBytes: Int = 4 << 20
+    /// Timers and sizes of the transport layer.
+    public var transport = TransportConfiguration()
+    /// Limits of the topic layer: largest message, number of topics and subscriptions.
+    public var topics = TopicsConfiguration()
+    /// How many events an ``Events`` sequence holds for a slow reader; what exceeds it is dropped and counted. Default:
+    /// 1024.
+    public var eventQueueLimit: Int = 1_024
+    /// A callback that takes longer is reported as ``Event/slowCallback(filter:duration:)``: while it runs, this endpoint
+    /// receives nothing. Default: 10 ms.
+    public var slowCallbackThreshold: Duration = .milliseconds(10)
+    /// Where the endpoint logs. Default: a logger labelled `glue` of the program's logging system.
+    public var logger = Logger(label: "glue")
+    /// Environment variables that look like settings but are none; the endpoint warns of them when it is made.
+    package var unknownVariables: [String] = []
+    /// The settings that came from the environment, so that errors name the variable rather than the field.
+    var environmentSettings: Set<Setting> = []
+
+    /// The defaults.
+    public init() {}
+  }
+}
+
+/// Whom an endpoint announces itself to.
+public enum DiscoveryTarget: Hashable, Sendable {
+  /// A multicast group, a broadcast address, or one endpoint that passes on what it knows (the rendezvous).
+  case address(SocketAddress)
+  /// Nobody: this endpoint waits to be found. Others name its address, port 27320, as their target.
+  case nobody
+
+  /// The port on which endpoints find each other.
+  public static let standardPort: UInt16 = 27320
+  /// The multicast group in which endpoints find each other, 239.192.137.1.
+  public static let standardGroup = IPAddress(v4: 0xEFC0_8901)
+  /// The default target: ``standardGroup`` and ``standardPort``.
+  public static let standard = DiscoveryTarget.address(SocketAddress(ip: standardGroup, port: standardPort))
+}

@@ -1,0 +1,209 @@
+import GlueAddress
+import GlueCore
+import GlueNetwork
+
+extension Driver {
+  // A message that comes alone is sent by its caller at once: a hop to another thread would only cost time. A system
+  // call for each of many messages caps the rate at some 350,000 a second, so in a burst they gather in the core until
+  // they fill a datagram or a GSO run. Waking the I/O thread for that instead does not help: where processors are few it
+  // runs at once, and finds one message.
+
+  /// Messages that follow each other within this time belong to a burst. The time that sending takes does not count: it is
+  /// tens of microseconds where the kernel lets the receiver run first.
+  static let burstInterval = Nanoseconds.microseconds(20)
+  /// So many messages of a burst still leave one by one: short bursts are not worth a delay.
+  static let burstStart = 16
+  /// Bytes that gather in a burst before their caller sends them: one of the largest datagrams, or a full GSO run.
+  static let burstBytes = 64 << 10
+  /// How long messages of a burst that goes on gather at most.
+  static let burstHold = Nanoseconds.microseconds(250)
+  /// How long the I/O thread waits at most during a burst. It sends what is left when the burst pauses or ends.
+  static let burstNap = Nanoseconds.microseconds(150)
+  /// A burst is over when nothing was put in for so long; the I/O thread then sleeps until it is woken.
+  static let burstEnd = Nanoseconds.milliseconds(2)
+  /// A caller's thread that finds new datagrams whenever it has sent some leaves them to the I/O thread after this many
+  /// times, or other threads' messages would keep it for ever.
+  static let callerRounds = 2
+  /// Bytes per turn of the sender: four of the largest datagrams. A larger batch saves system calls; the core's lock is
+  /// held while it is filled, and it should stay in the processor's cache.
+  static let sendBatchBytes = 256 << 10
+  /// Datagrams per turn of the sender: four full GSO runs.
+  static let sendBatchDatagrams = 256
+  /// How long messages may be handed over before datagrams that are due are sent in between.
+  static let callbackSlice = Nanoseconds.microseconds(200)
+
+  /// What a caller's thread has to do once it has released the lock.
+  struct FollowUp: OptionSet, Sendable {
+    let rawValue: Int
+    /// Send the batch, which is full of datagrams: `isSending` is set.
+    static let send = FollowUp(rawValue: 1)
+    /// Wake the I/O thread.
+    static let wake = FollowUp(rawValue: 2)
+  }
+
+  /// Puts an input into the core and sends what it causes, or leaves that to whoever is at it.
+  ///
+  /// - Parameter isMessage: Whether the input is one of possibly many messages, so that it pays to wait for more.
+  func submit<R: Sendable>(
+    isMessage: Bool = false, _ input: (inout DriverState, Timestamp) throws(EndpointFailure) -> R
+  ) throws(EndpointFailure) -> R {
+    let now = Timestamp.now
+    let (result, followUp) = try lock.withLock { (state) throws(EndpointFailure) -> (R, FollowUp) in
+      let result = try input(&state, now)
+      return (result, prepareFollowUp(&state, isMessage: isMessage, at: now))
+    }
+    if !followUp.isEmpty { finish(followUp) }
+    return result
+  }
+
+  private func prepareFollowUp(_ state: inout DriverState, isMessage: Bool, at now: Timestamp) -> FollowUp {
+    state.collect()
+    guard state.phase > .ready, state.phase < .closing else { return [] }
+    // In a callback: the I/O thread goes on with the outputs when the callback has returned.
+    if ioThread.load(ordering: .relaxed) == IOThread.current { return [] }
+    var followUp: FollowUp = []
+    if state.hasOutputs, state.wakes() { followUp.insert(.wake) }
+    if isMessage, gathers(&state, at: now) {
+      // The I/O thread learns of the burst, and stays about until it is over.
+      if state.wakes() { followUp.insert(.wake) }
+    } else if !state.isSending {
+      if fillBatch(&state, at: now) {
+        state.isSending = true
+        followUp.insert(.send)
+      } else if state.wakesForTimer() {
+        followUp.insert(.wake)
+      }
+    }
+    return followUp
+  }
+
+  /// Whether the message that was just put in waits for more.
+  private func gathers(_ state: inout DriverState, at now: Timestamp) -> Bool {
+    let isClose = now.since(state.lastSubmission) < Self.burstInterval
+    state.burstLength = isClose ? state.burstLength + 1 : 0
+    state.lastSubmission = now
+    guard state.burstLength >= Self.burstStart, !isIOThreadBusy(at: now) else { return false }
+    state.isBursting = true
+    return state.gatheredBytes < Self.burstBytes
+  }
+
+  /// Sends what has gathered: its publisher is about to wait for something.
+  func flush() {
+    let followUp = lock.withLock { state -> FollowUp in
+      guard state.gatheredBytes > 0, !state.isSending, state.phase > .ready else { return [] }
+      guard ioThread.load(ordering: .relaxed) != IOThread.current, fillBatch(&state, at: .now) else { return [] }
+      state.isSending = true
+      return .send
+    }
+    finish(followUp)
+  }
+
+  /// Whether the I/O thread has been in callbacks for so long that nothing should be left to it.
+  private func isIOThreadBusy(at now: Timestamp) -> Bool {
+    let since = callbacksSince.load(ordering: .relaxed)
+    return since != 0 && now.since(Timestamp(nanoseconds: since)) > Self.callbackSlice
+  }
+
+  private func finish(_ followUp: FollowUp) {
+    if followUp.contains(.send), sendBatches(rounds: Self.callerRounds) {
+      poller.wake()
+    } else if followUp.contains(.wake) {
+      poller.wake()
+    }
+  }
+
+  /// Fills the empty batch with the datagrams that are due; under the lock, before `isSending` is set or by who has it.
+  ///
+  /// - Returns: Whether there are any.
+  func fillBatch(_ state: inout DriverState, at now: Timestamp) -> Bool {
+    sendBatch.removeAll()
+    var isFull = true
+    while !sendBatch.isFull(forDatagramOf: DatagramSocket.maximumDatagramBytes) {
+      let buffer = UnsafeMutableRawBufferPointer(
+        rebasing: sendBatch.nextBuffer.prefix(DatagramSocket.maximumDatagramBytes))
+      guard let datagram = state.machine.nextDatagram(into: buffer, at: now) else {
+        isFull = false
+        break
+      }
+      sendBatch.append(byteCount: datagram.byteCount, to: datagram.destination)
+    }
+    if !isFull { state.gatheredBytes = 0 }
+    return !sendBatch.isEmpty
+  }
+
+  /// Sends the batch and what becomes due meanwhile. The caller has set `isSending`; it is no longer set afterwards, unless
+  /// the socket is full: then the I/O thread goes on when there is room.
+  ///
+  /// - Parameters:
+  ///   - index: The datagram to begin with.
+  ///   - rounds: How many batches to send at most.
+  /// - Returns: Whether to wake the I/O thread.
+  func sendBatches(startingAt index: Int = 0, rounds: Int) -> Bool {
+    guard let socket = sockets.withLock({ $0?.data.socket }) else {
+      lock.withLock { $0.isSending = false }
+      return false
+    }
+    var index = index
+    for round in 1... {
+      let result = socket.send(sendBatch, startingAt: index)
+      index = 0
+      if !result.failures.isEmpty { note(result.failures) }
+      if result.isBlocked {
+        localCounters.add(to: .sendBlocked)
+        lock.withLock { $0.blockedAt = result.nextIndex }
+        poller.setWatchesWritability(true, of: socket)
+        return false
+      }
+      let (isDone, wakes) = lock.withLock { state -> (Bool, Bool) in
+        if round < rounds, fillBatch(&state, at: .now) { return (false, false) }
+        state.isSending = false
+        // What is left is the I/O thread's, which may just be deciding to sleep.
+        if round >= rounds { state.hasLeftovers = true }
+        if rounds == Self.callerRounds { state.lastSubmission = .now }
+        state.collect()
+        return (true, round >= rounds || state.hasOutputs ? state.wakes() : state.wakesForTimer())
+      }
+      if isDone { return wakes }
+    }
+    return false
+  }
+
+  /// Sends what is due, unless another thread is at it; by the I/O thread.
+  func drain() {
+    let sends = lock.withLock { state -> Bool in
+      guard !state.isSending else { return false }
+      state.hasLeftovers = false
+      guard fillBatch(&state, at: .now) else { return false }
+      state.isSending = true
+      return true
+    }
+    if sends { _ = sendBatches(rounds: .max) }
+  }
+
+  /// Goes on with a batch that the socket had no room for; by the I/O thread, when the socket is writable.
+  func resumeSending(on socket: DatagramSocket) {
+    poller.setWatchesWritability(false, of: socket)
+    let index = lock.withLock { $0.blockedAt.take() }
+    if let index { _ = sendBatches(startingAt: index, rounds: .max) }
+  }
+
+  /// Tells the core of datagrams that were too large, and the log of other errors. None of them ends anything: the core
+  /// repeats what matters, and the network comes back.
+  private func note(_ failures: [SendResult.Failure]) {
+    var firstOfCode: [SystemErrorCode: (count: UInt64, destination: SocketAddress)] = [:]
+    for failure in failures {
+      let datagram = sendBatch[failure.datagram]
+      if failure.code == .messageTooLarge {
+        let (destination, byteCount) = (datagram.destination, datagram.bytes.count)
+        lock.withLock { $0.machine.datagramTooLarge(to: destination, byteCount: byteCount, at: .now) }
+      } else {
+        firstOfCode[failure.code, default: (0, datagram.destination)].count += 1
+      }
+    }
+    for (code, note) in firstOfCode {
+      localCounters.add(note.count, to: .sendErrors)
+      reportNetworkError(
+        code, "cannot send \(note.count) datagrams, the first to \(note.destination): \(code)", count: note.count)
+    }
+  }
+}

@@ -1,0 +1,176 @@
+import GlueAddress
+import GlueCore
+import GlueNetwork
+
+extension Driver {
+  /// For so long after the last activity the I/O thread looks at the timers every ``lingerSleep`` without being woken: a
+  /// publisher that sends now and then would otherwise wake it for each message, only to set a timer.
+  private static let lingerTime = Nanoseconds.milliseconds(100)
+  /// Half of the shortest timer that a message sets (the first probe, after 10 ms).
+  private static let lingerSleep = Nanoseconds.milliseconds(5)
+  /// A datagram that seems to have waited longer in the socket was stamped by a clock that was set since.
+  private static let longestSocketWait = Nanoseconds.seconds(10)
+  /// Messages that one call receives; each may be 64 KiB of joined datagrams.
+  private static let receiveSlots = 16
+
+  /// How often, and how long, the I/O thread waits at its end for a batch that another thread is sending.
+  private static let lastRounds = 20
+  private static let lastPause = Nanoseconds.milliseconds(1)
+
+  /// What only the I/O thread uses.
+  struct Turn {
+    let batch = ReceiveBatch(slots: receiveSlots)
+    var deliveries: [Delivery] = []
+    var events: [EndpointEvent] = []
+    var sinks: [SubscriptionID: Sink] = [:]
+    var directReader: DeliveryQueue?
+    var sinksVersion: UInt64 = 0
+    var credits: [DeliveryQueue.Credit] = []
+    var drops = DropCollector()
+    var lastActivity = Timestamp(nanoseconds: 0)
+    var queueDrops: [UInt32]
+    var metrics: MetricsSampler
+  }
+
+  /// The life of the I/O thread: waits, takes what has arrived, hands it over, sends; until the endpoint closes.
+  func runIOThread(_ sockets: EndpointSockets) {
+    ioThread.store(IOThread.current, ordering: .relaxed)
+    var turn = Turn(
+      queueDrops: Array(repeating: 0, count: sockets.all.count),
+      metrics: MetricsSampler(endpoint: coreConfiguration.name))
+    advance(&turn)  // what the start has produced leaves before the first wait
+    while true {
+      let ready: Poller.ReadySet
+      do {
+        guard let timeout = prepareToWait(&turn) else { break }
+        ready = try poller.wait(timeoutNanoseconds: timeout == .max ? nil : timeout)
+      } catch {
+        // The poller works as long as it is open, and only this thread closes it.
+        log.logger.critical("the I/O thread cannot wait", metadata: ["error": "\(error)"])
+        break
+      }
+      for (index, entry) in sockets.all.enumerated() {
+        if ready.isWritable(entry.slot) { resumeSending(on: entry.socket) }
+        guard ready.isReadable(entry.slot) else { continue }
+        receive(from: entry, number: index, &turn)
+      }
+      advance(&turn)
+    }
+    finishSending(&turn)
+    close()
+    ioThread.store(0, ordering: .relaxed)
+  }
+
+  /// Hands over and sends the last things, goodbyes among them.
+  private func finishSending(_ turn: inout Turn) {
+    advance(&turn)
+    // Another thread may be in the middle of its last batch; it takes microseconds, or the socket is full.
+    for _ in 0..<Self.lastRounds {
+      let isSending = lock.withLock { $0.isSending && $0.blockedAt == nil }
+      guard isSending else { break }
+      IOThread.sleep(Self.lastPause)  // not the poller: its sockets may be readable, and nobody reads any more
+    }
+    drain()
+  }
+
+  /// Decides how long to wait, in nanoseconds: not at all if there is work, `.max` for ever. `nil` ends the thread.
+  private func prepareToWait(_ turn: inout Turn) -> UInt64? {
+    turn.metrics.sampleIfDue(self)
+    return lock.withLock { state in
+      if state.phase >= .closing { return nil }
+      let now = Timestamp.now
+      state.collect()
+      if state.hasOutputs || (state.hasLeftovers && !state.isSending) { return 0 }
+      var until = state.machine.nextWakeup
+      for other in [state.waiters.earliestDeadline, turn.metrics.nextSample] {
+        if let other { until = min(until ?? other, other) }
+      }
+      if now.since(turn.lastActivity) < Self.lingerTime {
+        let linger = now + Self.lingerSleep
+        until = min(until ?? linger, linger)
+      }
+      if state.isBursting {
+        if now.since(state.lastSubmission) < Self.burstEnd {
+          // Nobody needs to wake this thread for so short a time.
+          return min(until.map { $0.since(now).count } ?? .max, Self.burstNap.count)
+        }
+        state.isBursting = false
+      }
+      state.sleepsUntil = until
+      state.isAsleep = true
+      return until.map { $0.since(now).count } ?? .max
+    }
+  }
+
+  /// Takes one batch of datagrams; what is left makes the next wait return at once.
+  private func receive(from entry: EndpointSockets.Entry, number: Int, _ turn: inout Turn) {
+    let batch = turn.batch
+    let truncated = batch.truncatedCount
+    do {
+      guard try entry.socket.receive(into: batch) > 0 else { return }
+    } catch {
+      localCounters.add(to: .receiveErrors)
+      if let code = error.code { reportNetworkError(code, "\(error)") }
+      return
+    }
+    localCounters.add(batch.truncatedCount - truncated, to: .receiveTruncated)
+    if batch.queueDropCount != 0 {
+      localCounters.add(UInt64(batch.queueDropCount &- turn.queueDrops[number]), to: .receiveQueueDrops)
+      turn.queueDrops[number] = batch.queueDropCount
+    }
+    let wall = MonotonicClock.wallNanoseconds()
+    lock.withLock { state in
+      state.isAsleep = false
+      let now = Timestamp.now
+      for index in 0..<batch.count {
+        let datagram = batch[index]
+        let waited = datagram.kernelReceiveTimeNanoseconds.map { Nanoseconds(wall > $0 ? wall - $0 : 0) } ?? .zero
+        let arrivedBefore = waited > Self.longestSocketWait ? .zero : waited
+        let receivedAt = Timestamp(nanoseconds: now.nanoseconds - min(now.nanoseconds, arrivedBefore.count))
+        state.machine.receive(
+          datagram.bytes, from: datagram.source, arrival: arrival(of: datagram, at: entry), at: now,
+          receivedAt: receivedAt)
+      }
+      turn.lastActivity = now
+      takeOutputs(&state, &turn)
+    }
+    handOver(&turn)
+  }
+
+  private func arrival(of datagram: ReceivedDatagram, at entry: EndpointSockets.Entry) -> Arrival {
+    if entry.isGroup { return .group }
+    guard let destination = datagram.destination else { return .unicast }
+    return destination.isMulticast || plan.broadcastAddresses.contains(destination) ? .group : .unicast
+  }
+
+  /// Lets time pass, hands over what others' inputs have produced, and sends what is due.
+  private func advance(_ turn: inout Turn) {
+    let (resumptions, isGathering) = lock.withLock { state -> ([Resumption], Bool) in
+      state.isAsleep = false
+      let now = Timestamp.now
+      let isGathering =
+        state.isBursting && now.since(state.lastSubmission) < Self.burstInterval
+        && now.since(state.gatheredSince) < Self.burstHold
+      if let due = state.machine.nextWakeup, due <= now { state.machine.advance(to: now) }
+      if now.since(state.lastSubmission) < Self.lingerTime { turn.lastActivity = max(turn.lastActivity, now) }
+      takeOutputs(&state, &turn)
+      var resumptions: [Resumption] = []
+      state.waiters.removeExpired(at: now, into: &resumptions)
+      return (resumptions + state.ready(for: [.allAcknowledged]), isGathering)
+    }
+    for resumption in resumptions { resumption.resume() }
+    handOver(&turn, drains: !isGathering)
+  }
+
+  /// Takes the pending deliveries and events over from the state, under the lock.
+  private func takeOutputs(_ state: inout DriverState, _ turn: inout Turn) {
+    state.collect()
+    swap(&state.deliveries, &turn.deliveries)
+    swap(&state.events, &turn.events)
+    if state.sinksVersion != turn.sinksVersion {
+      turn.sinks = state.sinks
+      turn.directReader = state.directReader
+      turn.sinksVersion = state.sinksVersion
+    }
+  }
+}

@@ -1,0 +1,197 @@
+import GlueAddress
+import GlueCore
+import GlueNetwork
+import Logging
+import Synchronization
+
+/// Joins the core, which does no I/O, and the sockets, which know no protocol.
+///
+/// The core is behind one lock. Two kinds of threads drive it: those that call the endpoint's methods, and one I/O thread
+/// per endpoint that waits for datagrams, timers and to be woken.
+///
+///     caller: lock { input; take datagrams } → send → lock { more? } …      no thread hop for a lone message
+///     I/O:    wait → receive → lock { input } → callbacks → lock { take datagrams } → send …
+///
+/// - Datagrams: whoever sets `isSending` owns the send batch, and takes and sends datagrams until there are none.
+/// - Deliveries and events are taken from the core by whoever caused them, and handed over by the I/O thread only: one
+///   at a time, in order, outside the lock. So a callback may publish, and callbacks do not nest.
+///
+/// While a callback runs, the I/O thread does nothing else; callers' threads still send. To keep receiving during a
+/// callback that is stuck, a second thread would take over the loop of `Driver+Thread.swift` and leave the deliveries to
+/// the stuck one: `callbacksSince` tells when that is due.
+final class Driver: Sendable {
+  let settings: Endpoint.Configuration
+  let coreConfiguration: EndpointConfiguration
+  let incarnation: Incarnation
+  let log: DriverLog
+
+  let lock: Mutex<DriverState>
+  let poller: Poller
+  /// Owned by whoever has set `isSending`.
+  nonisolated(unsafe) let sendBatch: SendBatch
+  /// Set by `start`, before the first datagram.
+  let sockets = Mutex<EndpointSockets?>(nil)
+  let ioThread = Atomic<UInt>(0)
+  /// When the I/O thread began to hand over messages without having drained datagrams since; 0 while it does not.
+  let callbacksSince = Atomic<UInt64>(0)
+  let localCounters = LocalCounters()
+  let plan: SocketPlan
+
+  init(_ settings: Endpoint.Configuration, plan: SocketPlan) throws {
+    self.settings = settings
+    self.plan = plan
+    guard let id = settings.endpointID, let name = settings.endpointName else {
+      preconditionFailure("the configuration has no identity: \(settings)")
+    }
+    var core = EndpointConfiguration(id: id, name: name)
+    core.networkID = settings.networkID
+    core.discovery.interval = Nanoseconds(settings.discoveryInterval)
+    core.discovery.leaseMultiplier = settings.discoveryTimeoutMultiplier
+    core.discovery.targets = plan.targets
+    core.discovery.isRendezvous = plan.isRendezvous
+    core.transport = settings.transport
+    core.topics = settings.topics
+    do {
+      core.receiveBufferBytes = try EndpointSockets.grantedReceiveBufferBytes(plan, settings)
+      poller = try Poller()
+    } catch {
+      throw EndpointFailure.network("\(error)")
+    }
+    var generator = SystemRandomNumberGenerator()
+    incarnation = Incarnation(UInt64.random(in: 1 ... .max, using: &generator))
+    coreConfiguration = core
+    sendBatch = SendBatch(capacityBytes: Self.sendBatchBytes, maximumDatagrams: Self.sendBatchDatagrams)
+    log = DriverLog(settings.logger, id: id, name: name)
+    lock = Mutex(
+      DriverState(
+        machine: EndpointMachine(
+          configuration: core, incarnation: incarnation, seed: generator.next(), now: .now,
+          wallMicroseconds: MonotonicClock.wallNanoseconds() / 1_000)))
+  }
+
+  // MARK: Life
+
+  var isStarted: Bool { lock.withLock { $0.phase != .ready } }
+  var failure: EndpointFailure? { lock.withLock { $0.failure } }
+
+  /// Opens the sockets and starts the thread.
+  func start() throws {
+    let mayStart = lock.withLock { state in
+      guard state.phase == .ready, !state.isLeaving else { return false }
+      state.phase = .running
+      return true
+    }
+    guard mayStart else { throw EndpointFailure.alreadyStarted }
+    do {
+      let opened = try openSockets()
+      sockets.withLock { $0 = opened }
+      lock.withLock { state in
+        guard state.phase < .closing else { return }  // a shutdown was faster
+        state.machine.start(at: .now)
+        state.collect()
+      }
+      try IOThread.start(named: "glue-io") { [self] in runIOThread(opened) }
+      log.logger.info(
+        "started",
+        metadata: [
+          "address": "\(opened.data.socket.localAddress)", "interface": "\(plan.interface.name)",
+          "network": "\(coreConfiguration.networkID)",
+        ])
+    } catch {
+      // Nothing runs, and nothing will: whoever waits for something is told.
+      close()
+      throw error
+    }
+  }
+
+  private func openSockets() throws -> EndpointSockets {
+    do {
+      return try EndpointSockets(plan, settings: settings, poller: poller)
+    } catch let error as NetworkError {
+      throw EndpointFailure.network("\(error)")
+    }
+  }
+
+  /// See ``Endpoint/shutdown(timeout:)``.
+  func shutdown(timeout: Duration) async {
+    requestLeaving()
+    let isRunning = lock.withLock { state in
+      if state.phase == .running { state.phase = .leaving }
+      return state.phase == .leaving
+    }
+    if isRunning, timeout > .zero {
+      _ = await wait(for: .allAcknowledged, timeout: timeout, isCancellable: false) { $0.isAllAcknowledged }
+    }
+    beginClosing()
+    _ = await wait(for: .closed, isCancellable: false) { $0.phase == .closed }
+  }
+
+  /// Makes `run()` shut down.
+  func requestLeaving() {
+    let resumptions = lock.withLock { state -> [Resumption] in
+      state.isLeaving = true
+      return state.ready(for: [.leaving])
+    }
+    for resumption in resumptions { resumption.resume() }
+  }
+
+  /// The last reference to the endpoint is gone: nobody waits for anything.
+  func abandon() { beginClosing() }
+
+  /// Says goodbye and lets the I/O thread end.
+  func beginClosing() {
+    let (isOver, wakes) = lock.withLock { state -> (Bool, Bool) in
+      state.isLeaving = true
+      switch state.phase {
+      case .ready:
+        state.phase = .closing
+        return (true, false)
+      case .running, .leaving:
+        state.machine.stop(at: .now)
+        state.collect()
+        state.phase = .closing
+        return (false, state.wakes())
+      case .closing, .closed: return (false, false)
+      }
+    }
+    if wakes { poller.wake() }
+    if isOver { close() }
+  }
+
+  /// Ends everything: sockets, sequences, waits. Called once there is no I/O thread, or by it.
+  func close() {
+    let opened = sockets.withLock { $0.take() }
+    opened?.close(poller)
+    let (sinks, direct, readers, resumptions) = lock.withLock { state in
+      state.phase = .closed
+      state.isLeaving = true
+      defer {
+        state.sinks = [:]
+        state.sinksVersion += 1
+        state.directReader = nil
+        state.eventReaders = []
+      }
+      return (Array(state.sinks.values), state.directReader, state.eventReaders, state.endAllWaits())
+    }
+    for case .queue(let queue) in sinks { queue.finish() }
+    direct?.finish()
+    for reader in readers { reader.finish() }
+    for resumption in resumptions { resumption.resume() }
+  }
+
+  // MARK: Questions
+
+  func peers() -> [Peer] { lock.withLock { $0.machine.peers.map(Peer.init) } }
+
+  func counters() -> [(name: String, value: UInt64)] {
+    lock.withLock { $0.machine.counters.map { Counter(name: $0.name, value: $0.value) } }
+      .map { ($0.name, $0.value) } + localCounters.all
+  }
+
+  func matchedSubscribers(of id: PublicationID) -> Int { lock.withLock { $0.machine.matchedSubscribers(of: id) } }
+
+  private struct Counter: Sendable {
+    let name: String
+    let value: UInt64
+  }
+}

@@ -1,0 +1,95 @@
+import GlueCore
+import GlueNetwork
+import Logging
+import Synchronization
+
+/// The log of an endpoint: its identity in every line, and one line a second at most for each cause.
+final class DriverLog: Sendable {
+  let logger: Logger
+  let limiter = RateLimiter(interval: .seconds(1))
+
+  init(_ logger: Logger, id: EndpointID, name: String) {
+    var logger = logger
+    logger[metadataKey: "endpoint"] = "\(id)"
+    logger[metadataKey: "name"] = "\(name)"
+    self.logger = logger
+  }
+
+  func log(_ event: Event) {
+    let (level, cause, metadata) = Self.describe(event)
+    guard logger.logLevel <= level else { return }
+    var suppressed: UInt64 = 0
+    if let cause {
+      guard let count = limiter.permits(cause) else { return }
+      suppressed = count
+    }
+    var fields = metadata
+    if suppressed > 0 { fields["suppressed"] = "\(suppressed)" }
+    logger.log(level: level, "\(event)", metadata: fields)
+  }
+
+  /// How an event is logged: its level, the cause under which lines are limited, and its facts.
+  private static func describe(_ event: Event) -> (Logger.Level, cause: String?, Logger.Metadata) {
+    switch event {
+    case .peerAdded(let peer), .peerUpdated(let peer):
+      (.info, nil, ["peer": "\(peer.id)", "address": "\(peer.address)"])
+    case .peerRemoved(let peer, let reason): (.info, nil, ["peer": "\(peer.id)", "reason": "\(reason)"])
+    case .loss(let report):
+      (
+        .warning, "loss \(report.reason)",
+        [
+          "topic": "\(report.topic)", "publisher": "\(report.publisher.id)", "reason": "\(report.reason)",
+          "count": "\(report.sequences.count)",
+        ]
+      )
+    case .typeMismatch(let mismatch):
+      (.warning, "mismatch", ["topic": "\(mismatch.topic)", "publisher": "\(mismatch.publisher)"])
+    case .clash(let notice): (.error, "clash", ["holder": "\(notice.holder.id)", "loser": "\(notice.loser.id)"])
+    case .incompatible(let id, let name, let versions):
+      (.warning, "incompatible", ["peer": "\(id)", "name": "\(name)", "versions": "\(versions)"])
+    case .limit(let name, let count): (.warning, "limit \(name)", ["limit": "\(name)", "count": "\(count)"])
+    case .slowCallback(let filter, let duration):
+      (.warning, "slow callback", ["filter": "\(filter)", "duration": "\(duration)"])
+    case .undecodable(let topic, let publisher, let sequence, reason: _):
+      (
+        .warning, "undecodable",
+        ["topic": "\(topic)", "publisher": "\(publisher.id)", "sequence": "\(sequence)"]
+      )
+    case .networkError: (.warning, nil, [:])  // limited where it is made, by cause
+    case .eventsDropped(let count): (.warning, "events dropped", ["count": "\(count)"])
+    }
+  }
+}
+
+/// Lets one through for each cause and interval, and counts the others.
+final class RateLimiter: Sendable {
+  private struct Record {
+    var last: UInt64
+    var suppressed: UInt64 = 0
+  }
+
+  /// Causes are few (kinds of events, error numbers, names of limits); should they be many, the limiter starts anew.
+  private static let maximumCauses = 256
+  private let interval: UInt64
+  private let records = Mutex<[String: Record]>([:])
+
+  init(interval: Nanoseconds) { self.interval = interval.count }
+
+  /// - Returns: How many were suppressed since the last one; `nil` if this one is to be suppressed.
+  func permits(_ cause: String) -> UInt64? {
+    let now = MonotonicClock.nowNanoseconds()
+    return records.withLock { records in
+      guard let record = records[cause] else {
+        if records.count >= Self.maximumCauses { records.removeAll() }
+        records[cause] = Record(last: now)
+        return 0
+      }
+      guard now - record.last >= interval else {
+        records[cause]?.suppressed += 1
+        return nil
+      }
+      records[cause] = Record(last: now)
+      return record.suppressed
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import GlueCore
+
+extension DriverState {
+  /// Opens a publication in the core and remembers it.
+  mutating func advertise(
+    _ topic: String, _ options: PublicationOptions, at now: Timestamp
+  ) throws(EndpointFailure) -> PublicationID {
+    let id: PublicationID
+    do throws(EndpointError) {
+      id = try machine.advertise(topic, options: options, at: now)
+    } catch {
+      throw EndpointFailure(error)
+    }
+    if publications[id] == nil { publications[id] = PublicationRecord(topic: topic, options: options) }
+    publicationsByTopic[topic] = id
+    return id
+  }
+
+  /// Whether everybody concerned has everything below the position.
+  func isAcknowledged(_ target: Receipt.Target, below position: UInt64) -> Bool {
+    switch target {
+    case .publication(let id): machine.isAcknowledged(id, below: position)
+    case .direct(let peer): direct[peer].map { $0.acknowledgedBelow >= position } ?? false
+    }
+  }
+
+  /// Whether nothing can change any more about who has everything below the position.
+  func isSettled(_ target: Receipt.Target, below position: UInt64) -> Bool {
+    if isAcknowledged(target, below: position) { return true }
+    switch target {
+    case .publication: return false
+    case .direct(let peer): return direct[peer]?.isGone ?? true
+    }
+  }
+
+  /// Who has not acknowledged everything below the position.
+  func unacknowledged(_ target: Receipt.Target, below position: UInt64) -> [EndpointID] {
+    switch target {
+    case .publication(let id): machine.unacknowledged(id, below: position)
+    case .direct(let peer): isAcknowledged(target, below: position) ? [] : [peer]
+    }
+  }
+
+  /// Whether nobody is waited for.
+  var isAllAcknowledged: Bool {
+    publications.allSatisfy { id, record in
+      machine.isAcknowledged(id, below: latest.flatMap { $0.id == id ? $0.end : nil } ?? record.end)
+    }
+      && direct.values.allSatisfy { $0.isGone || $0.acknowledgedBelow >= $0.end }
+  }
+
+  /// Records of peers that left are kept for receipts; this many, before they are thrown away.
+  private static let maximumDirectRecords = 4_096
+
+  /// Takes note of a direct message. Positions begin anew with every session.
+  mutating func noteDirect(_ peer: EndpointID, end position: UInt64) {
+    if direct.count >= Self.maximumDirectRecords { direct = direct.filter { !$0.value.isGone } }
+    var record = direct[peer] ?? DirectRecord()
+    if record.isGone || record.acknowledgedBelow >= position { record = DirectRecord() }
+    record.end = position
+    direct[peer] = record
+  }
+
+  // MARK: Waits
+
+  /// Removes the waits for these changes whose conditions hold now.
+  mutating func ready(for keys: [WaitKey]) -> [Resumption] {
+    var resumptions: [Resumption] = []
+    guard !waiters.isEmpty else { return resumptions }
+    for key in keys {
+      // The conditions look at the rest of the state, so the waits are taken out of it for the time.
+      var waiters = exchange(&self.waiters, with: Waiters())
+      waiters.remove(for: key, into: &resumptions) { $0.isReady(self) ? .ready : nil }
+      self.waiters = waiters
+    }
+    return resumptions
+  }
+
+  /// Ends all waits: the endpoint is closed.
+  mutating func endAllWaits() -> [Resumption] {
+    var resumptions: [Resumption] = []
+    for key in Array(waiters.waiting.keys) {
+      var waiters = exchange(&self.waiters, with: Waiters())
+      waiters.remove(for: key, into: &resumptions) { $0.isReady(self) ? .ready : .stopped }
+      self.waiters = waiters
+    }
+    return resumptions
+  }
+
+  /// Takes note of an event; returns what the program is told, if anything, and which waits it may end.
+  mutating func absorb(_ event: EndpointEvent) -> (event: Event?, keys: [WaitKey]) {
+    switch event {
+    case .peerAdded(let info): return (.peerAdded(Peer(info)), [])
+    case .peerUpdated(let info): return (.peerUpdated(Peer(info)), [])
+    case .peerRemoved(let info, let reason):
+      direct[info.id]?.isGone = true
+      let acknowledgements = waiters.waiting.keys.filter { key in
+        if case .acknowledged = key { true } else { false }
+      }
+      return (.peerRemoved(Peer(info), reason: reason), acknowledgements + [.direct(info.id), .interest])
+    case .loss(let loss):
+      let report = LossReport(
+        topic: loss.stream.topic, publisher: Publisher(loss.stream), sequences: loss.sequences, reason: loss.reason,
+        filters: loss.subscriptions.compactMap { sinks[$0]?.filter })
+      return (.loss(report), [])
+    case .typeMismatch(let mismatch): return (.typeMismatch(mismatch), [])
+    case .clash(let report): return (.clash(ClashNotice(report)), [])
+    case .defeated(let report):
+      let notice = ClashNotice(report)
+      failure = .clash(notice)
+      isLeaving = true
+      return (.clash(notice), [.leaving])
+    case .incompatible(let id, let name, let versions):
+      return (.incompatible(id, name: name, versions: versions), [])
+    case .interestKnown: return (nil, [.interest])
+    case .limit(let name, let count): return (.limit(name: name, count: count), [])
+    case .matched(let id, subscribers: _): return (nil, [.matched(id)])
+    case .writable(let id):
+      writableMarks[id, default: 0] += 1
+      return (nil, [.writable(id)])
+    case .acknowledged(let id, below: _): return (nil, [.acknowledged(id)])
+    case .directAcknowledged(let peer, let position):
+      direct[peer]?.acknowledgedBelow = position
+      return (nil, [.direct(peer)])
+    }
+  }
+}
+
+/// Puts a new value in the place of another.
+private func exchange<T>(_ place: inout T, with value: T) -> T {
+  let old = place
+  place = value
+  return old
+}

@@ -1,0 +1,29 @@
+import Synchronization
+
+/// What the driver itself counts, beside the core's counters.
+final class LocalCounters: Sendable {
+  enum Name: String, CaseIterable {
+    case expiredAtHandover = "driver.expiredAtHandover"
+    case droppedByBuffering = "driver.droppedByBuffering"
+    case droppedDirect = "driver.directWithoutReader"
+    case droppedEvents = "driver.droppedEvents"
+    case slowCallbacks = "driver.slowCallbacks"
+    case sendErrors = "driver.sendErrors"
+    case sendBlocked = "driver.sendBlocked"
+    case receiveErrors = "driver.receiveErrors"
+    case receiveTruncated = "driver.receiveTruncated"
+    case receiveQueueDrops = "driver.receiveQueueDrops"
+  }
+
+  private let values = Mutex([UInt64](repeating: 0, count: Name.allCases.count))
+
+  func add(_ count: UInt64 = 1, to name: Name) {
+    guard count > 0, let index = Name.allCases.firstIndex(of: name) else { return }
+    values.withLock { $0[index] &+= count }
+  }
+
+  var all: [(name: String, value: UInt64)] {
+    let values = values.withLock { $0 }
+    return zip(Name.allCases, values).map { ($0.rawValue, $1) }
+  }
+}

@@ -1,0 +1,91 @@
+import GlueCore
+import GlueNetwork
+import Logging
+
+/// One participant: publishes and subscribes, finds its peers by itself, needs no broker.
+///
+/// ```swift
+/// let endpoint = try await Endpoint(.fromEnvironment())
+/// try await endpoint.start()
+/// for await message in try endpoint.subscribe(to: "some_topic", type: "some_type") {
+///   print("\(message.publisher.name) said \(message.text)")
+/// }
+/// ```
+///
+/// An endpoint runs from ``start()`` to ``shutdown(timeout:)``, once. ``run()`` does both, for
+/// [swift-service-lifecycle](https://github.com/swift-server/swift-service-lifecycle); ``withEndpoint(_:_:)`` does both
+/// for a script. Topics can be published and subscribed before the start. When the last reference to an endpoint, its
+/// publications, subscriptions and receipts is gone, it leaves without waiting for acknowledgements.
+///
+/// All methods can be called from any thread and task.
+public final class Endpoint: Sendable {
+  /// The endpoint ID: the service role.
+  public let id: EndpointID
+  /// The endpoint name: the instance.
+  public let name: String
+  /// This life of the endpoint.
+  public var incarnation: Incarnation { driver.incarnation }
+  /// What it was made with, with the identity filled in.
+  public let configuration: Configuration
+
+  let driver: Driver
+
+  /// Makes an endpoint: checks the configuration, and chooses identity and network interface. Nothing is sent before
+  /// ``start()``.
+  ///
+  /// - Parameter configuration: The settings.
+  /// - Throws: ``ConfigurationError`` if a setting cannot be used; ``EndpointFailure/network(_:)`` if the system has no
+  ///   sockets for us.
+  public init(_ configuration: Configuration = Configuration()) async throws {
+    let settings = try configuration.completed()
+    let plan = try SocketPlan(settings)
+    self.configuration = settings
+    driver = try Driver(settings, plan: plan)
+    id = driver.coreConfiguration.id
+    name = driver.coreConfiguration.name
+    for variable in configuration.unknownVariables {
+      driver.log.logger.warning(
+        "unknown setting in the environment, misspelled?", metadata: ["variable": .string(variable)])
+    }
+  }
+
+  deinit { driver.abandon() }
+
+  /// Opens the sockets and begins to announce this endpoint.
+  ///
+  /// - Throws: ``EndpointFailure/alreadyStarted``, or ``EndpointFailure/network(_:)`` if a port is taken or an interface is
+  ///   gone.
+  public func start() async throws {
+    try driver.start()
+  }
+
+  /// Shuts down: takes no more messages, waits until what was published is acknowledged, says goodbye, and closes. Does
+  /// nothing more if the endpoint is shut down already. Cancelling the task does not interrupt it.
+  ///
+  /// - Parameter timeout: How long to wait for acknowledgements.
+  public func shutdown(timeout: Duration = .seconds(2)) async {
+    await driver.shutdown(timeout: timeout)
+  }
+
+  /// Why the endpoint has stopped by itself; `nil` while it has not.
+  public var failure: EndpointFailure? { driver.failure }
+
+  /// The peers there are now, by endpoint ID.
+  public var peers: [Peer] { driver.peers() }
+
+  /// What happens besides messages, from now on. Each access makes a new sequence, which holds at most
+  /// ``Configuration/eventQueueLimit`` events for a slow reader. It ends when the endpoint is shut down.
+  public var events: Events { Events(endpoint: self, queue: driver.addEventReader()) }
+
+  /// Counters by name, in a stable order: what was sent, received and dropped, and why. They only grow.
+  public var counters: [(name: String, value: UInt64)] { driver.counters() }
+
+  /// Waits until every peer known now has told all its subscriptions, so that what is published next overlooks none of
+  /// them. Returns at once if there are no peers.
+  ///
+  /// - Throws: ``EndpointFailure/timedOut(waitingFor:)``, ``EndpointFailure/stopped`` or `CancellationError`.
+  public func awaitKnownSubscriptions(timeout: Duration? = nil) async throws {
+    let outcome = await driver.wait(for: .interest, timeout: timeout) { $0.machine.knowsAllSubscriptions }
+    try outcome.check(waitingFor: "the subscriptions of all peers", failure: failure)
+  }
+}

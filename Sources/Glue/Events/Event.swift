@@ -1,0 +1,74 @@
+/// What an endpoint tells besides messages. Each has a one-line ``description``.
+public enum Event: Sendable {
+  /// A peer was found, and a session with it is up.
+  case peerAdded(Peer)
+  /// A peer's address or name changed.
+  case peerUpdated(Peer)
+  /// A peer is gone.
+  case peerRemoved(Peer, reason: PeerRemovalReason)
+  /// Messages will not arrive.
+  case loss(LossReport)
+  /// A filter matches a topic, the types do not; nothing is delivered.
+  case typeMismatch(TypeMismatch)
+  /// Two endpoints claimed one endpoint ID or name.
+  case clash(ClashNotice)
+  /// An endpoint is there that speaks other versions of the protocol; the two cannot talk.
+  case incompatible(EndpointID, name: String, versions: ClosedRange<UInt8>)
+  /// A limit was reached: its name in the configuration, and how often so far.
+  case limit(name: String, count: UInt64)
+  /// A callback took so long that it held up this endpoint.
+  case slowCallback(filter: String, duration: Duration)
+  /// A message's payload is no value of the subscribed type; it was skipped.
+  case undecodable(topic: String, publisher: Publisher, sequence: UInt64, reason: String)
+  /// The network refused datagrams; at most one event a second for each cause.
+  case networkError(String)
+  /// This reader of events was so slow that so many were dropped.
+  case eventsDropped(count: UInt64)
+}
+
+/// Messages that will not arrive, reported once.
+public struct LossReport: Hashable, Sendable {
+  /// The topic; empty for direct messages.
+  public let topic: String
+  /// Who published them.
+  public let publisher: Publisher
+  /// The sequence numbers lost. Empty with ``LossReason/publisherGone``, where nobody knows how many there were.
+  public let sequences: Range<UInt64>
+  /// Why.
+  public let reason: LossReason
+  /// The filters of the subscriptions concerned.
+  public let filters: [String]
+}
+
+extension Event: CustomStringConvertible {
+  /// One line for people.
+  public var description: String {
+    switch self {
+    case .peerAdded(let peer): "peer added: \(peer)"
+    case .peerUpdated(let peer): "peer updated: \(peer)"
+    case .peerRemoved(let peer, let reason): "peer removed: \(peer): \(reason)"
+    case .loss(let report): "lost: \(report)"
+    case .typeMismatch(let mismatch):
+      "type mismatch on \(mismatch.topic): publisher \(mismatch.publisher) has \(mismatch.publisherType ?? "no type"), "
+        + "subscriber \(mismatch.subscriber) wants \(mismatch.subscriberType)"
+    case .clash(let notice): "clash: \(notice); \(notice.loser) has to go"
+    case .incompatible(let id, let name, let versions):
+      "incompatible: \(name) (\(id)) speaks versions \(versions.lowerBound) to \(versions.upperBound) of the protocol"
+    case .limit(let name, let count): "limit reached: \(name), \(count) times so far"
+    case .slowCallback(let filter, let duration): "slow callback: subscription to \(filter) took \(duration)"
+    case .undecodable(let topic, let publisher, let sequence, let reason):
+      "undecodable: \(topic) number \(sequence) of \(publisher.name) (\(publisher.id)): \(reason)"
+    case .networkError(let text): "network: \(text)"
+    case .eventsDropped(let count): "\(count) events were dropped, as they were not read"
+    }
+  }
+}
+
+extension LossReport: CustomStringConvertible {
+  /// For example `kitchen/temperature 5..<9 of kitchen (17): expired`.
+  public var description: String {
+    let name = topic.isEmpty ? "direct messages" : topic
+    let range = sequences.isEmpty ? "" : " \(sequences)"
+    return "\(name)\(range) of \(publisher.name) (\(publisher.id)): \(reason)"
+  }
+}

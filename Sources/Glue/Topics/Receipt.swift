@@ -1,0 +1,37 @@
+import GlueCore
+
+/// Tells when a message has arrived.
+public struct Receipt: Sendable {
+  enum Target: Hashable, Sendable {
+    case publication(PublicationID)
+    case direct(EndpointID)
+  }
+
+  let endpoint: Endpoint
+  let target: Target
+  /// The message's number in its stream, from 0.
+  public let sequence: UInt64
+  /// One above the last position of the message; the stream is acknowledged below positions.
+  let position: UInt64
+
+  /// Waits until every reader that matched has the message, or can no longer get it. Nobody acknowledges best-effort
+  /// messages, and nobody is waited for.
+  ///
+  /// - Parameter timeout: How long to wait; `nil`: as long as it takes. Cancelling the task ends the waiting as well.
+  /// - Returns: Who has not got it, if anybody.
+  public func acknowledged(timeout: Duration? = nil) async -> Acknowledgement {
+    await endpoint.driver.acknowledgement(of: target, at: position, timeout: timeout)
+  }
+
+  /// Whether everybody concerned has it now.
+  public var isAcknowledged: Bool { endpoint.driver.isAcknowledged(target, at: position) }
+}
+
+/// What became of a message.
+public enum Acknowledgement: Hashable, Sendable {
+  /// Every matched reliable reader's endpoint has it.
+  case acknowledged
+  /// These endpoints have not confirmed it: they left, the message expired or was pushed out before they had it, or the time
+  /// was up.
+  case unacknowledged(by: [EndpointID])
+}

@@ -1,0 +1,27 @@
+import GlueAddress
+import GlueCore
+
+// The types of the layers below that appear in this module's interface, so that `import Glue` is all a program needs.
+
+/// A 64-bit number that names an endpoint within its network: the service role.
+public typealias EndpointID = GlueCore.EndpointID
+/// 64 random bits, new at every start of an endpoint: tells one life of an endpoint ID from the next.
+public typealias Incarnation = GlueCore.Incarnation
+/// How a topic's messages are carried.
+public typealias Reliability = GlueCore.Reliability
+/// An ordered list of a message's attributes: key and value, unknown ones kept.
+public typealias Attributes = GlueCore.Attributes
+/// Why messages will not arrive.
+public typealias LossReason = GlueCore.LossReason
+/// Why a peer is a peer no longer.
+public typealias PeerRemovalReason = GlueCore.PeerRemovalReason
+/// A filter that matches a topic of another type.
+public typealias TypeMismatch = GlueCore.TypeMismatch
+/// Timers and sizes of the transport layer.
+public typealias TransportConfiguration = GlueCore.TransportConfiguration
+/// Limits of the topic layer.
+public typealias TopicsConfiguration = GlueCore.TopicsConfiguration
+/// An IP address, IPv4 or IPv6.
+public typealias IPAddress = GlueAddress.IPAddress
+/// An IP address and a port.
+public typealias SocketAddress = GlueAddress.SocketAddress

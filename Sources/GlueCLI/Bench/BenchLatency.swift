@@ -1,0 +1,189 @@
+import ArgumentParser
+import Foundation
+import Glue
+
+/// `glue bench latency`: ping-pong between two processes.
+struct BenchLatency: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "latency",
+    abstract: "Measure round trips between two processes, with the callback API.",
+    discussion: """
+      With --raw each round of messages is followed by one of bare datagrams over blocking UDP sockets, between the same \
+      two processes; the ratio of the two is what can be compared between machines.
+      """)
+
+  @Option(help: "Size of a message.", transform: parseByteCount)
+  var size: Int = 64
+
+  @Option(help: "Round trips in each round.", transform: parsePositive)
+  var count: Int = 10_000
+
+  @Option(help: "Rounds; the median of each figure is shown.", transform: parsePositive)
+  var rounds: Int = 3
+
+  @Flag(help: "Also measure bare UDP sockets, in turns.")
+  var raw = false
+
+  @Flag(help: "One JSON object per round.")
+  var json = false
+
+  func validate() throws {
+    guard size <= RawSocket.maximumBytes else {
+      throw ValidationError("--size is at most \(RawSocket.maximumBytes)")
+    }
+  }
+
+  func run() async throws {
+    let network = PrivateNetwork()
+    let echo = try ChildProcess(["bench", "echo"], environment: network.environment(name: "bench-echo"))
+    defer { echo.terminate() }
+    var lines = echo.lines.makeAsyncIterator()
+    guard let port = await lines.next().flatMap({ UInt16($0) }) else {
+      throw CommandFailure("the echo process did not start")
+    }
+    let pinger = try await Pinger(environment: network.environment(name: "bench-ping"))
+    var ours: [Percentiles] = []
+    var bare: [Percentiles] = []
+    // The first round of each warms up caches and round-trip estimates, and is not counted.
+    for round in 0...rounds {
+      let messages = Percentiles(try await pinger.run(count: count, size: size))
+      if round > 0 {
+        ours.append(messages)
+        if json { Console.line(jsonLine("glue", messages)) }
+      }
+      guard raw else { continue }
+      let datagrams = Percentiles(try await RawSocket.pingPong(port: port, count: count, size: size))
+      if round > 0 {
+        bare.append(datagrams)
+        if json { Console.line(jsonLine("raw", datagrams)) }
+      }
+    }
+    await pinger.endpoint.shutdown()
+    echo.closeInput()
+    if !json { showTable(ours, bare) }
+  }
+
+  private static let figures: [(name: String, value: @Sendable (Percentiles) -> Double)] = [
+    ("p50", { $0.at(0.5) }), ("p90", { $0.at(0.9) }), ("p99", { $0.at(0.99) }), ("p99.9", { $0.at(0.999) }),
+    ("max", { $0.maximum }),
+  ]
+
+  private func jsonLine(_ kind: String, _ values: Percentiles) -> String {
+    var line = JSONLine()
+    line.add("kind", kind)
+    line.add("size", size)
+    line.add("count", count)
+    for figure in Self.figures { line.add("\(figure.name)Microseconds", figure.value(values)) }
+    return line.line
+  }
+
+  private func showTable(_ ours: [Percentiles], _ bare: [Percentiles]) {
+    Console.line("round trip of \(Format.bytes(size)), \(count) × \(rounds) rounds, µs")
+    Console.line("        " + Self.figures.map { Format.right($0.name, 10) }.joined())
+    let middle = { (rounds: [Percentiles], value: (Percentiles) -> Double) in Percentiles(rounds.map(value)).at(0.5) }
+    let row = { (name: String, decimals: Int, value: (@Sendable (Percentiles) -> Double) -> Double) in
+      Console.line(
+        Format.left(name, 8) + Self.figures.map { Format.right(Format.fixed(value($0.value), decimals), 10) }.joined())
+    }
+    row("glue", 1) { middle(ours, $0) }
+    guard !bare.isEmpty else { return }
+    row("raw UDP", 1) { middle(bare, $0) }
+    row("ratio", 2) { middle(ours, $0) / middle(bare, $0) }
+  }
+}
+
+/// Sends a message, and the next when the answer arrives, all within the callback.
+private final class Pinger: Sendable {
+  private struct State {
+    var sentAt: UInt64 = 0
+    var left = 0
+    var times: [Double] = []
+    var payload: [UInt8] = []
+    var done: CheckedContinuation<[Double], any Error>?
+  }
+
+  let endpoint: Endpoint
+  private let publication: Publication
+  private let subscription: CallbackSubscription
+  private let shared: Shared<State>
+
+  init(environment: [String: String]) async throws {
+    endpoint = try await Endpoint(.fromEnvironment(environment))
+    try await endpoint.start()
+    let publication = try endpoint.publication("bench/ping")
+    let shared = Shared(State())
+    subscription = try endpoint.subscribe(to: "bench/pong") { _ in Self.answered(shared, publication) }
+    try await publication.awaitSubscribers(1, timeout: .seconds(20))
+    self.publication = publication
+    self.shared = shared
+  }
+
+  /// Does `count` round trips and returns their microseconds.
+  func run(count: Int, size: Int) async throws -> [Double] {
+    try await withCheckedThrowingContinuation { continuation in
+      shared.withLock { state in
+        state.left = count
+        state.times = []
+        state.times.reserveCapacity(count)
+        state.payload = [UInt8](repeating: 0x61, count: size)
+        state.done = continuation
+        state.sentAt = Clocks.now()
+      }
+      Self.send(shared, publication)
+    }
+  }
+
+  private static func answered(_ shared: Shared<State>, _ publication: Publication) {
+    let arrived = Clocks.now()
+    let finished = shared.withLock { state -> (CheckedContinuation<[Double], any Error>?, [Double])? in
+      guard state.left > 0 else { return (nil, []) }
+      state.times.append(Double(arrived - state.sentAt) / 1_000)
+      state.left -= 1
+      guard state.left == 0 else {
+        state.sentAt = Clocks.now()
+        return nil
+      }
+      defer { state.done = nil }
+      return (state.done, state.times)
+    }
+    if let (continuation, times) = finished {
+      continuation?.resume(returning: times)
+    } else {
+      send(shared, publication)
+    }
+  }
+
+  private static func send(_ shared: Shared<State>, _ publication: Publication) {
+    let payload = shared.value.payload
+    do {
+      if try publication.tryPublish(payload) == nil { throw CommandFailure("the publication's buffer is full") }
+    } catch {
+      let continuation = shared.withLock { state in
+        defer { state.done = nil }
+        return state.done
+      }
+      continuation?.resume(throwing: error)
+    }
+  }
+}
+
+/// The other process of `glue bench latency`: answers messages and bare datagrams.
+struct BenchEcho: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "echo", shouldDisplay: false)
+
+  func run() async throws {
+    let socket = try RawSocket()
+    detachThread { socket.echoForever() }
+    let endpoint = try await Endpoint(.fromEnvironment())
+    try await endpoint.start()
+    let pong = try endpoint.publication("bench/pong")
+    let subscription = try endpoint.subscribe(to: "bench/ping") { message in
+      // A full buffer cannot happen with one message under way; if it did, the pinger would tell.
+      message.withUnsafeBytes { bytes in _ = try? pong.tryPublish(bytes) }
+    }
+    Console.line("\(socket.port)")
+    await standardInputClosed()
+    subscription.cancel()
+    await endpoint.shutdown()
+  }
+}

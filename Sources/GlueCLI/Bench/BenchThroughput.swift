@@ -1,0 +1,168 @@
+import ArgumentParser
+import Foundation
+
+/// `glue bench throughput`: one publisher process to N subscriber processes.
+struct BenchThroughput: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "throughput",
+    abstract: "Publish as fast as possible from one process to others.",
+    discussion: """
+      Rates are per subscriber, from its first to its last message. Wire bytes are what both sides sent for each message \
+      received, IPv4 and UDP headers included. CPU is processor time of the whole process per message.
+      """)
+
+  @Option(help: "How many subscriber processes.", transform: parsePositive)
+  var subscribers: Int = 1
+
+  @Option(help: "Sizes of messages, separated by commas.")
+  var sizes = "64,1KiB,64KiB"
+
+  @Option(help: "How long to publish in each round.", transform: parseDuration)
+  var duration: Duration = .seconds(3)
+
+  @Option(help: "Rounds; the median round is shown.", transform: parsePositive)
+  var rounds: Int = 3
+
+  @Flag(help: "Send each message once, and do not repeat what the network loses.")
+  var bestEffort = false
+
+  @Flag(help: "One JSON object per round.")
+  var json = false
+
+  func validate() throws { _ = try parsedSizes() }
+
+  private func parsedSizes() throws -> [Int] {
+    try sizes.split(separator: ",").map { try parseByteCount(String($0)) }
+  }
+
+  func run() async throws {
+    if !json {
+      Console.line("\(subscribers) subscriber(s), \(bestEffort ? "best effort" : "reliable"), \(rounds) round(s) each")
+      Console.line("    size      msg/s      MB/s  delivered %  wire B/msg  CPU µs/msg pub  CPU µs/msg sub")
+    }
+    for size in try parsedSizes() {
+      var results: [Round] = []
+      for _ in 0..<rounds {
+        let round = try await measure(size: size)
+        if json { Console.line(round.json) }
+        results.append(round)
+      }
+      results.sort { $0.rate < $1.rate }
+      if !json { Console.line(results[results.count / 2].row) }
+    }
+  }
+
+  /// One round: starts the processes, lets them run, collects their reports.
+  private func measure(size: Int) async throws -> Round {
+    let network = PrivateNetwork()
+    let receivers = try (1...subscribers).map {
+      try ChildProcess(["bench", "subscriber"], environment: network.environment(name: "bench-subscriber-\($0)"))
+    }
+    var arguments = ["bench", "publisher", "--size", "\(size)", "--subscribers", "\(subscribers)"]
+    arguments += ["--duration", "\(Int(duration.inMilliseconds))ms"]
+    if bestEffort { arguments.append("--best-effort") }
+    let sender = try ChildProcess(arguments, environment: network.environment(name: "bench-publisher"))
+    defer { for child in receivers + [sender] { child.terminate() } }
+
+    let sent: PublisherReport = try await report(of: sender, within: duration + .seconds(30))
+    for child in receivers { child.closeInput() }
+    var received: [SubscriberReport] = []
+    for child in receivers { received.append(try await report(of: child, within: .seconds(10))) }
+    return Round(size: size, sent: sent, received: received)
+  }
+
+  /// The first line of a process as a report.
+  private func report<Report: Decodable & Sendable>(of child: ChildProcess, within limit: Duration) async throws
+    -> Report
+  {
+    let line = try await withThrowingTaskGroup(of: String?.self) { group in
+      group.addTask {
+        for await line in child.lines { return line }
+        return nil
+      }
+      group.addTask {
+        try await Task.sleep(for: limit)
+        throw CommandFailure("a process of the benchmark did not report within \(limit)")
+      }
+      defer { group.cancelAll() }
+      return try await group.next() ?? nil
+    }
+    guard let line else { throw CommandFailure("a process of the benchmark ended without a report") }
+    return try JSONDecoder().decode(Report.self, from: Data(line.utf8))
+  }
+}
+
+/// What the publisher process measured.
+struct PublisherReport: Codable, Sendable {
+  var published: Int
+  var acknowledged: Bool
+  var seconds: Double
+  var processorSeconds: Double
+  var wireBytes: UInt64
+}
+
+/// What a subscriber process measured.
+struct SubscriberReport: Codable, Sendable {
+  var received: Int
+  var lost: Int
+  var duplicates: Int
+  var outOfOrder: Int
+  var bytes: Int
+  var seconds: Double
+  var processorSeconds: Double
+  var wireBytes: UInt64
+}
+
+/// The figures of one round.
+private struct Round {
+  let size: Int
+  let sent: PublisherReport
+  let received: [SubscriberReport]
+
+  private var messages: Double { Double(received.reduce(0) { $0 + $1.received }) }
+
+  /// Messages per second and subscriber.
+  var rate: Double {
+    let rates = received.map { $0.seconds > 0 ? Double($0.received) / $0.seconds : 0 }
+    return rates.reduce(0, +) / Double(max(1, rates.count))
+  }
+
+  private var megabytesPerSecond: Double { rate * Double(size) / 1e6 }
+  private var deliveredPercent: Double {
+    100 * messages / Double(max(1, sent.published * received.count))
+  }
+  private var wireBytesPerMessage: Double {
+    Double(sent.wireBytes + received.reduce(0) { $0 + $1.wireBytes }) / max(1, messages)
+  }
+  private var publisherMicroseconds: Double { sent.processorSeconds * 1e6 / Double(max(1, sent.published)) }
+  private var subscriberMicroseconds: Double {
+    received.reduce(0) { $0 + $1.processorSeconds } * 1e6 / max(1, messages)
+  }
+
+  var row: String {
+    Format.right(Format.bytes(size), 8) + Format.right(Format.fixed(rate, 0), 11)
+      + Format.right(Format.fixed(megabytesPerSecond, 1), 10) + Format.right(Format.fixed(deliveredPercent, 3), 13)
+      + Format.right(Format.fixed(wireBytesPerMessage, 1), 12)
+      + Format.right(Format.fixed(publisherMicroseconds, 3), 16)
+      + Format.right(Format.fixed(subscriberMicroseconds, 3), 16)
+      + (sent.acknowledged ? "" : "  (not all acknowledged)")
+  }
+
+  var json: String {
+    var line = JSONLine()
+    line.add("size", size)
+    line.add("subscribers", received.count)
+    line.add("published", sent.published)
+    line.add("received", received.reduce(0) { $0 + $1.received })
+    line.add("lost", received.reduce(0) { $0 + $1.lost })
+    line.add("duplicates", received.reduce(0) { $0 + $1.duplicates })
+    line.add("outOfOrder", received.reduce(0) { $0 + $1.outOfOrder })
+    line.add("messagesPerSecond", rate)
+    line.add("megabytesPerSecond", megabytesPerSecond)
+    line.add("deliveredPercent", deliveredPercent)
+    line.add("wireBytesPerMessage", wireBytesPerMessage)
+    line.add("publisherMicrosecondsPerMessage", publisherMicroseconds)
+    line.add("subscriberMicrosecondsPerMessage", subscriberMicroseconds)
+    return line.line
+  }
+}

@@ -1,0 +1,78 @@
+import ArgumentParser
+import Foundation
+import Glue
+import Logging
+
+/// The command `glue`: a file per subcommand.
+struct GlueCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "glue",
+    abstract: "Publish and subscribe on the local network, without a broker.",
+    discussion: """
+      Settings come from the environment: GLUE_NETWORK_ID, GLUE_ENDPOINT_ID, GLUE_ENDPOINT_NAME, GLUE_LISTEN_ADDRESS, \
+      GLUE_LISTEN_INTERFACE, GLUE_DISCOVERY_TARGET_ADDRESS, GLUE_DISCOVERY_LISTEN_ADDRESS, \
+      GLUE_DISCOVERY_RATE_MILLISECONDS, GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER.
+
+      Durations are written 500ms, 10s, 2m; sizes 64, 64KiB, 16MB.
+      """,
+    subcommands: [
+      Sub.self,
+      Pub.self,
+      Peers.self,
+      Demo.self,
+      Bench.self,
+      Simulate.self,
+    ])
+}
+
+/// Runs the command line, and turns every error into one line on stderr and an exit status.
+@main
+enum Main {
+  /// Exit statuses as in sysexits.h.
+  enum Status {
+    static let failure: Int32 = 1
+    static let usage: Int32 = 64
+    static let configuration: Int32 = 78
+  }
+
+  static func main() async {
+    LoggingSystem.bootstrap { label in
+      var handler = StreamLogHandler.standardError(label: label)
+      handler.logLevel = .error
+      return handler
+    }
+    do {
+      var command = try GlueCommand.parseAsRoot()
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+    } catch let error as ConfigurationError {
+      end(String(describing: error), Status.configuration)
+    } catch let error as CommandFailure {
+      end(error.text, Status.failure)
+    } catch let status as ExitCode {
+      exit(status.rawValue)
+    } catch {
+      let status = GlueCommand.exitCode(for: error)
+      if status == .success { GlueCommand.exit(withError: error) }
+      if status == .validationFailure {
+        let line = GlueCommand.message(for: error).split(separator: "\n").first.map(String.init) ?? "bad arguments"
+        end("\(line) (see `glue help`)", Status.usage)
+      }
+      end(String(describing: error), Status.failure)
+    }
+  }
+
+  private static func end(_ text: String, _ status: Int32) -> Never {
+    Console.error("glue: \(text)")
+    exit(status)
+  }
+}
+
+/// A failure that has been put into words; ends the process with status 1.
+struct CommandFailure: Error {
+  let text: String
+  init(_ text: String) { self.text = text }
+}

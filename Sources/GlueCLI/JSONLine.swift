@@ -1,0 +1,56 @@
+/// Writes one JSON object on one line, with its fields in the order in which they are added.
+struct JSONLine {
+  private var text = "{"
+
+  /// The object written so far, closed.
+  var line: String { text + "}" }
+
+  /// Adds a text, or null.
+  mutating func add(_ key: String, _ value: String?) {
+    begin(key)
+    if let value { quote(value) } else { text += "null" }
+  }
+
+  /// Adds a whole number.
+  mutating func add(_ key: String, _ value: some BinaryInteger) {
+    begin(key)
+    text += String(value)
+  }
+
+  /// Adds a number with at most three decimals.
+  mutating func add(_ key: String, _ value: Double) {
+    begin(key)
+    let thousandths = (value * 1_000).rounded()
+    text += thousandths.isFinite ? String(thousandths / 1_000) : "null"
+  }
+
+  /// Adds an object.
+  mutating func add(_ key: String, _ object: JSONLine) {
+    begin(key)
+    text += object.line
+  }
+
+  private mutating func begin(_ key: String) {
+    if text.utf8.count > 1 { text += "," }
+    quote(key)
+    text += ":"
+  }
+
+  private mutating func quote(_ value: String) {
+    text += "\""
+    for scalar in value.unicodeScalars {
+      switch scalar {
+      case "\"": text += "\\\""
+      case "\\": text += "\\\\"
+      case "\n": text += "\\n"
+      case "\r": text += "\\r"
+      case "\t": text += "\\t"
+      case "\u{0}"..."\u{1F}", "\u{7F}":
+        let digits = String(scalar.value, radix: 16)
+        text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: text.unicodeScalars.append(scalar)
+      }
+    }
+    text += "\""
+  }
+}

@@ -1,0 +1,59 @@
+import Glue
+
+/// Keeps account of who has not acknowledged what `glue pub` has published.
+///
+/// Acknowledgement is cumulative within a stream: one receipt speaks for all before it. So it is enough to wait for the
+/// newest one again and again; who leaves meanwhile is named by the receipt that was waited for.
+final class Ledger: Sendable {
+  private struct State {
+    var last: Receipt?
+    var published = 0
+    /// Who has not acknowledged, with the number of the last message concerned; in the order in which it was noticed.
+    var missing: [(id: EndpointID, sequence: UInt64)] = []
+  }
+
+  private let state = Shared(State())
+  private let newest: AsyncStream<Receipt>
+  private let continuation: AsyncStream<Receipt>.Continuation
+
+  init() {
+    (newest, continuation) = AsyncStream.makeStream(of: Receipt.self, bufferingPolicy: .bufferingNewest(1))
+  }
+
+  /// How many messages were published.
+  var published: Int { state.value.published }
+
+  /// Enters a message.
+  func add(_ receipt: Receipt) {
+    state.withLock {
+      $0.last = receipt
+      $0.published += 1
+    }
+    continuation.yield(receipt)
+  }
+
+  /// Follows the acknowledgements until cancelled.
+  func watch() async {
+    for await receipt in newest {
+      let outcome = await receipt.acknowledged()
+      if Task.isCancelled { return }
+      note(outcome, of: receipt)
+    }
+  }
+
+  /// Waits for what is outstanding; then tells who has not acknowledged up to which message.
+  func missing(timeout: Duration) async -> [(id: EndpointID, sequence: UInt64)] {
+    if let last = state.value.last { note(await last.acknowledged(timeout: timeout), of: last) }
+    return state.value.missing
+  }
+
+  private func note(_ outcome: Acknowledgement, of receipt: Receipt) {
+    guard case .unacknowledged(let peers) = outcome else { return }
+    state.withLock { state in
+      for peer in peers {
+        state.missing.removeAll { $0.id == peer }
+        state.missing.append((peer, receipt.sequence))
+      }
+    }
+  }
+}

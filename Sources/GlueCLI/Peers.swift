@@ -1,0 +1,40 @@
+import ArgumentParser
+import Glue
+
+/// `glue peers`: shows who is there.
+struct Peers: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Join the network for a moment and show the other endpoints.")
+
+  @Flag(help: "Show each peer as a JSON object on one line.")
+  var json = false
+
+  @Option(help: "How long to listen.", transform: parseDuration)
+  var duration: Duration = .seconds(3)
+
+  @OptionGroup var options: EndpointOptions
+
+  func run() async throws {
+    let endpoint = try await options.makeEndpoint()
+    try await GlueCLI.run(
+      endpoint, quiet: true, for: duration,
+      { _ in try await Task.sleep(for: .seconds(86_400 * 365)) },
+      conclude: { endpoint in
+        for peer in endpoint.peers { Console.line(json ? jsonLine(peer) : textLine(peer).printable) }
+        if endpoint.peers.isEmpty { Console.error("glue: nobody answered within \(duration)") }
+      })
+  }
+
+  private func textLine(_ peer: Peer) -> String {
+    "\(peer.id) \(peer.name) at \(peer.address)"
+  }
+
+  private func jsonLine(_ peer: Peer) -> String {
+    var line = JSONLine()
+    line.add("id", peer.id.rawValue)
+    line.add("name", peer.name)
+    line.add("incarnation", peer.incarnation.rawValue)
+    line.add("address", "\(peer.address)")
+    return line.line
+  }
+}

@@ -1,0 +1,150 @@
+import ArgumentParser
+import Foundation
+import Glue
+
+/// `glue pub`: publishes messages and waits until they have arrived.
+struct Pub: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Publish messages on a topic, and wait for their acknowledgement.",
+    discussion: """
+      The payload is PAYLOAD, or a file, or made up (--size), or with --stdin each line of standard input is one message. \
+      Ends with status 0 when every matched subscriber has acknowledged everything; otherwise tells who has not.
+      """)
+
+  @Argument(help: "The topic.")
+  var topic: String
+
+  @Argument(help: "The payload, as text.")
+  var payload: String?
+
+  @Option(help: "The topic's type.")
+  var type: String?
+
+  @Option(help: "How long a message is worth delivering, for example 500ms.", transform: parseDuration)
+  var expiry: Duration?
+
+  @Option(help: "Publish the contents of this file.")
+  var file: String?
+
+  @Flag(help: "Publish each line of standard input.")
+  var stdin = false
+
+  @Option(help: "Publish a made-up payload of this size, for example 64KiB.", transform: parseByteCount)
+  var size: Int?
+
+  @Option(help: "Messages per second.", transform: parseRate)
+  var rate: Double?
+
+  @Option(help: "How many messages; without it 1, or with --rate no end.", transform: parsePositive)
+  var count: Int?
+
+  @Option(help: "Wait for so many matched subscribers first.", transform: parsePositive)
+  var awaitSubscribers: Int?
+
+  @Option(
+    help: "How long to wait for acknowledgements at the end; does not limit --await-subscribers.",
+    transform: parseDuration)
+  var timeout: Duration = .seconds(10)
+
+  @Flag(help: "Send each message once, and do not repeat what the network loses.")
+  var bestEffort = false
+
+  @OptionGroup var options: EndpointOptions
+
+  func validate() throws {
+    let sources = [payload != nil, file != nil, stdin, size != nil].filter { $0 }.count
+    if sources > 1 { throw ValidationError("give only one of PAYLOAD, --file, --stdin and --size") }
+    if sources == 0 { throw ValidationError("give one of PAYLOAD, --file, --stdin and --size") }
+    let limit = TopicsConfiguration().maximumMessageBytes
+    if let size, size > limit { throw ValidationError("--size \(size) exceeds the largest message, \(limit) bytes") }
+    if let expiry, expiry <= .zero { throw ValidationError("--expiry must be longer than 0") }
+    if stdin && count != nil { throw ValidationError("--count does not go with --stdin") }
+  }
+
+  func run() async throws {
+    let source = try makeSource()
+    let endpoint = try await options.makeEndpoint()
+    var settings = TopicSettings()
+    settings.reliability = bestEffort ? .bestEffort : .reliable
+    settings.whenFull = .block(timeout: .seconds(10))
+    let publication = try endpoint.publication(topic, type: type, settings)
+    let ledger = Ledger()
+    try await GlueCLI.run(
+      endpoint, quiet: options.quiet,
+      { _ in
+        if let awaitSubscribers {
+          try await publication.awaitSubscribers(awaitSubscribers)
+        } else {
+          // Whoever is there already should get the first message too; nobody need be.
+          try? await publication.awaitSubscribers(1, timeout: Self.acquaintance)
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+          group.addTask { await ledger.watch() }
+          try await publish(source, on: publication) { ledger.add($0) }
+          group.cancelAll()
+        }
+      },
+      conclude: { endpoint in
+        let missing = await ledger.missing(timeout: timeout)
+        if ledger.published > 0 && missing.isEmpty && publication.matchedSubscribers == 0 {
+          Console.error("glue: \(topic) has no subscriber now; --await-subscribers N waits for N of them")
+        }
+        guard !missing.isEmpty else { return }
+        let names = Dictionary(endpoint.peers.map { ($0.id, $0.name) }, uniquingKeysWith: { a, _ in a })
+        let list = missing.map { peer in
+          "\(peer.id)\(names[peer.id].map { " (\($0))" } ?? "") up to seq=\(peer.sequence)"
+        }
+        throw CommandFailure("messages on \(topic) were not acknowledged by \(list.joined(separator: ", "))")
+      })
+  }
+
+  /// How long the first message waits for a subscriber when none is demanded: ten times what it takes to find one.
+  private static let acquaintance = Duration.milliseconds(500)
+
+  /// Publishes at the rate until the source is used up; a late message does not delay those after it.
+  private func publish(_ source: Source, on publication: Publication, then: (Receipt) -> Void) async throws {
+    let start = ContinuousClock.now
+    var sent = 0
+    let lines = LineReader()
+    while let bytes = try await source.message(sent, lines) {
+      if let rate { try await Task.sleep(until: start + .seconds(Double(sent) / rate), clock: .continuous) }
+      try Task.checkCancellation()
+      then(try await publication.publish(bytes, expiry: expiry))
+      sent += 1
+    }
+  }
+
+  /// Where payloads come from; `message` is nil when there are no more.
+  private enum Source {
+    case repeated([UInt8], count: Int)
+    case sized(Int, count: Int)
+    case lines
+
+    func message(_ index: Int, _ lines: LineReader) async throws -> [UInt8]? {
+      switch self {
+      case .repeated(let bytes, let count): index < count ? bytes : nil
+      case .sized(let size, let count): index < count ? Source.madeUp(index, size: size) : nil
+      case .lines: try await lines.next()
+      }
+    }
+
+    /// The number of the message, then letters, so that each payload differs from the one before.
+    private static func madeUp(_ index: Int, size: Int) -> [UInt8] {
+      var bytes = Array("\(index) ".utf8.prefix(size))
+      bytes.reserveCapacity(size)
+      while bytes.count < size { bytes.append(0x61 + UInt8((bytes.count + index) % 26)) }
+      return bytes
+    }
+  }
+
+  private func makeSource() throws -> Source {
+    let count = count ?? (rate == nil ? 1 : .max)
+    if let payload { return .repeated(Array(payload.utf8), count: count) }
+    if let size { return .sized(size, count: count) }
+    guard let file else { return .lines }
+    guard let data = FileManager.default.contents(atPath: file) else {
+      throw CommandFailure("cannot read \(file)")
+    }
+    return .repeated(Array(data), count: count)
+  }
+}

@@ -1,0 +1,126 @@
+import ArgumentParser
+import Foundation
+import Glue
+
+/// `glue sub`: shows messages as they come.
+struct Sub: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show the messages on the topics that match a filter.",
+    discussion: """
+      One line per message on stdout, events on stderr. Ends after --count messages, after --duration, or on SIGINT or \
+      SIGTERM.
+      """)
+
+  @Argument(help: "Topic filter: + stands for one level, # at the end for all the rest.")
+  var filter: String
+
+  @Option(help: "Only topics of this type.")
+  var type: String?
+
+  @Option(help: "End after so many messages.", transform: parsePositive)
+  var count: Int?
+
+  @Option(help: "End after this time, for example 10s.", transform: parseDuration)
+  var duration: Duration?
+
+  @Flag(help: "Show each message as a JSON object on one line.")
+  var json = false
+
+  @Flag(help: "Leave out the payloads.")
+  var noPayload = false
+
+  @Flag(help: "End with one JSON line that counts what arrived, from the sequence numbers.")
+  var summary = false
+
+  @Option(help: "Also write each payload to a file in this directory.")
+  var output: String?
+
+  @OptionGroup var options: EndpointOptions
+
+  func run() async throws {
+    if let output { try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true) }
+    let endpoint = try await options.makeEndpoint()
+    let messages = try endpoint.subscribe(to: filter, type: type)
+    let record = Shared(Record())
+    try await GlueCLI.run(
+      endpoint, quiet: options.quiet, for: duration,
+      { _ in
+        for await message in messages {
+          let seen = record.withLock { $0.add(message) }
+          Console.line(json ? jsonLine(message) : textLine(message).printable)
+          if let output { try write(message, into: output) }
+          if let count, seen >= count { break }
+        }
+      },
+      conclude: { _ in if summary { Console.line(record.value.summary) } })
+  }
+
+  private func textLine(_ message: Message) -> String {
+    let age = Format.milliseconds(message.age)
+    let head = "\(message.topic) from \(message.publisher.name) seq=\(message.sequence) age=\(age)"
+    guard !noPayload, let text = String(validating: message.bytes, as: UTF8.self) else {
+      return "\(head) \(message.bytes.count) B"
+    }
+    return "\(head) \(text)"
+  }
+
+  private func jsonLine(_ message: Message) -> String {
+    var publisher = JSONLine()
+    publisher.add("id", message.publisher.id.rawValue)
+    publisher.add("name", message.publisher.name)
+    publisher.add("incarnation", message.publisher.incarnation.rawValue)
+    var line = JSONLine()
+    line.add("topic", message.topic)
+    line.add("type", message.type)
+    line.add("publisher", publisher)
+    line.add("sequence", message.sequence)
+    if !noPayload {
+      if let text = String(validating: message.bytes, as: UTF8.self) {
+        line.add("payload", text)
+      } else {
+        line.add("payloadBase64", Data(message.bytes).base64EncodedString())
+      }
+    }
+    line.add("size", message.bytes.count)
+    line.add("ageMilliseconds", message.age.inMilliseconds)
+    return line.line
+  }
+
+  /// Writes the payload to `TOPIC-PUBLISHER-SEQUENCE`, with `_` for what a file name should not contain.
+  private func write(_ message: Message, into directory: String) throws {
+    let topic = String(message.topic.map { $0.isLetter || $0.isNumber || "-.".contains($0) ? $0 : "_" })
+    let name = "\(topic)-\(message.publisher.id)-\(message.sequence)"
+    try Data(message.bytes).write(to: URL(fileURLWithPath: directory).appendingPathComponent(name), options: .atomic)
+  }
+
+  /// What arrived, and when.
+  private struct Record {
+    private var tally = Tally()
+    private var seen = 0
+    private var first: ContinuousClock.Instant?
+    private var last: ContinuousClock.Instant?
+
+    /// Enters a message and returns how many there were.
+    mutating func add(_ message: Message) -> Int {
+      tally.add(
+        topic: message.topic, publisher: message.publisher.id.rawValue,
+        incarnation: message.publisher.incarnation.rawValue, sequence: message.sequence, size: message.bytes.count)
+      last = .now
+      if first == nil { first = last }
+      seen += 1
+      return seen
+    }
+
+    /// One JSON line; the seconds are those from the first to the last message.
+    var summary: String {
+      var line = JSONLine()
+      line.add("received", tally.received)
+      line.add("lost", tally.lost)
+      line.add("duplicates", tally.duplicates)
+      line.add("outOfOrder", tally.outOfOrder)
+      line.add("bytes", tally.bytes)
+      line.add("seconds", first.flatMap { first in last.map { first.duration(to: $0).inSeconds } } ?? 0)
+      return line.line
+    }
+  }
+}

@@ -1,0 +1,258 @@
+import GlueAddress
+
+/// What this endpoint tells about itself, and when; what it takes from what others tell.
+extension Discovery {
+  /// Whose IDs an announcement lists.
+  enum ListedPeers {
+    case nobody
+    /// Those heard by multicast or broadcast: for announcements that go to a group.
+    case heard
+    /// All: for announcements by unicast, so that a rendezvous knows who needs no introduction any more.
+    case all
+  }
+
+  mutating func beginStartupAnnouncements(at now: Timestamp) {
+    startupIndex = 0
+    startupAt = now
+    announce(at: now)
+  }
+
+  /// Sends an announcement to all targets, and to the peers that they do not reach.
+  mutating func announce(at now: Timestamp) {
+    announcedInterval = stretchedInterval
+    for target in configuration.targets {
+      let list: ListedPeers = target.ip.isGroup ? .heard : .all
+      send(.announce(makeAnnouncement(listing: list, at: now)), to: target)
+    }
+    var direct: Announcement?
+    for slot in table.indices where table.contains(slot) && !isReachedByTargets(slot, at: now) {
+      let announcement = direct ?? makeAnnouncement(listing: .all, at: now)
+      direct = announcement
+      send(.announce(announcement), to: table[slot].info.address)
+    }
+    listCursor = nextListCursor
+    lookForIntroductions(at: now)
+    if startupIndex < configuration.startupAnnouncements.count {
+      announceAt = startupAt + configuration.startupAnnouncements[startupIndex]
+      startupIndex += 1
+    } else {
+      // Up to a tenth early: endpoints that were started together should not announce together for ever.
+      let early = announcedInterval.count / 10
+      announceAt = now + Nanoseconds(announcedInterval.count - (early > 0 ? generator.next() % early : 0))
+    }
+  }
+
+  func makeAnnouncement(listing list: ListedPeers, isLeaving: Bool = false, at now: Timestamp) -> Announcement {
+    var announcement = Announcement(name: local.name)
+    announcement.isLeaving = isLeaving
+    announcement.capabilities = local.capabilities
+    announcement.intervalMilliseconds = max(1, announcedInterval.wholeMilliseconds)
+    announcement.leaseTenths = UInt64(min(max(1, configuration.leaseMultiplier), 1_000) * 10)
+    announcement.uptimeMilliseconds = uptime(at: now).wholeMilliseconds
+    announcement.interestVersion = interestVersion
+    announcement.locators = local.locators
+    announcement.heard = listedPeers(list, at: now)
+    announcement.attributes = local.attributes
+    return announcement
+  }
+
+  /// The list in WELCOMEs, which go by unicast.
+  var everyday: ListedPeers { configuration.targets.contains { $0.ip.isGroup } ? .heard : .all }
+
+  private var stretchedInterval: Nanoseconds {
+    let unit = max(1, configuration.stretchPeers)
+    // In hundredths, for the interval grows steadily and not in steps.
+    let stretch = min(max(100, table.count * 100 / unit), max(1, configuration.maximumStretch) * 100)
+    return Nanoseconds(configuration.interval.count / 100 * UInt64(stretch))
+  }
+
+  /// The peers to list now, from the cursor on. The cursor moves with the announcements to the targets only.
+  private func listedPeers(_ list: ListedPeers, at now: Timestamp) -> [EndpointID] {
+    var ids: [EndpointID] = []
+    let places = table.indices.count
+    for offset in 0..<places {
+      let slot = (listCursor + offset) % places
+      guard table.contains(slot) else { continue }
+      switch list {
+      case .nobody: return []
+      case .heard: guard isHeardByGroup(slot, at: now) else { continue }
+      case .all: break
+      }
+      ids.append(table[slot].info.id)
+      if ids.count == configuration.heardEntries { break }
+    }
+    return ids
+  }
+
+  private var nextListCursor: Int {
+    var left = configuration.heardEntries
+    let places = table.indices.count
+    for offset in 0..<places {
+      let slot = (listCursor + offset) % places
+      if table.contains(slot) { left -= 1 }
+      if left == 0 { return (slot + 1) % places }
+    }
+    return listCursor
+  }
+
+  /// How many announcements list everybody.
+  var listingTurns: Int { table.count / max(1, configuration.heardEntries) + 1 }
+
+  func isHeardByGroup(_ slot: Int, at now: Timestamp) -> Bool {
+    guard let heard = table[slot].groupHeardAt else { return false }
+    return now < heard + table[slot].lease
+  }
+
+  /// Whether a peer hears the announcements to the targets, so that it needs none of its own to keep the lease.
+  private func isReachedByTargets(_ slot: Int, at now: Timestamp) -> Bool {
+    let peer = table[slot]
+    if configuration.targets.contains(peer.info.address) { return true }
+    guard configuration.targets.contains(where: { $0.ip.isGroup }) else { return false }
+    // Until its lists have come round it has the benefit of the doubt, or everybody would announce to every newcomer:
+    // for long if we hear it, since most links work both ways; for as long as its lease surely lasts if it found us.
+    let patience = peer.info.interval * UInt64(listingTurns + 1)
+    if let heardUs = peer.heardUsAt, now < heardUs + patience + peer.info.interval { return true }
+    if isHeardByGroup(slot, at: now) { return now < peer.info.since + patience }
+    return peer.info.origin == .contact && now < peer.info.since + min(patience, peer.info.interval * 3)
+  }
+
+  // MARK: Announcements of others
+
+  mutating func receive(
+    _ announcement: Announcement, _ header: LongHeader, _ source: SocketAddress, _ arrival: Arrival,
+    _ datagramBytes: Int, _ now: Timestamp
+  ) {
+    if let slot = table.slot(of: header.sender, header.incarnation) {
+      receive(announcement, ofPeerIn: slot, source, arrival, datagramBytes, now)
+      return
+    }
+    if let index = handshakeIndex(header) {
+      guard handshakes[index].address == source, !announcement.isLeaving else { return }
+      handshakes[index].note(announcement, at: now)
+      proceed(index, at: now)
+      return
+    }
+    guard !announcement.isLeaving, isCompatible(announcement, of: header.sender, now) else { return }
+    guard datagramBytes >= WireLimits.announceDatagramBytes else {
+      counters.undersized += 1
+      return
+    }
+    switch arrival {
+    case .group: challenge(header, at: source, origin: .group, jittered: true, now)
+    case .unicast: challenge(header, at: source, origin: .unicast, jittered: false, now)
+    }
+  }
+
+  private mutating func receive(
+    _ announcement: Announcement, ofPeerIn slot: Int, _ source: SocketAddress, _ arrival: Arrival, _ datagramBytes: Int,
+    _ now: Timestamp
+  ) {
+    guard table[slot].info.address == source else {
+      // An endpoint with several addresses announces from each of them. Only when the one in use has fallen silent may
+      // the session move, or it would go to and fro.
+      let silentAfter = Nanoseconds(table[slot].info.interval.count / 2 * 3)
+      guard now >= table[slot].addressHeardAt + silentAfter else { return }
+      guard datagramBytes >= WireLimits.announceDatagramBytes else {
+        counters.undersized += 1
+        return
+      }
+      beginMove(slot, to: source, at: now)
+      return
+    }
+    if announcement.isLeaving {
+      // Anybody could have sent this. The peer's silence will confirm it, or its answer refute it.
+      probe(slot, for: .leaving, at: now)
+      return
+    }
+    let before = table[slot].info
+    heard(slot, at: now)
+    apply(announcement, to: slot, at: now)
+    if arrival == .group {
+      table[slot].groupHeardAt = now
+      table[slot].info.isHeardByGroup = true
+      // Lists by unicast hold all peers, and say nothing about multicast.
+      if announcement.heard.contains(local.id) {
+        table[slot].heardUsAt = now
+        table[slot].info.hearsGroup = true
+      }
+    }
+    for id in announcement.heard {
+      if let other = table.slot(of: id) { table[slot].listing.add(other) }
+    }
+    table[slot].listing.announced(turns: listingTurns)
+    if let heardUs = table[slot].heardUsAt,
+      now >= heardUs + table[slot].info.interval * UInt64(listingTurns + 2)
+    {
+      table[slot].info.hearsGroup = false
+    }
+    tellIfChanged(slot, from: before)
+  }
+
+  /// Takes over what may change within a life. The name cannot.
+  mutating func apply(_ announcement: Announcement, to slot: Int, at now: Timestamp) {
+    let start = startEstimate(uptimeMilliseconds: announcement.uptimeMilliseconds, at: now)
+    let (interval, lease) = terms(of: announcement)
+    table[slot].lease = lease
+    table[slot].info.interval = interval
+    table[slot].info.startEstimate = min(table[slot].info.startEstimate, start)
+    table[slot].info.capabilities = announcement.capabilities
+    table[slot].info.interestVersion = max(table[slot].info.interestVersion, announcement.interestVersion)
+    table[slot].info.locators = announcement.locators
+    table[slot].info.attributes = announcement.attributes
+    table[slot].info.leaseDeadline = now + lease
+    wakeForLease(slot)
+  }
+
+  /// The interval and the lease that an announcement grants, within bounds.
+  func terms(of announcement: Announcement) -> (interval: Nanoseconds, lease: Nanoseconds) {
+    let bounds = configuration.leaseBounds
+    let interval = min(max(.milliseconds(announcement.intervalMilliseconds), .milliseconds(10)), bounds.upperBound)
+    let tenths = min(max(announcement.leaseTenths, 10), 10_000)
+    let lease = Nanoseconds((interval * tenths).count / 10)
+    return (interval, min(max(lease, bounds.lowerBound), bounds.upperBound))
+  }
+
+  /// Something valid came from the address of a peer.
+  mutating func heard(_ slot: Int, at now: Timestamp) {
+    table[slot].info.leaseDeadline = now + table[slot].lease
+    table[slot].addressHeardAt = now
+  }
+
+  mutating func tellIfChanged(_ slot: Int, from before: PeerInfo) {
+    let now = table[slot].info
+    if now.capabilities != before.capabilities || now.interestVersion != before.interestVersion
+      || now.locators != before.locators || now.attributes != before.attributes || now.address != before.address
+      || now.remoteSession != before.remoteSession || now.isHeardByGroup != before.isHeardByGroup
+      || now.hearsGroup != before.hearsGroup || now.acceptsGroupTag != before.acceptsGroupTag
+    {
+      actions.append(.peerUpdated(now))
+    }
+  }
+
+  func isCompatible(_ announcement: Announcement) -> Bool {
+    announcement.minimumVersion <= Discovery.versions.upperBound
+      && announcement.maximumVersion >= Discovery.versions.lowerBound
+      && announcement.minimumVersion <= announcement.maximumVersion
+  }
+
+  /// The protocol versions that are spoken here.
+  static var versions: ClosedRange<UInt8> { 1...1 }
+
+  mutating func isCompatible(_ announcement: Announcement, of id: EndpointID, _ now: Timestamp) -> Bool {
+    if isCompatible(announcement) { return true }
+    counters.incompatible += 1
+    // No state is kept for the unproven, so the rate is limited for all of them together.
+    if let reported = incompatibleReportedAt, now < reported + .seconds(1) { return false }
+    incompatibleReportedAt = now
+    let lowest = min(announcement.minimumVersion, announcement.maximumVersion)
+    let versions = lowest...max(announcement.minimumVersion, announcement.maximumVersion)
+    actions.append(.incompatible(id, name: announcement.name, versions: versions))
+    return false
+  }
+}
+
+extension IPAddress {
+  /// Whether datagrams to it reach many: multicast, or an IPv4 broadcast address. The netmask is not known here, but no
+  /// usual one makes a host's address end in 255.
+  var isGroup: Bool { isMulticast || family == .v4 && low & 0xFF == 0xFF }
+}

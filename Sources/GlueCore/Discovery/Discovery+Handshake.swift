@@ -1,0 +1,319 @@
+import GlueAddress
+
+/// From hearsay to a session: CHALLENGE, ANSWER, WELCOME.
+extension Discovery {
+  func handshakeIndex(_ header: LongHeader) -> Int? {
+    handshakeIndex(Handshake.Key(id: header.sender, incarnation: header.incarnation))
+  }
+
+  func handshakeIndex(_ key: Handshake.Key) -> Int? { handshakes.firstIndex { $0.key == key } }
+
+  // MARK: Challenge
+
+  /// Asks somebody unproven for the proof, within the limits.
+  mutating func challenge(
+    _ header: LongHeader, at address: SocketAddress, origin: PeerInfo.Origin, jittered: Bool, _ now: Timestamp
+  ) {
+    if let last = lastReplied, last.address == address, last.packetNumber == header.packetNumber { return }
+    guard
+      admitChallenge(
+        of: Handshake.Key(id: header.sender, incarnation: header.incarnation), at: address, jittered: jittered, now)
+    else { return }
+    lastReplied = (address, header.packetNumber)
+    let pending = PendingChallenge(
+      dueAt: now, id: header.sender, incarnation: header.incarnation, address: address, origin: origin)
+    if jittered {
+      schedule(pending)
+    } else {
+      sendChallenge(pending, at: now)
+    }
+  }
+
+  /// Whether the limits allow to challenge somebody unproven.
+  mutating func admitChallenge(
+    of key: Handshake.Key, at address: SocketAddress, jittered: Bool, _ now: Timestamp
+  ) -> Bool {
+    // In a full table there is room only for the next life of a peer.
+    guard table.count < configuration.maximumPeers || table.slot(of: key.id) != nil else {
+      hit(.peers, at: now)
+      return false
+    }
+    if jittered {
+      if pendingChallenges.contains(where: { $0.id == key.id && $0.incarnation == key.incarnation }) { return false }
+      guard pendingChallenges.count < configuration.maximumPendingChallenges else {
+        hit(.pendingChallenges, at: now)
+        return false
+      }
+    }
+    guard replies.take(for: address, at: now) else {
+      hit(.replies, at: now)
+      return false
+    }
+    guard challengeBudget.take(at: now) else {
+      hit(.challenges, at: now)
+      return false
+    }
+    return true
+  }
+
+  private mutating func schedule(_ challenge: PendingChallenge) {
+    var challenge = challenge
+    // Few answers need little spreading: a newcomer among few should not wait for the sake of many.
+    let spread = configuration.answerSpread * UInt64(clamping: peerCount + pendingChallenges.count + 1)
+    let jitter = min(configuration.answerJitter, spread).count
+    challenge.dueAt = challenge.dueAt + Nanoseconds(jitter > 0 ? generator.next() % (jitter + 1) : 0)
+    pendingChallenges.append(challenge)
+    wake(at: challenge.dueAt)
+  }
+
+  mutating func sendChallenge(_ challenge: PendingChallenge, at now: Timestamp) {
+    let token = tokens.make(
+      for: challenge.id, challenge.incarnation, at: challenge.address, origin: challenge.origin, now: now)
+    send(.challenge(token: token), to: challenge.address)
+  }
+
+  mutating func receiveChallenge(
+    _ token: UInt64, _ header: LongHeader, _ source: SocketAddress, _ datagramBytes: Int, _ now: Timestamp
+  ) {
+    guard datagramBytes >= WireLimits.challengeDatagramBytes else {
+      counters.undersized += 1
+      return
+    }
+    let answer = DiscoveryFrame.answer(token: token, incarnation: header.incarnation)
+    if let slot = table.slot(of: header.sender, header.incarnation) {
+      // A peer at its own address is proven. It is not counted: otherwise a forger could use up its replies, and we would
+      // seem dead to a peer that probes us.
+      guard table[slot].info.address != source else {
+        send(answer, to: source)
+        return
+      }
+      guard !hasReplied(to: header, at: source), replies.take(for: source, at: now) else { return }
+      lastReplied = (source, header.packetNumber)
+      send(answer, to: source)
+      return
+    }
+    if let index = handshakeIndex(header), handshakes[index].address == source {
+      handshakes[index].itsToken = token
+      send(answer, to: source)
+      if handshakes[index].claim?.state == .refused { refuse(index, at: now) }
+      return
+    }
+    guard !hasReplied(to: header, at: source) else { return }
+    guard replies.take(for: source, at: now) else {
+      hit(.replies, at: now)
+      return
+    }
+    lastReplied = (source, header.packetNumber)
+    send(answer, to: source)
+    // Our own question goes along, and makes one that waits for its jitter superfluous.
+    let waiting = pendingChallenges.firstIndex {
+      $0.id == header.sender && $0.incarnation == header.incarnation && $0.address == source
+    }
+    if let waiting {
+      sendChallenge(pendingChallenges.remove(at: waiting), at: now)
+    } else if table.count < configuration.maximumPeers || table.slot(of: header.sender) != nil {
+      guard challengeBudget.take(at: now) else {
+        hit(.challenges, at: now)
+        return
+      }
+      sendChallenge(
+        PendingChallenge(
+          dueAt: now, id: header.sender, incarnation: header.incarnation, address: source, origin: .contact), at: now)
+    } else {
+      hit(.peers, at: now)
+    }
+  }
+
+  /// Whether another frame of the datagram at hand has had its reply: an unproven address gets one for each datagram.
+  private func hasReplied(to header: LongHeader, at source: SocketAddress) -> Bool {
+    lastReplied.map { $0.address == source && $0.packetNumber == header.packetNumber } ?? false
+  }
+
+  // MARK: Answer
+
+  mutating func receiveAnswer(_ token: UInt64, _ header: LongHeader, _ source: SocketAddress, _ now: Timestamp) {
+    if let slot = table.slot(of: header.sender, header.incarnation) {
+      if source == table[slot].info.address {
+        if token == table[slot].probe?.token {
+          heard(slot, at: now)
+          settleProbe(slot, at: now)
+        } else if tokens.check(token, for: header.sender, header.incarnation, at: source, now: now) != nil {
+          heard(slot, at: now)
+        }
+      } else if let move = table[slot].move, move.address == source, move.token == token {
+        completeMove(slot, at: now)
+      }
+      return
+    }
+    guard let origin = tokens.check(token, for: header.sender, header.incarnation, at: source, now: now) else {
+      counters.invalidAnswers += 1
+      return
+    }
+    if let index = handshakeIndex(header) {
+      if handshakes[index].address == source, handshakes[index].claim?.state == .refused { refuse(index, at: now) }
+      return
+    }
+    beginHandshake(
+      Handshake.Key(id: header.sender, incarnation: header.incarnation), at: source, origin: origin, now)
+  }
+
+  /// Somebody proved an address: keep it in mind, if there is room, and offer a session, unless its ID has a holder.
+  ///
+  /// - Parameters:
+  ///   - welcome: its side of the session, if that is known already.
+  ///   - welcomeNumber: the number of the last datagram with a WELCOME from it, if it was a peer before.
+  mutating func beginHandshake(
+    _ key: Handshake.Key, at address: SocketAddress, origin: PeerInfo.Origin, welcome: Welcome? = nil,
+    welcomeNumber: UInt64 = 0, _ now: Timestamp
+  ) {
+    guard handshakes.count < configuration.maximumHandshakes,
+      let (slot, session) = table.reserve(using: &generator)
+    else {
+      hit(.handshakes, at: now)
+      return
+    }
+    var handshake = Handshake(
+      id: key.id, incarnation: key.incarnation, address: address, origin: origin, slot: slot, session: session,
+      deadline: now + configuration.handshakeTimeout)
+    wake(at: handshake.deadline)
+    handshake.welcomeNumber = welcomeNumber
+    if let welcome {
+      handshake.welcome = welcome
+      handshake.note(welcome.announcement, at: now)
+    }
+    if key.id == local.id {
+      handshake.claim = Handshake.Claim(kind: .endpointID, holder: .local, state: .comparing)
+      handshakes.append(handshake)
+      // There will be no WELCOME, so the rival must learn our uptime like this.
+      send(.announce(makeAnnouncement(listing: .nobody, at: now)), to: address)
+      return
+    }
+    handshakes.append(handshake)
+    if let holder = table.slot(of: key.id) {
+      beginClaim(key, of: .endpointID, heldBy: holder, at: now)
+    } else {
+      sendWelcome(handshakes.count - 1, at: now)
+      if welcome != nil { proceed(handshakes.count - 1, at: now) }
+    }
+  }
+
+  // MARK: Welcome
+
+  /// Sends our side of the session to a handshake, and begins to repeat it.
+  mutating func sendWelcome(_ index: Int, at now: Timestamp) {
+    if handshakes[index].repetition == nil {
+      handshakes[index].repetition = Repetition(bounds: configuration.welcomeRepetition, from: now)
+      wake(at: handshakes[index].repetition?.nextAt)
+    }
+    let handshake = handshakes[index]
+    let welcome = Welcome(
+      session: handshake.session, yourSession: handshake.welcome?.session ?? 0,
+      receiveBufferBytes: UInt64(clamping: local.receiveBufferBytes),
+      acceptsGroupTag: table.slot(tag: handshake.incarnation.groupTag) == nil,
+      announcement: makeAnnouncement(listing: everyday, at: now))
+    send(.welcome(welcome), to: handshake.address)
+  }
+
+  /// Sends our side of the session to a peer. `offering`: for another session of it than the present one.
+  mutating func sendWelcome(toPeerIn slot: Int, offering rival: UInt32? = nil, at now: Timestamp) {
+    let info = table[slot].info
+    let welcome = Welcome(
+      session: info.localSession, yourSession: rival ?? info.remoteSession,
+      receiveBufferBytes: UInt64(clamping: local.receiveBufferBytes), acceptsGroupTag: info.hasUniqueTag,
+      announcement: makeAnnouncement(listing: everyday, at: now))
+    send(.welcome(welcome), to: info.address)
+  }
+
+  mutating func receive(
+    _ welcome: Welcome, _ header: LongHeader, _ source: SocketAddress, _ datagramBytes: Int, _ now: Timestamp
+  ) {
+    guard welcome.session != 0 else { return }
+    if let slot = table.slot(of: header.sender, header.incarnation) {
+      if table[slot].info.address == source { receive(welcome, header, ofPeerIn: slot, now) }
+      return
+    }
+    if let index = handshakeIndex(header) {
+      guard handshakes[index].address == source, handshakes[index].welcomeNumber < header.packetNumber else { return }
+      handshakes[index].welcomeNumber = header.packetNumber
+      handshakes[index].welcome = welcome
+      handshakes[index].note(welcome.announcement, at: now)
+      if handshakes[index].claim == nil, !handshakes[index].accepts(welcome) { sendWelcome(index, at: now) }
+      proceed(index, at: now)
+      return
+    }
+    // Somebody took us for proven whose own proof was lost: the next repetition of its WELCOME will find it.
+    guard datagramBytes >= WireLimits.challengeDatagramBytes else {
+      counters.undersized += 1
+      return
+    }
+    guard isCompatible(welcome.announcement, of: header.sender, now) else { return }
+    challenge(header, at: source, origin: .contact, jittered: false, now)
+  }
+
+  /// Takes a handshake as far as what is known of it allows.
+  mutating func proceed(_ index: Int, at now: Timestamp) {
+    guard handshakes[index].claim == nil else {
+      compare(index, at: now)
+      return
+    }
+    guard let announcement = handshakes[index].announcement else { return }
+    let handshake = handshakes[index]
+    guard isCompatible(announcement, of: handshake.id, now) else {
+      forget(index)
+      return
+    }
+    if announcement.name == local.name {
+      handshakes[index].claim = Handshake.Claim(kind: .name, holder: .local, state: .comparing)
+      handshakes[index].repetition = nil
+      compare(index, at: now)
+    } else if let holder = table.slot(of: handshake.id) {
+      beginClaim(handshake.key, of: .endpointID, heldBy: holder, at: now)
+    } else if let holder = table.slot(name: announcement.name) {
+      beginClaim(handshake.key, of: .name, heldBy: holder, at: now)
+    } else if let welcome = handshake.welcome, handshake.accepts(welcome) {
+      guard table.count < configuration.maximumPeers else {
+        hit(.peers, at: now)
+        forget(index)
+        return
+      }
+      handshakes.remove(at: index)
+      becomePeer(handshake, welcome, at: now)
+    }
+  }
+
+  mutating func forget(_ index: Int) {
+    let handshake = handshakes.remove(at: index)
+    table.release(handshake.slot)
+  }
+
+  private mutating func becomePeer(_ handshake: Handshake, _ welcome: Welcome, at now: Timestamp) {
+    let announcement = handshake.announcement ?? welcome.announcement
+    let (interval, lease) = terms(of: announcement)
+    let isBound = welcome.yourSession == handshake.session
+    let info = PeerInfo(
+      id: handshake.id, name: announcement.name, incarnation: handshake.incarnation, address: handshake.address,
+      slot: handshake.slot, localSession: handshake.session, remoteSession: welcome.session,
+      version: min(announcement.maximumVersion, Discovery.versions.upperBound),
+      receiveBufferBytes: Int(clamping: welcome.receiveBufferBytes), capabilities: announcement.capabilities,
+      interestVersion: announcement.interestVersion, locators: announcement.locators,
+      attributes: announcement.attributes, origin: handshake.origin, since: now, interval: interval,
+      leaseDeadline: now + lease, isHeardByGroup: handshake.origin == .group, hearsGroup: false,
+      hasUniqueTag: false, acceptsGroupTag: welcome.acceptsGroupTag, startEstimate: handshake.startEstimate)
+    let firstLook = interval * 4
+    let peer = Peer(
+      info: info, lease: lease, addressHeardAt: now, groupHeardAt: handshake.origin == .group ? now : nil,
+      isConfirmed: isBound, isBound: isBound, welcomeNumber: handshake.welcomeNumber,
+      welcome: isBound ? nil : Repetition(bounds: configuration.welcomeRepetition, from: now),
+      introductionAt: now + firstLook, introductionDelay: firstLook)
+    table.insert(peer)
+    for id in announcement.heard {
+      if let other = table.slot(of: id) { table[info.slot].listing.add(other) }
+    }
+    if !isBound { watch(info.slot) }
+    wakeForLease(info.slot)
+    actions.append(.peerAdded(table[info.slot].info))
+    // It taught us its session ID, and may not know that yet.
+    sendWelcome(toPeerIn: info.slot, at: now)
+    introduceNewcomer(info.slot, at: now)
+  }
+}

@@ -1,0 +1,225 @@
+import GlueAddress
+
+/// Sessions of peers after they are up: repeated WELCOMEs, sessions that one side has forgotten, peers that move or fall
+/// silent.
+///
+/// A session is a pair of IDs, ours and the peer's, and what belongs to it (positions of streams, above all) must never
+/// meet what belongs to another. So:
+///
+/// - Before the peer has shown that it knows our ID nothing can have come in the session, and the peer's ID may change:
+///   handshakes overtake each other.
+/// - Afterwards another ID of the peer's means that it forgot the session. That must not be believed before it has answered
+///   a challenge; then both start anew.
+/// - If both start anew at once, each is told of an ID that belongs to a dead one of its own. Neither starts again for that:
+///   each offers its new ID for the other's new ID, and so the two new ones find together.
+extension Discovery {
+  mutating func receive(_ welcome: Welcome, _ header: LongHeader, ofPeerIn slot: Int, _ now: Timestamp) {
+    // One that was overtaken by another says what is true no longer.
+    guard header.packetNumber > table[slot].welcomeNumber else { return }
+    let before = table[slot].info
+    let isSame = welcome.session == before.remoteSession
+    let namesOurs = welcome.yourSession == before.localSession
+    let mayChange =
+      namesOurs && !table[slot].isBound || welcome.yourSession == 0 && !table[slot].isConfirmed
+    guard isSame || mayChange else {
+      if table[slot].isConfirmed {
+        probe(slot, for: .session, at: now)
+        table[slot].probe?.rivalWelcome = (welcome, header.packetNumber)
+      } else {
+        table[slot].welcomeNumber = header.packetNumber
+        sendWelcome(toPeerIn: slot, offering: welcome.session, at: now)
+      }
+      return
+    }
+    table[slot].welcomeNumber = header.packetNumber
+    table[slot].info.remoteSession = welcome.session
+    table[slot].info.receiveBufferBytes = Int(clamping: welcome.receiveBufferBytes)
+    table[slot].info.acceptsGroupTag = welcome.acceptsGroupTag
+    heard(slot, at: now)
+    apply(welcome.announcement, to: slot, at: now)
+    // Its newest word agrees with what we have.
+    table[slot].probe?.purposes.remove(.session)
+    table[slot].probe?.rivalWelcome = nil
+    if namesOurs {
+      table[slot].isConfirmed = true
+      table[slot].isBound = true
+      table[slot].welcome = nil
+    }
+    tellIfChanged(slot, from: before)
+    if !isSame || !namesOurs { sendWelcome(toPeerIn: slot, at: now) }
+  }
+
+  // MARK: Doubt
+
+  /// Begins to challenge a peer, or adds a reason to challenges that are under way.
+  mutating func probe(_ slot: Int, for purpose: Probe.Purposes, at now: Timestamp) {
+    if table[slot].probe != nil {
+      table[slot].probe?.purposes.insert(purpose)
+      return
+    }
+    let token = generator.next()
+    table[slot].probe = Probe(purposes: purpose, token: token, sent: 1, nextAt: now + configuration.probeSpacing)
+    watch(slot)
+    send(.challenge(token: token), to: table[slot].info.address)
+  }
+
+  /// The peer answered: it lives.
+  mutating func settleProbe(_ slot: Int, at now: Timestamp) {
+    guard let probe = table[slot].probe else { return }
+    table[slot].probe = nil
+    if probe.purposes.contains(.claim) { holderAnswered(slot, at: now) }
+    if probe.purposes.contains(.session), table.contains(slot) {
+      restartSession(slot, rival: probe.rivalWelcome, at: now)
+    } else if table.contains(slot) {
+      wakeForLease(slot)
+    }
+  }
+
+  /// The peer did not answer in time.
+  private mutating func probeFailed(_ slot: Int, _ probe: Probe, at now: Timestamp) {
+    table[slot].probe = nil
+    if probe.purposes.contains(.claim) && isClaimed(slot) {
+      removePeer(slot, reason: .replaced, at: now)
+    } else if probe.purposes.contains(.leaving) {
+      removePeer(slot, reason: .bye, at: now)
+    } else if probe.purposes.contains(.lease) && table[slot].info.leaseDeadline <= now {
+      removePeer(slot, reason: .expired, at: now)
+    } else {
+      // A silent peer's session is no worse than its lease says.
+      wakeForLease(slot)
+    }
+  }
+
+  /// Ends a session that the peer no longer knows, and offers another.
+  private mutating func restartSession(
+    _ slot: Int, rival: (welcome: Welcome, packetNumber: UInt64)?, at now: Timestamp
+  ) {
+    let info = table[slot].info
+    let number = max(table[slot].welcomeNumber, rival?.packetNumber ?? 0)
+    let key = Handshake.Key(id: info.id, incarnation: info.incarnation)
+    removePeer(slot, reason: .sessionLost, at: now)
+    beginHandshake(key, at: info.address, origin: info.origin, welcome: rival?.welcome, welcomeNumber: number, now)
+  }
+
+  // MARK: Moves
+
+  /// Challenges a new address of a peer.
+  mutating func beginMove(_ slot: Int, to address: SocketAddress, at now: Timestamp) {
+    if let move = table[slot].move, now < move.sentAt + configuration.probeSpacing { return }
+    guard replies.take(for: address, at: now) else {
+      hit(.replies, at: now)
+      return
+    }
+    // The token stays while the address does: the answer may take longer than the next datagram.
+    let old = table[slot].move
+    let token = old?.address == address ? old!.token : generator.next()
+    table[slot].move = Peer.Move(address: address, token: token, sentAt: now)
+    watch(slot)
+    send(.challenge(token: token), to: address)
+  }
+
+  mutating func completeMove(_ slot: Int, at now: Timestamp) {
+    guard let move = table[slot].move else { return }
+    let before = table[slot].info
+    table[slot].move = nil
+    table[slot].info.address = move.address
+    heard(slot, at: now)
+    tellIfChanged(slot, from: before)
+  }
+
+  // MARK: Removal
+
+  /// Forgets a peer, and lets those go on that waited for its ID or name.
+  mutating func removePeer(_ slot: Int, reason: PeerRemovalReason, at now: Timestamp) {
+    busy.remove(slot)
+    let info = table.remove(slot).info
+    actions.append(.peerRemoved(info, reason: reason))
+    releaseClaims(on: .peer(info.id, info.incarnation), at: now)
+  }
+
+  // MARK: Time
+
+  /// Makes sure that the peer's lease is looked at in time.
+  mutating func wakeForLease(_ slot: Int) {
+    let due = leaseProbeTime(slot)
+    leaseCheckAt = min(leaseCheckAt ?? due, due)
+  }
+
+  /// When to begin probing so that the verdict falls when the lease ends. An endpoint that was itself suspended finds all
+  /// leases over, probes all the same, and so loses nobody who is still there.
+  private func leaseProbeTime(_ slot: Int) -> Timestamp {
+    let deadline = table[slot].info.leaseDeadline.nanoseconds
+    let head = min(configuration.probeSpan.count, table[slot].lease.count / 2)
+    return Timestamp(nanoseconds: deadline > head ? deadline - head : 0)
+  }
+
+  mutating func advanceLeases(to now: Timestamp) {
+    guard let due = leaseCheckAt, due <= now else { return }
+    leaseCheckAt = nil
+    for slot in table.indices where table.contains(slot) {
+      if table[slot].info.isHeardByGroup && !isHeardByGroup(slot, at: now) {
+        table[slot].info.isHeardByGroup = false
+        actions.append(.peerUpdated(table[slot].info))
+      }
+      if leaseProbeTime(slot) > now {
+        wakeForLease(slot)
+      } else {
+        // Once the probe is over, whatever for, its end looks at the lease again.
+        probe(slot, for: .lease, at: now)
+      }
+    }
+  }
+
+  mutating func advanceBusyPeers(to now: Timestamp) {
+    // A copy, for what is done here adds and removes.
+    for slot in Array(busy) {
+      guard table.contains(slot), busy.contains(slot) else {
+        busy.remove(slot)
+        continue
+      }
+      if let due = table[slot].welcome?.nextAt, due <= now {
+        table[slot].welcome?.fire(at: now)
+        sendWelcome(toPeerIn: slot, at: now)
+      }
+      if let move = table[slot].move, now >= move.sentAt + configuration.handshakeTimeout {
+        table[slot].move = nil
+      }
+      if let probe = table[slot].probe, probe.nextAt <= now { advance(probe, of: slot, to: now) }
+      if table.contains(slot), busyUntil(slot) == nil { busy.remove(slot) }
+    }
+  }
+
+  private mutating func advance(_ probe: Probe, of slot: Int, to now: Timestamp) {
+    var probe = probe
+    if probe.purposes.isSubset(of: .lease) && leaseProbeTime(slot) > now {
+      // Other datagrams were the answer.
+      table[slot].probe = nil
+      wakeForLease(slot)
+    } else if probe.sent < configuration.probes {
+      probe.sent += 1
+      probe.nextAt = now + configuration.probeSpacing
+      table[slot].probe = probe
+      send(.challenge(token: probe.token), to: table[slot].info.address)
+    } else {
+      probeFailed(slot, probe, at: now)
+    }
+  }
+
+  /// Counts a peer among the busy ones.
+  mutating func watch(_ slot: Int) {
+    busy.append(slot)
+    wake(at: busyUntil(slot))
+  }
+
+  /// When something is due for a busy peer; nil if it is busy no longer.
+  func busyUntil(_ slot: Int) -> Timestamp? {
+    guard table.contains(slot) else { return nil }
+    var due = table[slot].welcome?.nextAt
+    if let probe = table[slot].probe { due = min(due ?? probe.nextAt, probe.nextAt) }
+    if let move = table[slot].move {
+      let end = move.sentAt + configuration.handshakeTimeout
+      due = min(due ?? end, end)
+    }
+    return due
+  }
+}

@@ -1,0 +1,310 @@
+import DequeModule
+import GlueAddress
+import OrderedCollections
+
+/// Finds the other endpoints of a network, keeps track of which are alive, and sees to it that each endpoint ID and each
+/// name has one holder (docs/protocol.md §4, §5.1, §5.6, §5.7).
+///
+/// A deterministic state machine without clock, socket or task. The rule for draining: after every input call
+/// ``nextAction()`` until it gives nil; then sleep until ``nextWakeup`` and call ``advance(to:)``.
+///
+/// What an endpoint (ID, incarnation) is to this one:
+///
+///     announcement, WELCOME,
+///     introduction ┌─────────┐ CHALLENGE      ┌───────────┐  valid ANSWER
+///     ────────────>│ unknown ├───────────────>│ unknown   ├───────────────┐
+///                  └─────────┘ no state kept  └───────────┘               v
+///                       ^                                   ID unclaimed ┌───────────┐
+///                       │ timeout                    ┌───────────────────┤  proven   │
+///                       ├────────────────────────────┤   send WELCOME    └─────┬─────┘
+///                       │                            v                         │ ID has a holder
+///                       │                     ┌─────────────┐ name has a  ┌────v─────┐ holder is silent: replaced
+///                       │                     │  handshake  ├────────────>│  claim   ├───────────────────────┐
+///                       │                     └──────┬──────┘ holder      └────┬─────┘                       │
+///                       │                            │ its WELCOME             │ holder answers:             │
+///                       │                            v                         │ CLASH to the younger        │
+///                       │   expired, bye      ┌─────────────┐                  v                             │
+///                       └─────────────────────┤    peer     │<─── handshake <──┼─────────────────────────────┘
+///                                             └─────────────┘             forgotten, or the holder's BYE
+///
+/// A peer in doubt (its lease nearly over, leaving by hearsay, its session unknown to it, its ID claimed) is probed by up
+/// to three challenges. Its answer or its silence decides; hearsay never does.
+public struct Discovery: Sendable {
+  /// What it was made with.
+  public let configuration: DiscoveryConfiguration
+  /// What it tells about this endpoint.
+  public internal(set) var local: LocalIdentity
+  /// What happened how often.
+  public internal(set) var counters = DiscoveryCounters()
+
+  enum Phase: Sendable { case idle, running, stopped }
+  var phase = Phase.idle
+  var generator: SeededGenerator
+  var startedAt = Timestamp(nanoseconds: 0)
+  var interestVersion: UInt64 = 0
+
+  var table: PeerTable
+  /// Peers with a WELCOME to repeat, a probe or a move under way.
+  var busy: OrderedSet<Int> = []
+  var handshakes: [Handshake] = []
+  var pendingChallenges: [PendingChallenge] = []
+  /// No look at the leases is due before this.
+  var leaseCheckAt: Timestamp?
+  /// Nothing is due before this for busy peers, handshakes and pending challenges.
+  var timerAt: Timestamp?
+
+  var announceAt: Timestamp?
+  /// Startup announcements made so far.
+  var startupIndex = 0
+  /// When the present series of startup announcements began.
+  var startupAt = Timestamp(nanoseconds: 0)
+  /// The interval that the last announcement to the targets told, which is thus the time to the next one.
+  var announcedInterval: Nanoseconds
+  /// Where the next list of IDs begins.
+  var listCursor = 0
+
+  let tokens: AddressToken
+  var replies: ReplyLimiter
+  var challengeBudget: TokenBucket
+  var introductionBudget: TokenBucket
+  /// The last datagram from an unproven address that was replied to: each gets one reply, however many frames it has.
+  var lastReplied: (address: SocketAddress, packetNumber: UInt64)?
+  /// Rivals towards which this endpoint, the weaker one, has declared itself the holder (see ``Seniority``).
+  var stoodAgainst: [Handshake.Key] = []
+
+  var actions: Deque<Action> = []
+  var limitReportedAt = [Timestamp?](repeating: nil, count: DiscoveryLimit.allCases.count)
+  var incompatibleReportedAt: Timestamp?
+
+  struct PendingChallenge: Sendable {
+    var dueAt: Timestamp
+    var id: EndpointID
+    var incarnation: Incarnation
+    var address: SocketAddress
+    var origin: PeerInfo.Origin
+  }
+
+  /// A machine that does nothing before ``start(at:)``.
+  ///
+  /// - Parameter seed: feeds the generator of jitter, session IDs and the token key. It must be unpredictable outside
+  ///   of simulations.
+  public init(configuration: DiscoveryConfiguration, local: LocalIdentity, seed: UInt64) {
+    // Values that would make the machine spin, or session IDs guessable, are brought to the nearest that do not.
+    var configuration = configuration
+    let shortest = Nanoseconds.milliseconds(10)
+    configuration.interval = max(configuration.interval, shortest)
+    configuration.probeSpacing = max(configuration.probeSpacing, .milliseconds(1))
+    let repetition = configuration.welcomeRepetition
+    configuration.welcomeRepetition =
+      max(repetition.lowerBound, .milliseconds(1))...max(repetition.upperBound, .milliseconds(1))
+    configuration.maximumPeers = min(max(1, configuration.maximumPeers), 4_000)
+    self.configuration = configuration
+    self.local = local
+    generator = SeededGenerator(seed: seed)
+    tokens = AddressToken(key: (generator.next(), generator.next()), window: configuration.tokenWindow)
+    replies = ReplyLimiter(
+      entries: configuration.replyTableEntries, perSecond: configuration.repliesPerSecond,
+      burst: configuration.replyBurst, key: (generator.next(), generator.next()))
+    challengeBudget = TokenBucket(perSecond: configuration.challengesPerSecond, burst: configuration.challengeBurst)
+    introductionBudget = TokenBucket(
+      perSecond: configuration.introductionsPerSecond, burst: configuration.introductionsPerSecond)
+    let handshakes = max(1, configuration.maximumHandshakes)
+    table = PeerTable(capacity: configuration.maximumPeers + handshakes)
+    announcedInterval = configuration.interval
+  }
+
+  // MARK: Inputs
+
+  /// Begins to announce and to answer.
+  public mutating func start(at now: Timestamp) {
+    guard phase == .idle else { return }
+    phase = .running
+    startedAt = now
+    beginStartupAnnouncements(at: now)
+  }
+
+  /// Takes one frame of a datagram with a long header.
+  ///
+  /// - Parameter datagramBytes: the size of the whole datagram; what is too small is not replied to.
+  public mutating func receive(
+    _ frame: DiscoveryFrame, header: LongHeader, from source: SocketAddress, arrival: Arrival, datagramBytes: Int,
+    at now: Timestamp
+  ) {
+    guard phase == .running else { return }
+    // What this endpoint sends to a group comes back to it.
+    if header.sender == local.id && header.incarnation == local.incarnation { return }
+    switch frame {
+    case .announce(let announcement):
+      receive(announcement, header, source, arrival, datagramBytes, now)
+    case .challenge(let token):
+      receiveChallenge(token, header, source, datagramBytes, now)
+    case .answer(let token, let incarnation):
+      if incarnation == local.incarnation { receiveAnswer(token, header, source, now) }
+    case .welcome(let welcome):
+      receive(welcome, header, source, datagramBytes, now)
+    case .clash(let clash):
+      receive(clash, header, source, now)
+    }
+  }
+
+  /// Takes a peer's BYE. The caller has found the session in the datagram that it came in.
+  public mutating func receiveBye(from peer: EndpointID, reason: ByeReason, at now: Timestamp) {
+    guard phase == .running, let slot = table.slot(of: peer) else { return }
+    removePeer(slot, reason: reason == .lostClash ? .lostClash : .bye, at: now)
+  }
+
+  /// Takes a reset. If it echoes the session ID that a peer at that address chose, the session is in doubt.
+  public mutating func receiveReset(connection: UInt32, from source: SocketAddress, at now: Timestamp) {
+    guard phase == .running else { return }
+    // A reset names nobody. They are rare and rate-limited by their sender, so a search will do.
+    for slot in table.indices where table.contains(slot) {
+      guard table[slot].info.remoteSession == connection, table[slot].info.address == source else { continue }
+      probe(slot, for: .session, at: now)
+      return
+    }
+  }
+
+  /// Takes note of a valid datagram in the session with this ID of ours; gives the peer's place, or nil if there is no
+  /// such session. Cheap: called for every datagram.
+  ///
+  /// - Parameter datagramBytes: its size. A new address is challenged once so many bytes came from it that the challenge is
+  ///   no larger.
+  @discardableResult
+  public mutating func signOfLife(
+    session: UInt32, from source: SocketAddress, datagramBytes: Int = WireLimits.challengeDatagramBytes,
+    at now: Timestamp
+  ) -> Int? {
+    guard phase == .running, let slot = table.slot(session: session) else { return nil }
+    table[slot].info.leaseDeadline = now + table[slot].lease
+    if table[slot].info.address == source {
+      table[slot].addressHeardAt = now
+    } else {
+      // It knows the session, so this is more than hearsay, but not yet proof that it receives there.
+      let credit = (table[slot].stray.map { $0.address == source ? $0.bytes : 0 } ?? 0) + datagramBytes
+      let isEnough = credit >= WireLimits.challengeDatagramBytes
+      table[slot].stray = (source, isEnough ? 0 : credit)
+      if isEnough { beginMove(slot, to: source, at: now) }
+    }
+    if !table[slot].isConfirmed {
+      table[slot].isConfirmed = true
+      table[slot].welcome = nil
+    }
+    return slot
+  }
+
+  /// Takes note that this endpoint's subscriptions changed; the next announcement tells.
+  public mutating func interestChanged(to version: UInt64) {
+    interestVersion = max(interestVersion, version)
+  }
+
+  /// Takes note that addresses or interfaces changed: announces as at start, for everybody has to learn the new address.
+  public mutating func networkChanged(locators: [SocketAddress], at now: Timestamp) {
+    local.locators = locators
+    if phase == .running { beginStartupAnnouncements(at: now) }
+  }
+
+  /// Says goodbye to everybody. Afterwards nothing is taken or sent any more.
+  public mutating func stop(at now: Timestamp) {
+    guard phase == .running else {
+      phase = .stopped
+      return
+    }
+    leave(reason: .leaving, at: now)
+  }
+
+  // MARK: Outputs
+
+  /// The next thing to do.
+  public mutating func nextAction() -> Action? { actions.popFirst() }
+
+  // MARK: Questions
+
+  /// The peers, in an order that depends on nothing but the inputs so far.
+  public var peers: [PeerInfo] {
+    table.indices.compactMap { table.contains($0) ? table[$0].info : nil }
+  }
+  /// How many peers there are.
+  public var peerCount: Int { table.count }
+  /// How many proven endpoints are not peers yet.
+  public var handshakeCount: Int { handshakes.count }
+  /// The peer with an endpoint ID.
+  public func peer(_ id: EndpointID) -> PeerInfo? { table.slot(of: id).map { table[$0].info } }
+  /// The peer with a name.
+  public func peer(named name: String) -> PeerInfo? { table.slot(name: name).map { table[$0].info } }
+  /// The peer in a place, see ``PeerInfo/slot``.
+  public func peer(slot: Int) -> PeerInfo? { table.contains(slot) ? table[slot].info : nil }
+  /// The peer whose session has this ID of ours.
+  public func peer(session: UInt32) -> PeerInfo? { table.slot(session: session).map { table[$0].info } }
+  /// The peer whose group datagrams carry this tag; the first one, if several peers share it.
+  public func peer(groupTag: UInt32) -> PeerInfo? { table.slot(tag: groupTag).map { table[$0].info } }
+  /// Whether a session ID was given to an endpoint whose handshake is not complete: its datagrams come too early, and are
+  /// to be dropped without a reset.
+  public func isHandshake(session: UInt32) -> Bool { table.isReserved(session: session) }
+  /// How long this endpoint has been running.
+  public func uptime(at now: Timestamp) -> Nanoseconds { now.since(startedAt) }
+
+  // MARK: For all aspects
+
+  /// Queues a frame. Frames for one address that are queued in the same turn share a datagram.
+  mutating func send(_ frame: DiscoveryFrame, to address: SocketAddress) {
+    switch frame {
+    case .announce: counters.announcementsSent += 1
+    case .challenge: counters.challengesSent += 1
+    case .answer: counters.answersSent += 1
+    case .welcome: counters.welcomesSent += 1
+    case .clash: counters.clashesSent += 1
+    }
+    let frameMinimum = frame.minimumDatagramBytes
+    // A turn leaves a handful of actions, so a short look back finds what can be shared.
+    for index in actions.indices.suffix(8).reversed() {
+      guard case .send(var frames, address, let minimum) = actions[index] else { continue }
+      let bytes = frames.reduce(WireLimits.longHeaderBytes + frame.byteCount) { $0 + $1.byteCount }
+      guard bytes <= WireLimits.baseDatagramBytes else { break }
+      if case .answer = frame {
+        // An answer proves the address from which the other frames are to be believed.
+        frames.insert(frame, at: 0)
+      } else if case .welcome = frame, let old = frames.firstIndex(where: \.isWelcome) {
+        frames[old] = frame
+      } else {
+        frames.append(frame)
+      }
+      actions[index] = .send(frames, to: address, minimumBytes: max(minimum, frameMinimum))
+      return
+    }
+    actions.append(.send([frame], to: address, minimumBytes: frameMinimum))
+  }
+
+  /// Counts a limit that bit, and tells of it at most once a second.
+  mutating func hit(_ limit: DiscoveryLimit, at now: Timestamp) {
+    let index = DiscoveryLimit.allCases.firstIndex(of: limit)!
+    counters.limits[index] += 1
+    if let reported = limitReportedAt[index], now < reported + .seconds(1) { return }
+    limitReportedAt[index] = now
+    actions.append(.limit(limit, count: counters.limits[index]))
+  }
+
+  /// Says goodbye and forgets everything.
+  mutating func leave(reason: ByeReason, at now: Timestamp) {
+    for slot in table.indices where table.contains(slot) {
+      actions.append(.sendBye(to: table[slot].info, reason: reason))
+    }
+    for target in configuration.targets {
+      send(.announce(makeAnnouncement(listing: .nobody, isLeaving: true, at: now)), to: target)
+    }
+    for slot in table.indices where table.contains(slot) { _ = table.remove(slot) }
+    for handshake in handshakes { table.release(handshake.slot) }
+    handshakes = []
+    pendingChallenges = []
+    busy = []
+    announceAt = nil
+    leaseCheckAt = nil
+    timerAt = nil
+    phase = .stopped
+  }
+}
+
+extension DiscoveryFrame {
+  fileprivate var isWelcome: Bool {
+    if case .welcome = self { true } else { false }
+  }
+}

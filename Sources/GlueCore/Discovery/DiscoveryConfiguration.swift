@@ -1,0 +1,108 @@
+import GlueAddress
+
+/// How peers are found and kept (docs/protocol.md §4). Every value has its reason beside it.
+public struct DiscoveryConfiguration: Sendable {
+  /// Time between announcements in a small group. Shorter finds deaths sooner, at a proportional cost in datagrams.
+  public var interval: Nanoseconds = .seconds(1)
+  /// Intervals without a sign of life after which a peer is gone. Five ride out the loss of four announcements in a row;
+  /// fewer detect death sooner and err more often.
+  public var leaseMultiplier: Double = 5
+  /// Where announcements go: multicast groups, broadcast addresses (IPv4 addresses that end in 255 are taken as such) or
+  /// rendezvous endpoints. Empty: nobody is announced to, so the endpoint must be found by those that announce to it.
+  public var targets: [SocketAddress] = []
+  /// Whether others announce to this endpoint by unicast. It then introduces them to each other as soon as it meets them,
+  /// without waiting for proof that they do not hear each other.
+  public var isRendezvous = false
+
+  /// Announcements after the one at start. They are close together because the first one is the most likely to be lost:
+  /// switches and multicast memberships settle just then.
+  public var startupAnnouncements: [Nanoseconds] = [.milliseconds(250), .milliseconds(500), .seconds(1)]
+  /// Peers per unit of stretch: at twice as many the interval is doubled, and so on. Keeps the group's rate of
+  /// announcements at about this many per interval.
+  public var stretchPeers = 50
+  /// Most that the interval is stretched. It also multiplies the time to notice a death.
+  public var maximumStretch = 4
+  /// Longest random delay before a newcomer heard by multicast is challenged. Spreads the answers of a whole group over
+  /// that time; costs up to as much in the time to find each other.
+  public var answerJitter: Nanoseconds = .milliseconds(20)
+  /// The random delay is no longer than this for each peer known. Larger spreads the answers of a small group more than
+  /// any network needs, and keeps its newcomers waiting.
+  public var answerSpread: Nanoseconds = .milliseconds(1)
+
+  /// Challenges sent to a peer before its silence is believed. Three pass through 30 % loss each way with probability 0.87,
+  /// and a live peer that is removed wrongly comes back with its next announcement.
+  public var probes = 3
+  /// Time between these challenges. Three make the 300 ms that the replacement of a rebooted endpoint takes.
+  public var probeSpacing: Nanoseconds = .milliseconds(100)
+  /// Length of a token's time window. Tokens live for one to two of these; the protocol demands 5 to 20 s.
+  public var tokenWindow: Nanoseconds = .seconds(10)
+  /// Time for a proven endpoint to complete its side of the handshake.
+  public var handshakeTimeout: Nanoseconds = .seconds(2)
+  /// First and longest time between repetitions of WELCOME.
+  public var welcomeRepetition: ClosedRange<Nanoseconds> = .milliseconds(10) ... .milliseconds(500)
+  /// What a lease announced by a peer is held within, so that none is immortal and none dies of rounding.
+  public var leaseBounds: ClosedRange<Nanoseconds> = .milliseconds(100) ... .seconds(600)
+
+  /// Most peers. Each costs about a kilobyte here and more above; at most 4,000, so that session IDs keep 20 random bits.
+  public var maximumPeers = 1_024
+  /// Proven endpoints that are not peers yet, rival claims included. Bounds what those who can answer challenges may hold.
+  public var maximumHandshakes = 64
+  /// Challenges that wait for their jitter to pass: the burst of newcomers met at once.
+  public var maximumPendingChallenges = 256
+  /// Replies to one unproven address per second. Legitimate peers need about one; more would let a forger of source
+  /// addresses aim us at somebody.
+  public var repliesPerSecond = 5
+  /// Replies to one unproven address in a burst: start-up and a few restarts.
+  public var replyBurst = 20
+  /// Sources whose replies are counted apart. Beyond it sources share by chance, and the rate of challenges bounds the rest.
+  public var replyTableEntries = 1_024
+  /// Challenges to unproven addresses per second, all together. Bounds the work for a flood of forged announcements; a
+  /// group of 1,000 is met within a second.
+  public var challengesPerSecond = 1_000
+  /// Challenges to unproven addresses in a burst.
+  public var challengeBurst = 256
+  /// Introductions per second, and in a burst. A rendezvous of 200 introduces 40,000 pairs while they join.
+  public var introductionsPerSecond = 2_000
+  /// Locators of an introduction that are challenged, and that are passed on in one.
+  public var maximumLocators = 4
+  /// Endpoint IDs listed in one announcement: 256 bytes. Larger groups take turns.
+  public var heardEntries = 32
+
+  /// The defaults; they announce to nobody.
+  public init() {}
+
+  /// How long a peer is probed before it is given up.
+  var probeSpan: Nanoseconds { probeSpacing * UInt64(clamping: probes) }
+}
+
+/// What this endpoint tells others about itself.
+public struct LocalIdentity: Sendable {
+  /// The endpoint ID, not 0.
+  public var id: EndpointID
+  /// The name, 1 … 256 bytes.
+  public var name: String
+  /// This life, not 0.
+  public var incarnation: Incarnation
+  /// What the endpoint can do.
+  public var capabilities: Announcement.Capabilities
+  /// Bytes of the socket's receive buffer: peers keep less than that in flight.
+  public var receiveBufferBytes: Int
+  /// Other addresses that reach this endpoint, the best first; few, since they go with every announcement.
+  public var locators: [SocketAddress]
+  /// Attributes of the announcement, the will among them; a few hundred bytes at most, since they go with every one.
+  public var attributes: Attributes
+
+  /// All fields.
+  public init(
+    id: EndpointID, name: String, incarnation: Incarnation, capabilities: Announcement.Capabilities = [],
+    receiveBufferBytes: Int = 212_992, locators: [SocketAddress] = [], attributes: Attributes = Attributes()
+  ) {
+    self.id = id
+    self.name = name
+    self.incarnation = incarnation
+    self.capabilities = capabilities
+    self.receiveBufferBytes = receiveBufferBytes
+    self.locators = locators
+    self.attributes = attributes
+  }
+}

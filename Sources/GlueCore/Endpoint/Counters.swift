@@ -1,0 +1,55 @@
+/// What happened so far, by name. Every limit and every drop has its own.
+struct Counters {
+  var datagramsSent: UInt64 = 0
+  var bytesSent: UInt64 = 0
+  var datagramsReceived: UInt64 = 0
+  var bytesReceived: UInt64 = 0
+  var datagramsForeignNetwork: UInt64 = 0
+  var datagramsMalformed: UInt64 = 0
+  var datagramsUnknownSession: UInt64 = 0
+  var datagramsDuplicate: UInt64 = 0
+  var datagramsUnproven: UInt64 = 0
+  var framesMalformed: UInt64 = 0
+  var framesUnknown: UInt64 = 0
+  var framesMisplaced: UInt64 = 0
+  var framesUnknownStream: UInt64 = 0
+  var resetsSent: UInt64 = 0
+  var messagesPublished: UInt64 = 0
+  var messagesDelivered: UInt64 = 0
+  var messagesLost: UInt64 = 0
+  var messagesTooLarge: UInt64 = 0
+  var duplicateFragments: UInt64 = 0
+  var lateFragments: UInt64 = 0
+  var fragmentsRepeated: UInt64 = 0
+  var bytesRepeated: UInt64 = 0
+  var datagramsLost: UInt64 = 0
+  var probeTimeouts: UInt64 = 0
+  var reorderOverflows: UInt64 = 0
+  var gapOverflows: UInt64 = 0
+  var reassemblyWaits: UInt64 = 0
+  var publicationsFull: UInt64 = 0
+  var streamsRefused: UInt64 = 0
+  var subscriptionsRefused: UInt64 = 0
+  var pathFallbacks: UInt64 = 0
+
+  var list: [(name: String, value: UInt64)] {
+    [
+      ("datagrams_sent", datagramsSent), ("bytes_sent", bytesSent), ("datagrams_received", datagramsReceived),
+      ("bytes_received", bytesReceived), ("datagrams_foreign_network", datagramsForeignNetwork),
+      ("datagrams_malformed", datagramsMalformed), ("datagrams_unknown_session", datagramsUnknownSession),
+      ("datagrams_duplicate", datagramsDuplicate), ("datagrams_unproven", datagramsUnproven),
+      ("frames_malformed", framesMalformed),
+      ("frames_unknown", framesUnknown), ("frames_misplaced", framesMisplaced),
+      ("frames_unknown_stream", framesUnknownStream), ("resets_sent", resetsSent),
+      ("messages_published", messagesPublished), ("messages_delivered", messagesDelivered),
+      ("messages_lost", messagesLost), ("messages_too_large", messagesTooLarge),
+      ("fragments_duplicate", duplicateFragments), ("fragments_late", lateFragments),
+      ("fragments_repeated", fragmentsRepeated), ("bytes_repeated", bytesRepeated),
+      ("datagrams_lost", datagramsLost), ("probe_timeouts", probeTimeouts),
+      ("reorder_overflows", reorderOverflows), ("gap_overflows", gapOverflows),
+      ("reassembly_waits", reassemblyWaits), ("publications_full", publicationsFull),
+      ("streams_refused", streamsRefused), ("subscriptions_refused", subscriptionsRefused),
+      ("path_fallbacks", pathFallbacks),
+    ]
+  }
+}

@@ -1,0 +1,25 @@
+import GlueAddress
+
+/// Everything the core of an endpoint can be told. Small structs with defaults, one per layer.
+public struct EndpointConfiguration: Sendable {
+  /// The partition this endpoint belongs to; endpoints of different networks ignore each other.
+  public var networkID: UInt64 = 1
+  /// The endpoint ID: the service role. Not 0.
+  public var id: EndpointID
+  /// The endpoint name: the instance, 1 … 256 bytes.
+  public var name: String
+  /// Bytes of the socket receive buffer that datagrams arrive in; peers keep less than that in flight.
+  public var receiveBufferBytes: Int = 212_992
+  /// How peers are found and kept.
+  public var discovery: DiscoveryConfiguration = DiscoveryConfiguration()
+  /// How data is carried.
+  public var transport: TransportConfiguration = TransportConfiguration()
+  /// Limits on topics, subscriptions and messages.
+  public var topics: TopicsConfiguration = TopicsConfiguration()
+
+  /// A configuration with defaults in all but the identity.
+  public init(id: EndpointID, name: String) {
+    self.id = id
+    self.name = name
+  }
+}

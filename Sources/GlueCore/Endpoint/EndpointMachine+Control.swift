@@ -1,0 +1,243 @@
+import GlueAddress
+
+/// What endpoints tell each other over the control stream: interest, and the streams that follow from it.
+extension EndpointMachine {
+  /// Control messages wait in the log only up to this many bytes; the rest is told as it is acknowledged.
+  private static let controlBacklogBytes = 64 << 10
+  /// Unacknowledged control messages from which on a peer's subscriptions are refused: room for the openings of 50,000 topics.
+  private static let controlLimitBytes = 4 << 20
+
+  /// Tells a peer the subscriptions that it has not been told of, as far as there is room.
+  func tellInterest(to session: Session, at now: Timestamp) {
+    let subscriptions = topics.subscriptions
+    var index = firstIndex(above: session.toldSubscriptions)
+    while index < subscriptions.count, session.control.stream.log.byteCount < Self.controlBacklogBytes {
+      let (id, subscription) = subscriptions.elements[index]
+      var attributes = Attributes()
+      attributes.schemaHash = subscription.options.schemaHash
+      session.send(
+        .subscribe(
+          subscription: id.rawValue, filter: subscription.filter, type: subscription.options.type,
+          attributes: attributes),
+        at: now)
+      session.toldSubscriptions = id.rawValue
+      index += 1
+    }
+    guard index == subscriptions.count, !session.hasToldInterest || session.toldInterest < topics.interestVersion else {
+      return
+    }
+    session.hasToldInterest = true
+    session.toldInterest = topics.interestVersion
+    session.send(.interest(version: topics.interestVersion), at: now)
+  }
+
+  private func firstIndex(above number: UInt64) -> Int {
+    let keys = topics.subscriptions.keys
+    var low = 0
+    var high = keys.count
+    while low < high {
+      let middle = (low + high) / 2
+      if keys[middle].rawValue <= number { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+
+  // MARK: Receiving
+
+  func receiveControl(of session: Session, arrival: InboundStream.Arrival) {
+    let messages = inbox.control
+    inbox.control.removeAll(keepingCapacity: true)
+    for message in messages where message.session === session && !session.isClosed {
+      var reader = WireReader(message.body)
+      do {
+        guard let decoded = try ControlMessage.read(from: &reader) else {
+          inbox.counters.framesUnknown += 1
+          continue
+        }
+        receive(decoded, of: session, arrival: arrival)
+      } catch {
+        inbox.counters.framesMalformed += 1
+      }
+    }
+  }
+
+  private func receive(_ message: ControlMessage, of session: Session, arrival: InboundStream.Arrival) {
+    let now = arrival.now
+    switch message {
+    case .subscribe(let subscription, let filter, let type, _):
+      addRemote(RemoteSubscription(filter: filter, type: type), number: subscription, of: session, at: now)
+    case .unsubscribe(let subscription):
+      removeRemote(subscription, of: session, at: now)
+    case .interest:
+      session.knowsInterest = true
+      events.append(.interestKnown(session.peer.id))
+    case .open(let opening):
+      guard opening.stream >= Session.firstTopicStream else { return }
+      open(opening, of: session, arrival: arrival)
+    case .close(let number, let position):
+      guard number >= Session.firstTopicStream, let stream = session.inbound[number] else { return }
+      stream.closesAt = position
+      // Of a best-effort stream the last message may be lost; nobody would tell.
+      if stream.isFinished || stream.isClosing || !stream.isReliable { remove(stream, from: session) }
+    case .mismatch(let subscription, let topic, let publisherType, let subscriberType):
+      guard topics.subscriptions[SubscriptionID(rawValue: subscription)] != nil else { return }
+      events.append(
+        .typeMismatch(
+          TypeMismatch(
+            topic: topic, publisherType: publisherType.isEmpty ? nil : publisherType, subscriberType: subscriberType,
+            publisher: session.peer.id, subscriber: configuration.id)))
+    case .introduce(let endpoint, let incarnation, let heldMilliseconds, let locators):
+      discovery.receiveIntroduction(
+        endpoint: endpoint, incarnation: incarnation, heldMilliseconds: heldMilliseconds, locators: locators,
+        from: session.peer.id, at: now)
+      drainDiscovery(at: now)
+    }
+  }
+
+  // MARK: Streams of the peer
+
+  private func open(_ opening: StreamOpening, of session: Session, arrival: InboundStream.Arrival) {
+    guard TopicName.problem(withTopic: opening.topic) == nil else {
+      inbox.counters.framesMalformed += 1
+      return
+    }
+    if let old = session.inbound[opening.stream] {
+      old.finish(arrival: arrival, into: inbox)
+      remove(old, from: session)
+    }
+    guard session.inbound.count < configuration.topics.streamsPerPeer + Int(Session.firstTopicStream) else {
+      inbox.counters.streamsRefused += 1
+      events.append(.limit(name: "streamsPerPeer", count: inbox.counters.streamsRefused))
+      return
+    }
+    let (matching, _) = topics.subscribers(of: opening.topic, type: opening.type)
+    let stream = addInbound(opening, to: session, isDirect: false)
+    stream.isClosing = matching.isEmpty
+    stream.subscribers = matching.map { id in
+      InboundStream.Subscriber(
+        id: id, holdsBackPublisher: topics.subscriptions[id]?.options.holdsBackPublisher ?? false)
+    }
+    // The publisher learns the window, which may be larger than the one it starts with.
+    session.noteStatusDue(stream)
+    session.acknowledgeAt = arrival.now
+  }
+
+  @discardableResult
+  func addInbound(_ opening: StreamOpening, to session: Session, isDirect: Bool) -> InboundStream {
+    let peer = session.peer
+    let stream = InboundStream(
+      info: StreamInfo(
+        topic: opening.topic, type: opening.type, publisher: peer.id, publisherName: peer.name,
+        incarnation: peer.incarnation, number: opening.stream, isDirect: isDirect),
+      session: session, opening: opening, transport: configuration.transport,
+      maximumMessageBytes: configuration.topics.maximumMessageBytes, budget: budget)
+    session.inbound[opening.stream] = stream
+    return stream
+  }
+
+  func remove(_ stream: InboundStream, from session: Session) {
+    stream.release()
+    session.inbound[stream.info.number] = nil
+    session.statusDue.removeAll { $0 === stream }
+    session.withGaps.removeAll { $0 === stream }
+  }
+
+  // MARK: Subscriptions of the peer
+
+  private func addRemote(
+    _ subscription: RemoteSubscription, number: UInt64, of session: Session, at now: Timestamp
+  ) {
+    guard TopicName.problem(withFilter: subscription.filter) == nil, session.subscriptions[number] == nil else {
+      inbox.counters.framesMalformed += 1
+      return
+    }
+    // A peer that does not take the answers gets no further ones to ask for.
+    let isDrowning = session.control.stream.log.byteCount > Self.controlLimitBytes
+    guard session.subscriptions.count < configuration.topics.subscriptionsPerPeer, !isDrowning else {
+      inbox.counters.subscriptionsRefused += 1
+      events.append(.limit(name: "subscriptionsPerPeer", count: inbox.counters.subscriptionsRefused))
+      return
+    }
+    session.subscriptions[number] = subscription
+    topics.peerFilters.insert(
+      RemoteSubscriber(session: session.peer.localSession, subscription: number), under: subscription.filter)
+    if TopicName.hasWildcards(subscription.filter) {
+      for publication in topics.publications.values
+      where TopicName.matches(filter: subscription.filter, topic: publication.topic) {
+        match(publication, with: number, of: session, at: now)
+      }
+    } else if let publication = topics.publicationsByTopic[subscription.filter] {
+      match(publication, with: number, of: session, at: now)
+    }
+  }
+
+  /// Makes a peer a reader of a publication for one of its subscriptions, whose filter matches.
+  func match(_ publication: LocalPublication, with number: UInt64, of session: Session, at now: Timestamp) {
+    guard let subscription = session.subscriptions[number] else { return }
+    if let wanted = subscription.type, wanted != publication.options.type {
+      events.append(
+        .typeMismatch(
+          TypeMismatch(
+            topic: publication.topic, publisherType: publication.options.type, subscriberType: wanted,
+            publisher: configuration.id, subscriber: session.peer.id)))
+      session.send(
+        .mismatch(
+          subscription: number, topic: publication.topic, publisherType: publication.options.type ?? "",
+          subscriberType: wanted),
+        at: now)
+      makeReady(session, at: now)
+      return
+    }
+    let stream = publication.stream
+    if let reader = session.readers[stream.number] {
+      reader.subscriptions.insert(number)
+      return
+    }
+    let reader = RemoteReader(stream: stream, from: stream.log.end, windowBytes: Session.initialWindowBytes)
+    reader.subscriptions = [number]
+    reader.attach(to: session)
+    session.readers[stream.number] = reader
+    var attributes = Attributes()
+    attributes.schemaHash = publication.options.schemaHash
+    session.send(
+      .open(
+        StreamOpening(
+          stream: stream.number, topic: publication.topic, type: publication.options.type,
+          isReliable: stream.isReliable, epochMicroseconds: publication.epochMicroseconds, position: stream.log.end,
+          sequence: stream.log.endSequence, attributes: attributes)),
+      at: now)
+    makeReady(session, at: now)
+    noteReadersChanged(of: stream)
+  }
+
+  private func removeRemote(_ number: UInt64, of session: Session, at now: Timestamp) {
+    guard let subscription = session.subscriptions.removeValue(forKey: number) else { return }
+    topics.peerFilters.remove(
+      RemoteSubscriber(session: session.peer.localSession, subscription: number), from: subscription.filter)
+    for reader in session.readers.values where reader.subscriptions.contains(number) {
+      reader.subscriptions.remove(number)
+      if reader.subscriptions.isEmpty { close(reader, at: now) }
+    }
+  }
+
+  /// Ends a peer's reading of a stream, and tells it.
+  func close(_ reader: RemoteReader, at now: Timestamp) {
+    let session = reader.session!
+    session.send(.close(stream: reader.stream.number, position: reader.next), at: now)
+    session.readers[reader.stream.number] = nil
+    session.queue.removeAll { $0 === reader }
+    reader.isQueued = false
+    reader.detach()
+    makeReady(session, at: now)
+    noteReadersChanged(of: reader.stream)
+  }
+
+  /// Tells the new number of readers, and whoever waits for those that are gone.
+  func noteReadersChanged(of stream: OutboundStream) {
+    let id = PublicationID(rawValue: stream.number)
+    guard topics.publications[stream.number] != nil else { return }
+    events.append(.matched(id, subscribers: stream.readers.count))
+    events.append(.acknowledged(id, below: stream.acknowledged))
+    noteRoom(in: stream)
+  }
+}

@@ -1,0 +1,115 @@
+import GlueAddress
+
+extension EndpointMachine {
+  /// Does what discovery asks for.
+  func drainDiscovery(at now: Timestamp) {
+    while let action = discovery.nextAction() {
+      switch action {
+      case .send(let frames, let destination, let minimumBytes):
+        send(frames, to: destination, minimumBytes: minimumBytes)
+      case .peerAdded(let peer):
+        addSession(with: peer, at: now)
+      case .peerUpdated(let peer):
+        sessionsByPeer[peer.id]?.peer = peer
+        events.append(.peerUpdated(peer))
+      case .peerRemoved(let peer, let reason):
+        removeSession(with: peer, reason: reason, at: now)
+      case .introduce(let introduction, let recipient):
+        guard let session = sessionsByPeer[recipient] else { continue }
+        session.send(introduction, at: now)
+        makeReady(session, at: now)
+      case .sendBye(let peer, let reason):
+        sendBye(to: peer, reason: reason)
+      case .clash(let report):
+        events.append(.clash(report))
+      case .defeated(let report):
+        events.append(.defeated(report))
+      case .incompatible(let id, let name, let versions):
+        events.append(.incompatible(id, name: name, versions: versions))
+      case .limit(let limit, let count):
+        events.append(.limit(name: limit.rawValue, count: count))
+      }
+    }
+    drainLosses()
+  }
+
+  /// Sends one datagram outside sessions.
+  private func send(_ frames: [DiscoveryFrame], to destination: SocketAddress, minimumBytes: Int) {
+    let header = LongHeader(
+      networkTag: configuration.networkID, sender: configuration.id, incarnation: incarnation,
+      packetNumber: nextPacketNumber())
+    let bytes = WireWriter.encode(atMost: WireLimits.baseDatagramBytes) { writer in
+      header.write(to: &writer)
+      for frame in frames { frame.write(to: &writer) }
+      writer.pad(to: minimumBytes)
+    }
+    // Empty: it did not fit into a datagram, which the limits on names and lists rule out.
+    assert(!bytes.isEmpty, "frames that do not fit: \(frames)")
+    if !bytes.isEmpty { outbox.append((destination, bytes)) }
+  }
+
+  private func sendBye(to peer: PeerInfo, reason: ByeReason) {
+    let header = ShortHeader(
+      connection: peer.remoteSession, packetNumber: UInt32(truncatingIfNeeded: nextPacketNumber()))
+    let bytes = WireWriter.encode(atMost: WireLimits.baseDatagramBytes) { writer in
+      header.write(to: &writer)
+      _ = writer.frame(.bye) { $0.u8(reason.rawValue) }
+    }
+    outbox.append((peer.address, bytes))
+  }
+
+  // MARK: Sessions
+
+  func addSession(with peer: PeerInfo, at now: Timestamp) {
+    let session = Session(
+      peer: peer, configuration: configuration.transport, receiveBufferBytes: configuration.receiveBufferBytes,
+      peerReceiveBufferBytes: peer.receiveBufferBytes, at: now)
+    sessions[peer.localSession] = session
+    sessionsByPeer[peer.id] = session
+    for number in [Session.controlStream, Session.directStream] {
+      let opening = StreamOpening(
+        stream: number, topic: "", type: nil, isReliable: true, epochMicroseconds: 0, position: 0, sequence: 0)
+      addInbound(opening, to: session, isDirect: number == Session.directStream)
+    }
+    events.append(.peerAdded(peer))
+    tellInterest(to: session, at: now)
+    makeReady(session, at: now)
+  }
+
+  func removeSession(with peer: PeerInfo, reason: PeerRemovalReason, at now: Timestamp) {
+    guard let session = sessionsByPeer[peer.id], session.peer.localSession == peer.localSession else { return }
+    sessions[peer.localSession] = nil
+    sessionsByPeer[peer.id] = nil
+    for (subscription, wanted) in session.subscriptions {
+      topics.peerFilters.remove(
+        RemoteSubscriber(session: peer.localSession, subscription: subscription), from: wanted.filter)
+    }
+    for reader in session.readers.values {
+      reader.stream.noteDeparture(of: reader)
+      reader.detach()
+      noteReadersChanged(of: reader.stream)
+    }
+    session.control.detach()
+    session.direct.detach()
+    let arrival = InboundStream.Arrival(
+      now: now, receivedAt: now, oneWayDelay: .zero, received: session.received, patience: .zero)
+    for number in session.inbound.keys.sorted() { session.inbound[number]?.finish(arrival: arrival, into: inbox) }
+    // What the control stream still held dies with the session.
+    inbox.control.removeAll()
+    drainLosses()
+    session.isClosed = true
+    endWithdrawn(at: now)
+    events.append(.peerRemoved(peer, reason: reason))
+    retryBudgetWaiters(at: now)
+  }
+
+  /// Grants memory for large messages to those who wait for it, as far as there is room.
+  func retryBudgetWaiters(at now: Timestamp) {
+    while let (stream, bytes) = budget.grantNext() {
+      stream.granted(bytes)
+      stream.session.noteStatusDue(stream)
+      stream.session.acknowledgeAt = now
+      makeReady(stream.session, at: now)
+    }
+  }
+}

@@ -1,0 +1,235 @@
+import GlueAddress
+
+extension EndpointMachine {
+  /// Takes a datagram. Deliveries may point into it: it must stay as it is until they have been taken and used.
+  ///
+  /// - Parameters:
+  ///   - source: where it came from.
+  ///   - arrival: what it was addressed to.
+  ///   - now: the time.
+  ///   - receivedAt: when it arrived in the socket; at most `now`.
+  public func receive(
+    _ datagram: UnsafeRawBufferPointer, from source: SocketAddress, arrival: Arrival, at now: Timestamp,
+    receivedAt: Timestamp
+  ) {
+    guard !isStopped else { return }
+    inbox.counters.datagramsReceived += 1
+    inbox.counters.bytesReceived += UInt64(datagram.count)
+    var reader = WireReader(datagram)
+    let header: DatagramHeader
+    do {
+      header = try DatagramHeader.read(from: &reader)
+    } catch {
+      inbox.counters.datagramsMalformed += 1
+      return
+    }
+    switch header {
+    case .short(let header):
+      guard !header.isGroup, let session = sessions[header.connection] else {
+        refuseUnknownSession(header, from: source, at: now)
+        return
+      }
+      receive(
+        FrameReader(reader), header: header, of: session, from: source, byteCount: datagram.count, at: now,
+        receivedAt: min(receivedAt, now))
+    case .long(let header):
+      guard header.networkTag == configuration.networkID else {
+        inbox.counters.datagramsForeignNetwork += 1
+        return
+      }
+      receiveDiscovery(
+        FrameReader(reader), header: header, from: source, arrival: arrival, byteCount: datagram.count, at: now)
+    case .reset(let connection):
+      discovery.receiveReset(connection: connection, from: source, at: now)
+      drainDiscovery(at: now)
+    }
+  }
+
+  private func refuseUnknownSession(_ header: ShortHeader, from source: SocketAddress, at now: Timestamp) {
+    inbox.counters.datagramsUnknownSession += 1
+    // A session whose handshake is under way is about to be known.
+    guard !header.isGroup, !discovery.isHandshake(session: header.connection), resetLimiter.allows(at: now) else {
+      return
+    }
+    inbox.counters.resetsSent += 1
+    outbox.append(
+      (
+        source,
+        WireWriter.encode(atMost: WireLimits.resetBytes) {
+          DatagramHeader.writeReset(connection: header.connection, to: &$0)
+        }
+      ))
+  }
+
+  private func receiveDiscovery(
+    _ frames: FrameReader, header: LongHeader, from source: SocketAddress, arrival: Arrival, byteCount: Int,
+    at now: Timestamp
+  ) {
+    var frames = frames
+    while let (type, frame) = nextFrame(of: &frames, form: .long) {
+      do {
+        guard let decoded = try DiscoveryFrame(type, frame) else { continue }
+        discovery.receive(
+          decoded, header: header, from: source, arrival: arrival, datagramBytes: byteCount, at: now)
+      } catch {
+        inbox.counters.framesMalformed += 1
+      }
+    }
+    drainDiscovery(at: now)
+  }
+
+  /// The next frame that is known and belongs under this form of header; nil at the end, or where the rest is to be
+  /// ignored.
+  private func nextFrame(of frames: inout FrameReader, form: FrameType.HeaderForm) -> (FrameType, RawFrame)? {
+    do {
+      while let frame = try frames.next() {
+        guard let type = frame.known else {
+          inbox.counters.framesUnknown += 1
+          if frame.mustUnderstand { return nil }
+          continue
+        }
+        if type.headerForm == form { return (type, frame) }
+        if type.headerForm != .any { inbox.counters.framesMisplaced += 1 }
+      }
+    } catch {
+      inbox.counters.framesMalformed += 1
+    }
+    return nil
+  }
+
+  // MARK: Within a session
+
+  private func receive(
+    _ frames: FrameReader, header: ShortHeader, of session: Session, from source: SocketAddress, byteCount: Int,
+    at now: Timestamp, receivedAt: Timestamp
+  ) {
+    guard source == session.peer.address else {
+      // Whoever sends from elsewhere has to prove that address first. Till then nothing of it counts: a copy of an old
+      // datagram must neither move the replay window nor steer the session.
+      inbox.counters.datagramsUnproven += 1
+      discovery.signOfLife(session: session.peer.localSession, from: source, datagramBytes: byteCount, at: now)
+      drainDiscovery(at: now)
+      return
+    }
+    let number = session.replay.restore(header.packetNumber)
+    guard number <= WireLimits.position, session.replay.accept(number) else {
+      inbox.counters.datagramsDuplicate += 1
+      return
+    }
+    if number == session.replay.highest { session.largestReceivedAt = receivedAt }
+    session.received += 1
+    _ = discovery.signOfLife(session: session.peer.localSession, from: source, at: now)
+    drainDiscovery(at: now)
+    let arrival = InboundStream.Arrival(
+      now: now, receivedAt: receivedAt, oneWayDelay: session.oneWayDelay, received: session.received,
+      patience: session.patience)
+    var asksForAnswer = false
+    var frames = frames
+    while !session.isClosed, let (type, frame) = nextFrame(of: &frames, form: .short) {
+      do {
+        if try receive(type, frame, of: session, byteCount: byteCount, arrival: arrival) { asksForAnswer = true }
+        // A stream may be opened and used in one datagram.
+        if !inbox.control.isEmpty { receiveControl(of: session, arrival: arrival) }
+      } catch {
+        inbox.counters.framesMalformed += 1
+      }
+    }
+    drainLosses()
+    guard !session.isClosed else { return }
+    session.noteArrival(
+      asksForAnswer: asksForAnswer, acknowledgeNow: header.acknowledgeNow, byteCount: byteCount, at: now)
+    session.requestDueGaps(at: now)
+    makeReady(session, at: now)
+  }
+
+  /// Takes one frame. Returns whether it asks to be acknowledged.
+  private func receive(
+    _ type: FrameType, _ frame: RawFrame, of session: Session, byteCount: Int, arrival: InboundStream.Arrival
+  ) throws(WireError) -> Bool {
+    var reader = WireReader(frame.body)
+    switch type {
+    case .data:
+      let header = try DataHeader(from: &reader)
+      guard let stream = inboundStream(header.stream, of: session) else { return true }
+      try stream.receive(header, units: reader.rest(), arrival: arrival, into: inbox)
+      noteProgress(of: stream, in: session, at: arrival.now)
+      return true
+    case .gap:
+      let gap = try Gap(from: &reader)
+      guard let stream = inboundStream(gap.stream, of: session) else { return true }
+      try stream.receive(gap, arrival: arrival, into: inbox)
+      noteProgress(of: stream, in: session, at: arrival.now)
+      return true
+    case .heartbeat:
+      let heartbeat = try Heartbeat(from: &reader)
+      guard let stream = inboundStream(heartbeat.stream, of: session) else { return true }
+      stream.receive(heartbeat, arrival: arrival)
+      noteProgress(of: stream, in: session, at: arrival.now)
+      session.acknowledgeAt = arrival.now
+      return true
+    case .status:
+      receive(try Status(from: &reader), of: session, at: arrival.now)
+      return false
+    case .ack:
+      session.receive(try Ack(from: &reader), at: arrival.now, counters: &inbox.counters)
+      return false
+    case .mtuProbe:
+      if try frame.decode(MTUProbe.self).datagramBytes == byteCount { session.pathReply = UInt16(byteCount) }
+      return false
+    case .mtuReply:
+      session.path.replied(size: Int(try frame.decode(MTUProbe.self).datagramBytes))
+      return false
+    case .bye:
+      discovery.receiveBye(from: session.peer.id, reason: try frame.decode(), at: arrival.now)
+      drainDiscovery(at: arrival.now)
+      return false
+    case .pad, .announce, .challenge, .answer, .welcome, .clash:
+      return false
+    }
+  }
+
+  private func inboundStream(_ number: UInt64, of session: Session) -> InboundStream? {
+    guard let stream = session.inbound[number] else {
+      inbox.counters.framesUnknownStream += 1
+      return nil
+    }
+    return stream
+  }
+
+  private func noteProgress(of stream: InboundStream, in session: Session, at now: Timestamp) {
+    session.noteStatusDue(stream)
+    session.noteGaps(of: stream)
+    if stream.isFinished { remove(stream, from: session) }
+    if budget.hasWaiting { retryBudgetWaiters(at: now) }
+  }
+
+  private func receive(_ status: Status, of session: Session, at now: Timestamp) {
+    guard let reader = session.reader(of: status.stream) else {
+      inbox.counters.framesUnknownStream += 1
+      return
+    }
+    let hasProgress = reader.receive(status, at: now)
+    session.noteStatus(
+      asksForRepetition: !status.missing.isEmpty, hasProgress: hasProgress, at: now, counters: &inbox.counters)
+    if hasProgress { noteAcknowledged(reader, at: now) }
+    session.enqueue(reader, at: now)
+  }
+
+  private func noteAcknowledged(_ reader: RemoteReader, at now: Timestamp) {
+    let stream = reader.stream
+    guard stream.hasProgress else { return }
+    stream.hasProgress = false
+    switch stream.number {
+    case Session.controlStream:
+      tellInterest(to: reader.session, at: now)
+    case Session.directStream:
+      events.append(.directAcknowledged(reader.session.peer.id, below: reader.acknowledged))
+    default:
+      if reportsAcknowledgements {
+        events.append(.acknowledged(PublicationID(rawValue: stream.number), below: stream.acknowledged))
+      }
+      noteRoom(in: stream)
+      if !withdrawn.isEmpty { endWithdrawn(at: now) }
+    }
+  }
+}

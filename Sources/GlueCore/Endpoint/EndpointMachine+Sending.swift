@@ -1,0 +1,44 @@
+extension EndpointMachine {
+  /// Datagrams in a row for one session before the next has its turn: as many as one segmented send takes.
+  private static let turn = 64
+
+  /// Writes the next datagram that is due.
+  ///
+  /// - Parameters:
+  ///   - buffer: should have 65,507 bytes; a shorter one makes for shorter datagrams. At least 1,200.
+  ///   - now: the time.
+  public func nextDatagram(into buffer: UnsafeMutableRawBufferPointer, at now: Timestamp) -> OutgoingDatagram? {
+    if let (destination, bytes) = outbox.popFirst() {
+      guard bytes.count <= buffer.count else { return nextDatagram(into: buffer, at: now) }
+      bytes.withUnsafeBytes { buffer.copyMemory(from: $0) }
+      return sent(OutgoingDatagram(destination: destination, byteCount: bytes.count))
+    }
+    while let session = ready.first {
+      if !session.isClosed {
+        let size = session.nextDatagram(
+          into: buffer, packetNumber: nextPacketNumber, at: now, counters: &inbox.counters)
+        if let size {
+          session.turn += 1
+          if session.turn >= Self.turn {
+            session.turn = 0
+            ready.removeFirst()
+            ready.append(session)
+          }
+          return sent(OutgoingDatagram(destination: session.peer.address, byteCount: size))
+        }
+      }
+      session.turn = 0
+      session.isQueued = false
+      ready.removeFirst()
+      if !session.isClosed { sessionWakeup = min(sessionWakeup, session.nextWakeup) }
+      if !withdrawn.isEmpty { endWithdrawn(at: now) }
+    }
+    return nil
+  }
+
+  private func sent(_ datagram: OutgoingDatagram) -> OutgoingDatagram {
+    inbox.counters.datagramsSent += 1
+    inbox.counters.bytesSent += UInt64(datagram.byteCount)
+    return datagram
+  }
+}

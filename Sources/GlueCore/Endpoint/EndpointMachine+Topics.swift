@@ -1,0 +1,321 @@
+import GlueAddress
+
+extension EndpointMachine {
+  // MARK: Publishing
+
+  /// Opens a publication. One topic is published once; advertising it again with the same options returns the same
+  /// handle and counts a user more.
+  public func advertise(_ topic: String, options: PublicationOptions, at now: Timestamp) throws(EndpointError)
+    -> PublicationID
+  {
+    guard !isStopped else { throw .stopped }
+    if let problem = TopicName.problem(withTopic: topic) { throw .invalidTopic(topic, reason: problem) }
+    try check(type: options.type)
+    if let existing = topics.publicationsByTopic[topic] {
+      guard existing.options == options else { throw .conflictingPublication(topic: topic) }
+      existing.users += 1
+      withdrawn.removeAll { $0 === existing }
+      return existing.id
+    }
+    guard topics.publications.count < configuration.topics.localTopics else {
+      throw .limitReached(name: "localTopics", limit: configuration.topics.localTopics)
+    }
+    let number = topics.nextStream
+    topics.nextStream += 1
+    let publication = LocalPublication(
+      id: PublicationID(rawValue: number), topic: topic, options: options,
+      stream: OutboundStream(
+        number: number, isReliable: options.reliability == .reliable, epoch: now,
+        limitBytes: configuration.transport.sendBufferBytes),
+      epochMicroseconds: wallMicroseconds(at: now),
+      info: StreamInfo(
+        topic: topic, type: options.type, publisher: configuration.id, publisherName: configuration.name,
+        incarnation: incarnation, number: number, isDirect: false))
+    topics.publications[number] = publication
+    topics.publicationsByTopic[topic] = publication
+    let (own, mismatched) = topics.subscribers(of: topic, type: options.type)
+    publication.localSubscribers = own
+    for id in mismatched { reportOwnMismatch(publication, subscription: id) }
+    for subscriber in topics.peerFilters.matches(topic) {
+      guard let session = sessions[subscriber.session] else { continue }
+      match(publication, with: subscriber.subscription, of: session, at: now)
+    }
+    return publication.id
+  }
+
+  private func check(type: String?) throws(EndpointError) {
+    guard let type, type.isEmpty || type.utf8.count > WireLimits.nameBytes else { return }
+    throw .invalidTopic(type, reason: "a type has 1 … \(WireLimits.nameBytes) bytes")
+  }
+
+  /// Gives up one use of a publication. With the last one it ends as soon as everything is acknowledged.
+  public func withdraw(_ publication: PublicationID, at now: Timestamp) {
+    guard let publication = topics.publications[publication.rawValue], publication.users > 0 else { return }
+    publication.users -= 1
+    guard publication.users == 0 else { return }
+    withdrawn.append(publication)
+    endWithdrawn(at: now)
+  }
+
+  /// Publishes a message: copies the payload, numbers it, and makes it ready for every matched reader. The result's position
+  /// is the one behind the message.
+  public func publish(
+    _ payload: UnsafeRawBufferPointer, on publication: PublicationID, lifetime: Nanoseconds? = nil,
+    attributes: Attributes = Attributes(), whenFull: FullBufferBehaviour = .refuse, at now: Timestamp
+  ) throws(EndpointError) -> PublishResult {
+    guard !isStopped else { throw .stopped }
+    guard let publication = topics.publications[publication.rawValue], publication.users > 0 else {
+      throw .unknownHandle
+    }
+    let stream = publication.stream
+    guard attributes.isWithinLimits else {
+      throw .limitReached(name: "attributes", limit: WireLimits.attributeBytes)
+    }
+    let encodedAttributes = attributes.isEmpty ? [] : attributes.encoded()
+    let bytes = payload.count + encodedAttributes.count
+    guard bytes <= configuration.topics.maximumMessageBytes else {
+      throw .messageTooLarge(bytes: bytes, limit: configuration.topics.maximumMessageBytes)
+    }
+    let isHeldByOwnSubscriber = publication.unconsumedBytes > configuration.transport.streamWindowBytes
+    if isHeldByOwnSubscriber || stream.isFull(for: bytes) {
+      let isRefused = isHeldByOwnSubscriber || !stream.isHeldByLaggardsOnly(for: bytes)
+      if whenFull == .refuse, isRefused {
+        inbox.counters.publicationsFull += 1
+        stream.wantsRoom = true
+        return .full
+      }
+      if stream.isFull(for: bytes) {
+        stream.evictionReason = whenFull == .refuse ? .evicted : .dropped
+        stream.makeRoom(for: bytes, keepingNothing: whenFull == .keepLatest)
+        for reader in stream.readers { enqueue(reader, at: now) }
+      }
+    }
+    inbox.counters.messagesPublished += 1
+    let sequence = stream.log.endSequence
+    let expires = lifetime.map { now + $0 }
+    deliverLocally(
+      payload, attributes: encodedAttributes, of: publication, sequence: sequence, expires: expires, at: now)
+    guard !stream.readers.isEmpty else {
+      return .admitted(sequence: sequence, position: stream.log.skipMessage(bodyBytes: bytes))
+    }
+    encodedAttributes.withUnsafeBytes { attributes in
+      _ = stream.log.append(
+        payload, attributes: attributes, time: stream.time(at: now), lifetime: lifetime,
+        expires: expires ?? .distantFuture)
+    }
+    for reader in stream.readers where !reader.isQueued { enqueue(reader, at: now) }
+    return .admitted(sequence: sequence, position: stream.log.end)
+  }
+
+  private func deliverLocally(
+    _ payload: UnsafeRawBufferPointer, attributes: [UInt8], of publication: LocalPublication, sequence: UInt64,
+    expires: Timestamp?, at now: Timestamp
+  ) {
+    guard !publication.localSubscribers.isEmpty else { return }
+    let buffer = PayloadBuffer(capacity: attributes.count + payload.count)
+    attributes.withUnsafeBytes { buffer.append($0) }
+    buffer.append(payload)
+    let bytes = buffer.bytes
+    var delivery = Delivery(
+      subscription: nil, stream: publication.info, sequence: sequence,
+      publishedMicroseconds: wallMicroseconds(at: now), publishedAt: now, expiresAt: expires,
+      attributes: UnsafeRawBufferPointer(rebasing: bytes[..<attributes.count]),
+      payload: UnsafeRawBufferPointer(rebasing: bytes[attributes.count...]), owner: buffer)
+    var skipped: [SubscriptionID] = []
+    for id in publication.localSubscribers {
+      delivery.subscription = id
+      if topics.subscriptions[id]?.options.holdsBackPublisher == true {
+        // It was waited for long enough: it misses what it has no room for.
+        guard publication.unconsumedBytes <= configuration.transport.streamWindowBytes else {
+          skipped.append(id)
+          continue
+        }
+        publication.unconsumedBytes += bytes.count
+      }
+      inbox.counters.messagesDelivered += 1
+      inbox.deliveries.append(delivery)
+    }
+    guard !skipped.isEmpty else { return }
+    events.append(
+      .loss(
+        Loss(
+          stream: publication.info, subscriptions: skipped, sequences: sequence..<sequence + 1, reason: .dropped)))
+  }
+
+  /// Ends publications without users once everything is acknowledged.
+  func endWithdrawn(at now: Timestamp) {
+    let done = withdrawn.filter { $0.stream.log.isEmpty || $0.stream.readers.isEmpty }
+    guard !done.isEmpty else { return }
+    withdrawn.removeAll { publication in done.contains { $0 === publication } }
+    for publication in done {
+      topics.publications[publication.id.rawValue] = nil
+      topics.publicationsByTopic[publication.topic] = nil
+      for reader in publication.stream.readers { close(reader, at: now) }
+    }
+  }
+
+  /// Tells who waits for it that a publication has room again.
+  func noteRoom(in stream: OutboundStream) {
+    guard stream.wantsRoom, let publication = topics.publications[stream.number],
+      stream.log.byteCount <= stream.limitBytes / 4 * 3 || stream.isHeldByLaggardsOnly(for: stream.limitBytes / 4),
+      publication.unconsumedBytes <= configuration.transport.streamWindowBytes
+    else { return }
+    stream.wantsRoom = false
+    stream.evictionReason = .evicted
+    events.append(.writable(publication.id))
+  }
+
+  /// Asks the readers of a publication to acknowledge at once what they have not yet.
+  public func hurryAcknowledgement(of publication: PublicationID, at now: Timestamp) {
+    guard let publication = topics.publications[publication.rawValue] else { return }
+    for reader in publication.stream.readers where reader.hasOutstanding && publication.stream.isReliable {
+      reader.session.wantsAcknowledgement = true
+      reader.owesHeartbeat = true
+      enqueue(reader, at: now)
+    }
+  }
+
+  /// The number of remote endpoints with a matching subscription.
+  public func matchedSubscribers(of publication: PublicationID) -> Int {
+    topics.publications[publication.rawValue]?.stream.readers.count ?? 0
+  }
+
+  /// Whether every matched reliable reader has everything below the position.
+  public func isAcknowledged(_ publication: PublicationID, below position: UInt64) -> Bool {
+    guard let publication = topics.publications[publication.rawValue] else { return true }
+    return !publication.stream.isReliable || publication.stream.acknowledged >= position
+  }
+
+  /// The peers that have not acknowledged the message that ends at the position, ascending. Those that left without doing
+  /// so are among them, up to 64 departures back.
+  public func unacknowledged(_ publication: PublicationID, below position: UInt64) -> [EndpointID] {
+    guard let publication = topics.publications[publication.rawValue] else { return [] }
+    return publication.stream.unacknowledged(endingAt: position).sorted()
+  }
+
+  // MARK: Direct messages
+
+  /// Sends a message to one peer, outside of topics.
+  public func send(
+    _ payload: UnsafeRawBufferPointer, to peer: EndpointID, lifetime: Nanoseconds? = nil,
+    attributes: Attributes = Attributes(), at now: Timestamp
+  ) throws(EndpointError) -> PublishResult {
+    guard !isStopped else { throw .stopped }
+    guard let session = sessionsByPeer[peer] else { throw .unknownPeer(peer.description) }
+    guard attributes.isWithinLimits else {
+      throw .limitReached(name: "attributes", limit: WireLimits.attributeBytes)
+    }
+    let encodedAttributes = attributes.isEmpty ? [] : attributes.encoded()
+    let bytes = payload.count + encodedAttributes.count
+    guard bytes <= configuration.topics.maximumMessageBytes else {
+      throw .messageTooLarge(bytes: bytes, limit: configuration.topics.maximumMessageBytes)
+    }
+    let stream = session.direct.stream
+    guard !stream.isFull(for: bytes) else { return .full }
+    let sequence = stream.log.endSequence
+    encodedAttributes.withUnsafeBytes { attributes in
+      _ = stream.log.append(
+        payload, attributes: attributes, time: stream.time(at: now), lifetime: lifetime,
+        expires: lifetime.map { now + $0 } ?? .distantFuture)
+    }
+    session.wantsAcknowledgement = true
+    enqueue(session.direct, at: now)
+    return .admitted(sequence: sequence, position: stream.log.end)
+  }
+
+  // MARK: Subscribing
+
+  /// Subscribes to all topics that match the filter.
+  public func subscribe(_ filter: String, options: SubscriptionOptions, at now: Timestamp) throws(EndpointError)
+    -> SubscriptionID
+  {
+    guard !isStopped else { throw .stopped }
+    if let problem = TopicName.problem(withFilter: filter) { throw .invalidTopic(filter, reason: problem) }
+    try check(type: options.type)
+    guard topics.subscriptions.count < configuration.topics.localTopics else {
+      throw .limitReached(name: "localTopics", limit: configuration.topics.localTopics)
+    }
+    let id = SubscriptionID(rawValue: topics.nextSubscription)
+    topics.nextSubscription += 1
+    topics.subscriptions[id] = LocalSubscription(filter: filter, options: options)
+    topics.ownFilters.insert(id, under: filter)
+    topics.interestVersion += 1
+    discovery.interestChanged(to: topics.interestVersion)
+    for publication in topics.publications.values where TopicName.matches(filter: filter, topic: publication.topic) {
+      if options.type == nil || options.type == publication.options.type {
+        publication.localSubscribers.append(id)
+      } else {
+        reportOwnMismatch(publication, subscription: id)
+      }
+    }
+    for session in sessions.values {
+      attach(id, filter: filter, options: options, to: session)
+      tellInterest(to: session, at: now)
+      makeReady(session, at: now)
+    }
+    return id
+  }
+
+  /// Lets a new subscription share the streams that others here receive already.
+  private func attach(_ id: SubscriptionID, filter: String, options: SubscriptionOptions, to session: Session) {
+    for stream in session.inbound.values
+    where !stream.info.isDirect && stream.info.number != Session.controlStream && !stream.isClosing {
+      guard TopicName.matches(filter: filter, topic: stream.info.topic),
+        options.type == nil || options.type == stream.info.type
+      else { continue }
+      stream.subscribers.append(
+        InboundStream.Subscriber(id: id, holdsBackPublisher: options.holdsBackPublisher))
+    }
+  }
+
+  /// Ends a subscription; nothing is delivered to it any more.
+  public func unsubscribe(_ subscription: SubscriptionID, at now: Timestamp) {
+    guard let removed = topics.subscriptions.removeValue(forKey: subscription) else { return }
+    topics.ownFilters.remove(subscription, from: removed.filter)
+    topics.interestVersion += 1
+    discovery.interestChanged(to: topics.interestVersion)
+    for publication in topics.publications.values { publication.localSubscribers.removeAll { $0 == subscription } }
+    for session in sessions.values {
+      for stream in session.inbound.values where !stream.subscribers.isEmpty {
+        stream.subscribers.removeAll { $0.id == subscription }
+        if stream.subscribers.isEmpty, stream.info.number >= Session.firstTopicStream {
+          stream.isClosing = true
+          stream.unconsumedBytes = 0
+        }
+      }
+      if subscription.rawValue <= session.toldSubscriptions {
+        session.send(.unsubscribe(subscription: subscription.rawValue), at: now)
+        makeReady(session, at: now)
+      }
+    }
+  }
+
+  /// Tells that subscriptions that hold back the publisher have used up so many bytes of a stream's deliveries.
+  public func consumed(_ bytes: Int, of stream: StreamInfo, at now: Timestamp) {
+    if stream.publisher == configuration.id, stream.incarnation == incarnation {
+      guard let publication = topics.publications[stream.number] else { return }
+      publication.unconsumedBytes = max(0, publication.unconsumedBytes - bytes)
+      noteRoom(in: publication.stream)
+      return
+    }
+    guard let session = sessionsByPeer[stream.publisher], session.peer.incarnation == stream.incarnation,
+      let inbound = session.inbound[stream.number], inbound.info === stream
+    else { return }
+    inbound.unconsumedBytes = max(0, inbound.unconsumedBytes - bytes)
+    // The publisher is told when its window has become usable again, not for every byte.
+    let limit = configuration.transport.streamWindowBytes
+    guard inbound.advertisedWindow < limit / 2, inbound.window - inbound.advertisedWindow >= limit / 4 else { return }
+    session.noteStatusDue(inbound)
+    session.acknowledgeAt = now
+    makeReady(session, at: now)
+  }
+
+  private func reportOwnMismatch(_ publication: LocalPublication, subscription: SubscriptionID) {
+    guard let type = topics.subscriptions[subscription]?.options.type else { return }
+    events.append(
+      .typeMismatch(
+        TypeMismatch(
+          topic: publication.topic, publisherType: publication.options.type, subscriberType: type,
+          publisher: configuration.id, subscriber: configuration.id)))
+  }
+}

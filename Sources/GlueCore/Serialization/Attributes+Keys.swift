@@ -1,0 +1,189 @@
+/// The protocol's own attributes (docs/protocol.md §8). A getter gives nil if the attribute is absent or its value is not
+/// what the key demands; of several with one key the first counts. A setter replaces all of the key, or removes them.
+extension Attributes {
+  /// The keys that the protocol defines. Applications use 64 and above.
+  public enum Key {
+    /// Content encoding.
+    public static let contentEncoding: UInt64 = 1
+    /// Correlation ID.
+    public static let correlationID: UInt64 = 2
+    /// Reply-to topic.
+    public static let replyTo: UInt64 = 3
+    /// Priority.
+    public static let priority: UInt64 = 4
+    /// Compression.
+    public static let compression: UInt64 = 5
+    /// User property; may occur several times.
+    public static let userProperty: UInt64 = 6
+    /// Signature.
+    public static let signature: UInt64 = 7
+    /// Schema hash.
+    public static let schemaHash: UInt64 = 8
+    /// Share group.
+    public static let shareGroup: UInt64 = 9
+    /// Rate limit.
+    public static let rateLimit: UInt64 = 10
+    /// Will.
+    public static let will: UInt64 = 11
+    /// Lowest key that belongs to applications.
+    public static let firstOfApplications: UInt64 = 64
+  }
+
+  /// A name and a value that the application chose.
+  public struct UserProperty: Hashable, Sendable {
+    /// The name.
+    public var name: String
+    /// The value.
+    public var value: String
+    /// A name and its value.
+    public init(name: String, value: String) {
+      self.name = name
+      self.value = value
+    }
+  }
+
+  /// What others publish for an endpoint that vanished.
+  public struct Will: Hashable, Sendable {
+    /// Where.
+    public var topic: String
+    /// What.
+    public var payload: [UInt8]
+    /// A topic and a payload.
+    public init(topic: String, payload: [UInt8]) {
+      self.topic = topic
+      self.payload = payload
+    }
+  }
+
+  /// The value of the first attribute with the key.
+  public func value(_ key: UInt64) -> [UInt8]? { entries.first { $0.key == key }?.value }
+
+  /// Replaces all attributes with the key by one at the place of the first, or removes them.
+  public mutating func set(_ key: UInt64, to value: [UInt8]?) {
+    guard let value else { return entries.removeAll { $0.key == key } }
+    guard let index = entries.firstIndex(where: { $0.key == key }) else {
+      return entries.append(Entry(key: key, value: value))
+    }
+    entries[index].value = value
+    entries[(index + 1)...].removeAll { $0.key == key }
+  }
+
+  /// How the payload is encoded, for example a media type.
+  public var contentEncoding: String? {
+    get { text(Key.contentEncoding) }
+    set { setText(Key.contentEncoding, newValue) }
+  }
+
+  /// What joins a reply with its request.
+  public var correlationID: [UInt8]? {
+    get { value(Key.correlationID) }
+    set { set(Key.correlationID, to: newValue) }
+  }
+
+  /// The topic that replies go to.
+  public var replyTo: String? {
+    get { text(Key.replyTo) }
+    set { setText(Key.replyTo, newValue) }
+  }
+
+  /// The priority of a message, or of a stream.
+  public var priority: UInt8? {
+    get { read(Key.priority) { (reader) throws(WireError) in try reader.u8() } }
+    set { set(Key.priority, to: newValue.map { [$0] }) }
+  }
+
+  /// How the payload is compressed.
+  public var compression: String? {
+    get { text(Key.compression) }
+    set { setText(Key.compression, newValue) }
+  }
+
+  /// The user properties in order; those that are not valid are left out.
+  public var userProperties: [UserProperty] {
+    get {
+      entries.filter { $0.key == Key.userProperty }.compactMap { entry in
+        Self.decode(entry.value) { (reader) throws(WireError) in
+          UserProperty(name: try reader.attributeText(), value: try reader.attributeText())
+        }
+      }
+    }
+    set {
+      set(Key.userProperty, to: nil)
+      for property in newValue {
+        let bound = 20 + property.name.utf8.count + property.value.utf8.count
+        let value = WireWriter.encode(atMost: bound) {
+          $0.text(property.name)
+          $0.text(property.value)
+        }
+        entries.append(Entry(key: Key.userProperty, value: value))
+      }
+    }
+  }
+
+  /// A signature of the message.
+  public var signature: [UInt8]? {
+    get { value(Key.signature) }
+    set { set(Key.signature, to: newValue) }
+  }
+
+  /// A hash of the payload's schema.
+  public var schemaHash: UInt64? {
+    get { read(Key.schemaHash) { (reader) throws(WireError) in try reader.u64() } }
+    set { set(Key.schemaHash, to: newValue.map { hash in WireWriter.encode(atMost: 8) { $0.u64(hash) } }) }
+  }
+
+  /// The group whose members share a subscription's messages.
+  public var shareGroup: String? {
+    get { text(Key.shareGroup) }
+    set { setText(Key.shareGroup, newValue) }
+  }
+
+  /// Messages per second that a subscriber wants at most.
+  public var rateLimit: UInt64? {
+    get { read(Key.rateLimit) { (reader) throws(WireError) in try reader.varint() } }
+    set { set(Key.rateLimit, to: newValue.map { rate in WireWriter.encode(atMost: 10) { $0.varint(rate) } }) }
+  }
+
+  /// The sender's will.
+  public var will: Will? {
+    get {
+      read(Key.will) { (reader) throws(WireError) in
+        Will(topic: try reader.name(.topic), payload: Array(try reader.countedBytes()))
+      }
+    }
+    set {
+      let value = newValue.map { will in
+        WireWriter.encode(atMost: 20 + will.topic.utf8.count + will.payload.count) {
+          $0.text(will.topic)
+          $0.countedBytes(will.payload)
+        }
+      }
+      set(Key.will, to: value)
+    }
+  }
+
+  // MARK: Values
+
+  private func text(_ key: UInt64) -> String? { value(key).flatMap { String(validating: $0, as: UTF8.self) } }
+
+  private mutating func setText(_ key: UInt64, _ text: String?) { set(key, to: text.map { Array($0.utf8) }) }
+
+  private func read<Value>(_ key: UInt64, _ body: (inout WireReader) throws(WireError) -> Value) -> Value? {
+    value(key).flatMap { Self.decode($0, body) }
+  }
+
+  private static func decode<Value>(
+    _ bytes: [UInt8], _ body: (inout WireReader) throws(WireError) -> Value
+  ) -> Value? {
+    bytes.withUnsafeBytes { bytes in
+      var reader = WireReader(bytes)
+      return try? body(&reader)
+    }
+  }
+}
+
+extension WireReader {
+  fileprivate mutating func attributeText() throws(WireError) -> String {
+    try text(.attributeValue, limit: WireLimits.attributeBytes)
+  }
+}

@@ -1,0 +1,138 @@
+extension ControlMessage {
+  private enum Code: UInt8 {
+    case subscribe = 0x01
+    case unsubscribe = 0x02
+    case interest = 0x03
+    case open = 0x04
+    case close = 0x05
+    case mismatch = 0x06
+    case introduce = 0x07
+  }
+
+  private static let hasTypeFlag: UInt8 = 1
+
+  /// Reads the body of a message of stream 0. An unknown type below `0x80` gives nil and is to be skipped; one of `0x80`
+  /// and above throws ``WireError/mustUnderstand(type:)``. Bytes beyond the known fields are skipped.
+  public static func read(from reader: inout WireReader) throws(WireError) -> ControlMessage? {
+    let number = try reader.u8()
+    guard let code = Code(rawValue: number) else {
+      if number < 0x80 { return nil }
+      throw .mustUnderstand(type: number)
+    }
+    switch code {
+    case .subscribe:
+      let subscription = try reader.varint()
+      let filter = try reader.name(.filter)
+      let type = try reader.u8() & Self.hasTypeFlag != 0 ? try reader.text(.type) : nil
+      return .subscribe(
+        subscription: subscription, filter: filter, type: type, attributes: try Attributes(from: &reader))
+    case .unsubscribe:
+      return .unsubscribe(subscription: try reader.varint())
+    case .interest:
+      return .interest(version: try reader.varint())
+    case .open:
+      return .open(try StreamOpening(from: &reader))
+    case .close:
+      return .close(stream: try reader.varint(), position: try reader.position())
+    case .mismatch:
+      return .mismatch(
+        subscription: try reader.varint(), topic: try reader.name(.topic), publisherType: try reader.text(.type),
+        subscriberType: try reader.text(.type))
+    case .introduce:
+      return .introduce(
+        endpoint: try reader.endpointID(), incarnation: try reader.incarnation(),
+        heldMilliseconds: try reader.varint(), locators: try reader.locators())
+    }
+  }
+
+  /// Writes the body of a message of stream 0.
+  public func write(to writer: inout WireWriter) {
+    switch self {
+    case .subscribe(let subscription, let filter, let type, let attributes):
+      writer.u8(Code.subscribe.rawValue)
+      writer.varint(subscription)
+      writer.text(filter)
+      writer.u8(type == nil ? 0 : Self.hasTypeFlag)
+      if let type { writer.text(type) }
+      attributes.write(to: &writer)
+    case .unsubscribe(let subscription):
+      writer.u8(Code.unsubscribe.rawValue)
+      writer.varint(subscription)
+    case .interest(let version):
+      writer.u8(Code.interest.rawValue)
+      writer.varint(version)
+    case .open(let opening):
+      writer.u8(Code.open.rawValue)
+      opening.write(to: &writer)
+    case .close(let stream, let position):
+      writer.u8(Code.close.rawValue)
+      writer.varint(stream)
+      writer.varint(position)
+    case .mismatch(let subscription, let topic, let publisherType, let subscriberType):
+      writer.u8(Code.mismatch.rawValue)
+      writer.varint(subscription)
+      writer.text(topic)
+      writer.text(publisherType)
+      writer.text(subscriberType)
+    case .introduce(let endpoint, let incarnation, let heldMilliseconds, let locators):
+      writer.u8(Code.introduce.rawValue)
+      writer.u64(endpoint.rawValue)
+      writer.u64(incarnation.rawValue)
+      writer.varint(heldMilliseconds)
+      writer.locators(locators)
+    }
+  }
+
+  /// The message as bytes; empty if its attributes exceed the limits, see ``Attributes/isWithinLimits``.
+  public func encoded() -> [UInt8] {
+    WireWriter.encode(atMost: byteBound, write)
+  }
+
+  /// At least as many bytes as ``write(to:)`` writes.
+  private var byteBound: Int {
+    // 64 exceeds all fixed fields, numbers and counts of any message; a locator takes at most 20.
+    switch self {
+    case .subscribe(_, let filter, let type, let attributes):
+      64 + filter.utf8.count + (type?.utf8.count ?? 0) + attributes.byteCount
+    case .open(let opening):
+      64 + opening.topic.utf8.count + (opening.type?.utf8.count ?? 0) + opening.attributes.byteCount
+    case .mismatch(_, let topic, let publisherType, let subscriberType):
+      64 + topic.utf8.count + publisherType.utf8.count + subscriberType.utf8.count
+    case .introduce(_, _, _, let locators): 64 + 20 * locators.count
+    case .unsubscribe, .interest, .close: 64
+    }
+  }
+}
+
+extension StreamOpening: FrameBody {
+  private enum Bits {
+    static let hasType: UInt8 = 1
+    static let isReliable: UInt8 = 2
+  }
+
+  /// Reads the fields of an OPEN.
+  public init(from reader: inout WireReader) throws(WireError) {
+    stream = try reader.varint()
+    topic = try reader.name(.topic)
+    let flags = try reader.u8()
+    type = flags & Bits.hasType != 0 ? try reader.text(.type) : nil
+    isReliable = flags & Bits.isReliable != 0
+    epochMicroseconds = try reader.u64()
+    position = try reader.position()
+    sequence = try reader.position(.sequence)
+    guard sequence <= position else { throw .invalidValue(.sequence) }
+    attributes = try Attributes(from: &reader)
+  }
+
+  /// Writes the fields of an OPEN.
+  public func write(to writer: inout WireWriter) {
+    writer.varint(stream)
+    writer.text(topic)
+    writer.u8((type == nil ? 0 : Bits.hasType) | (isReliable ? Bits.isReliable : 0))
+    if let type { writer.text(type) }
+    writer.u64(epochMicroseconds)
+    writer.varint(position)
+    writer.varint(sequence)
+    attributes.write(to: &writer)
+  }
+}

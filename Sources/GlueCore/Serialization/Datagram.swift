@@ -1,0 +1,99 @@
+/// Sizes that the wire format fixes. See docs/protocol.md.
+public enum WireLimits {
+  /// Bytes of the largest UDP payload over IPv4.
+  public static let datagramBytes = 65_507
+  /// Bytes every path is taken to carry before it has been probed.
+  public static let baseDatagramBytes = 1_200
+  /// Bytes of the long header without extensions.
+  public static let longHeaderBytes = 40
+  /// Bytes of the short header.
+  public static let shortHeaderBytes = 9
+  /// Bytes of a reset datagram.
+  public static let resetBytes = 5
+  /// Bytes of a frame's type and length.
+  public static let frameHeaderBytes = 3
+  /// Bytes of the longest name, topic, filter or type.
+  public static let nameBytes = 256
+  /// Highest position and sequence number. The sum of any two does not overflow.
+  public static let position: UInt64 = 1 << 62
+  /// Most locators in one list.
+  public static let locators = 32
+  /// Most endpoint IDs that one announcement lists as heard.
+  public static let heard = 32
+  /// Most attributes in one list.
+  public static let attributes = 256
+  /// Most bytes of one list of attributes, its count included.
+  public static let attributeBytes = 65_536
+  /// Least bytes of a datagram that holds an ANNOUNCE.
+  public static let announceDatagramBytes = 128
+  /// Least bytes of a datagram that holds a CHALLENGE.
+  public static let challengeDatagramBytes = 76
+}
+
+/// The header of datagrams outside sessions (docs/protocol.md §2.1).
+public struct LongHeader: Equatable, Sendable {
+  /// The network's tag: in an open network, the network ID.
+  public var networkTag: UInt64
+  /// The sender.
+  public var sender: EndpointID
+  /// The sender's incarnation.
+  public var incarnation: Incarnation
+  /// The sender's number of this datagram.
+  public var packetNumber: UInt64
+
+  /// All fields of an open, unrelayed datagram.
+  public init(networkTag: UInt64, sender: EndpointID, incarnation: Incarnation, packetNumber: UInt64) {
+    self.networkTag = networkTag
+    self.sender = sender
+    self.incarnation = incarnation
+    self.packetNumber = packetNumber
+  }
+}
+
+/// The header of datagrams within a session (docs/protocol.md §2.2).
+public struct ShortHeader: Equatable, Sendable {
+  /// Whether the receiver is to acknowledge at once.
+  public var acknowledgeNow: Bool
+  /// Whether this goes to a group: `connection` is then the sender's tag.
+  public var isGroup: Bool
+  /// The session ID that the receiver chose, or the sender's tag.
+  public var connection: UInt32
+  /// The low 32 bits of the packet number.
+  public var packetNumber: UInt32
+
+  /// All fields of an open datagram.
+  public init(connection: UInt32, packetNumber: UInt32, acknowledgeNow: Bool = false, isGroup: Bool = false) {
+    self.connection = connection
+    self.packetNumber = packetNumber
+    self.acknowledgeNow = acknowledgeNow
+    self.isGroup = isGroup
+  }
+}
+
+/// The header of a datagram, whatever its form.
+public enum DatagramHeader: Equatable, Sendable {
+  /// Outside a session.
+  case long(LongHeader)
+  /// Within a session.
+  case short(ShortHeader)
+  /// A reset that echoes the connection field of the datagram it answers.
+  case reset(connection: UInt32)
+}
+
+/// The types of frames (docs/protocol.md §3).
+public enum FrameType: UInt8, CaseIterable, Sendable {
+  case pad = 0x00
+  case announce = 0x01
+  case challenge = 0x02
+  case answer = 0x03
+  case welcome = 0x04
+  case clash = 0x05
+  case bye = 0x10
+  case ack = 0x11
+  case mtuProbe = 0x12
+  case mtuReply = 0x13
+  case data = 0x20
+  case status = 0x21
+  case heartbeat = 0x22
+  case gap = 0x23
+}

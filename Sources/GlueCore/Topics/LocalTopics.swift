@@ -1,0 +1,71 @@
+import OrderedCollections
+
+/// A topic that this endpoint publishes.
+final class LocalPublication {
+  let id: PublicationID
+  let topic: String
+  let options: PublicationOptions
+  let stream: OutboundStream
+  /// Microseconds since 1970 at the stream's time zero.
+  let epochMicroseconds: UInt64
+  let info: StreamInfo
+  /// Uses by `advertise` that were not withdrawn yet; at 0 the publication ends when all is acknowledged.
+  var users = 1
+  /// This endpoint's own subscriptions that match.
+  var localSubscribers: [SubscriptionID] = []
+  /// Delivered bytes that own subscriptions which hold back the publisher have not used up yet.
+  var unconsumedBytes = 0
+
+  init(
+    id: PublicationID, topic: String, options: PublicationOptions, stream: OutboundStream, epochMicroseconds: UInt64,
+    info: StreamInfo
+  ) {
+    self.id = id
+    self.topic = topic
+    self.options = options
+    self.stream = stream
+    self.epochMicroseconds = epochMicroseconds
+    self.info = info
+  }
+}
+
+/// A subscription of this endpoint.
+struct LocalSubscription {
+  var filter: String
+  var options: SubscriptionOptions
+}
+
+/// A subscription of a peer, as the index of filters names it.
+struct RemoteSubscriber: Equatable {
+  /// The session's number at this endpoint.
+  var session: UInt32
+  var subscription: UInt64
+}
+
+/// Publications and subscriptions of this endpoint, and whose filters match which topics.
+struct LocalTopics {
+  var publications: OrderedDictionary<UInt64, LocalPublication> = [:]
+  var publicationsByTopic: [String: LocalPublication] = [:]
+  var subscriptions: OrderedDictionary<SubscriptionID, LocalSubscription> = [:]
+  let ownFilters = FilterIndex<SubscriptionID>()
+  let peerFilters = FilterIndex<RemoteSubscriber>()
+  var nextStream = Session.firstTopicStream
+  var nextSubscription: UInt64 = 1
+  /// Changes to the subscriptions so far.
+  var interestVersion: UInt64 = 0
+
+  /// This endpoint's subscriptions that want a topic of a type, ascending; and those whose type differs.
+  func subscribers(of topic: String, type: String?) -> (matching: [SubscriptionID], mismatched: [SubscriptionID]) {
+    var matching: [SubscriptionID] = []
+    var mismatched: [SubscriptionID] = []
+    for id in ownFilters.matches(topic).sorted() {
+      guard let subscription = subscriptions[id] else { continue }
+      if subscription.options.type == nil || subscription.options.type == type {
+        matching.append(id)
+      } else {
+        mismatched.append(id)
+      }
+    }
+    return (matching, mismatched)
+  }
+}

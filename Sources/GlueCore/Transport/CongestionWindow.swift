@@ -1,0 +1,68 @@
+/// How many bytes may be under way to one peer. Grows while round trips stay short, shrinks when queueing delay builds up
+/// or loss exceeds a tenth; random loss below that does not slow it down. In spirit LEDBAT (RFC 6817) with slow start.
+struct CongestionWindow {
+  /// Bytes that may be under way.
+  private(set) var bytes: Int
+  private(set) var inFlight = 0
+  private var isSlowStart = true
+  /// One verdict per round trip: where the current one began, and what was lost and delivered in it.
+  private var roundStart = Timestamp(nanoseconds: 0)
+  private var lost: UInt64 = 0
+  private var arrived: UInt64 = 0
+  private let maximum: Int
+
+  /// Enough for a first burst of a 64 KiB message.
+  static let initialBytes = 96 << 10
+  /// Below this nothing would move: a few datagrams of an unprobed path.
+  static let minimumBytes = 8 << 10
+  /// Queueing delay that counts as congestion. A receiver that works through a full socket buffer causes less.
+  static let queueingTarget = Nanoseconds.milliseconds(5)
+  /// Each datagram is charged so many bytes more than its payload, as the receiver's kernel does for its bookkeeping.
+  static let datagramOverhead = 512
+  /// Loss beyond one in so many is taken as congestion.
+  static let tolerableLossDivisor: UInt64 = 10
+
+  /// - Parameter receiveBufferBytes: of the peer's socket; half of it may be filled by us.
+  init(receiveBufferBytes: Int) {
+    maximum = max(receiveBufferBytes / 2, Self.minimumBytes * 2)
+    bytes = min(Self.initialBytes, maximum)
+  }
+
+  /// Whether another datagram may leave. One always may when nothing is under way.
+  var isOpen: Bool { inFlight < bytes }
+
+  mutating func sent(bytes count: Int) { inFlight += count + Self.datagramOverhead }
+
+  /// Takes the verdict of one ACK: datagrams are no longer under way, of which some arrived and some were lost.
+  mutating func acknowledged(
+    bytes count: Int, datagrams: Int, lost lostNow: UInt64, roundTrip: RoundTripEstimator, at now: Timestamp
+  ) {
+    let charged = count + datagrams * Self.datagramOverhead
+    let wasLimited = inFlight * 2 >= bytes
+    inFlight = max(0, inFlight - charged)
+    lost += lostNow
+    arrived += UInt64(datagrams)
+    if isSlowStart, wasLimited { bytes = min(maximum, bytes + charged) }
+    guard now.since(roundStart) > roundTrip.smoothed else { return }
+    roundStart = now
+    let isLossy = lost * Self.tolerableLossDivisor > arrived + lost && lost > 2
+    (lost, arrived) = (0, 0)
+    if isLossy {
+      isSlowStart = false
+      bytes = max(Self.minimumBytes, bytes - bytes / 4)
+    } else if roundTrip.queueing > Self.queueingTarget {
+      isSlowStart = false
+      bytes = max(Self.minimumBytes, bytes - bytes / 8)
+    } else if !isSlowStart, wasLimited {
+      bytes = min(maximum, bytes + max(4_096, bytes / 16))
+    }
+  }
+
+  /// Nothing was heard for a probe timeout: whatever was under way no longer is.
+  mutating func probeTimedOut(consecutive: Int) {
+    inFlight = 0
+    guard consecutive > 1 else { return }
+    isSlowStart = false
+    bytes = max(Self.minimumBytes, bytes / 2)
+  }
+}

@@ -1,0 +1,117 @@
+/// From units in order to messages.
+extension InboundStream {
+  /// Takes units that begin at or below `next`, in order.
+  func process(
+    _ header: DataHeader, units: UnsafeRawBufferPointer, owner: PayloadBuffer?, receivedAt: Timestamp, arrival: Arrival,
+    into inbox: Inbox
+  ) throws(WireError) {
+    guard header.lag <= header.position else { throw .invalidValue(.lag) }
+    var reader = UnitReader(units)
+    var position = header.position
+    var sequence = header.position - header.lag
+    var firstTime: UInt64?
+    // When the first message that begins in this frame was published, on the local clock.
+    let reference = receivedAt.nanoseconds
+      .subtractingSaturated(Nanoseconds.microseconds(header.ageMicroseconds).count)
+      .subtractingSaturated(arrival.oneWayDelay.count)
+    while let unit = try reader.next() {
+      let isLast = unit.flags.contains(.last)
+      if unit.flags.contains(.first), firstTime == nil { firstTime = unit.timeMicroseconds }
+      if position < next {
+        position += 1
+        if isLast { sequence += 1 }
+        continue
+      }
+      if unit.flags.contains(.first) {
+        guard sequence >= nextSequence, !assembler.isAssembling else { throw .invalidValue(.sequence) }
+        if sequence > nextSequence {
+          inbox.lose(nextSequence..<sequence, of: self, reason: jumpReason)
+          nextSequence = sequence
+        }
+        if unit.totalBytes > UInt64(maximumMessageBytes) {
+          assemblyRefusal = .tooLarge
+          inbox.counters.messagesTooLarge += 1
+        } else if !isLast, !reserve(Int(unit.totalBytes)) {
+          inbox.counters.reassemblyWaits += 1
+          guard !isWaitingForBudget else { return }
+          assemblyRefusal = jumpReason
+        }
+        let offset = Int64(bitPattern: unit.timeMicroseconds &- (firstTime ?? 0))
+        assemblyPublishedAt = Timestamp(nanoseconds: reference.advancedSaturated(microseconds: offset))
+        assemblyTime = unit.timeMicroseconds
+        assemblyExpires = unit.lifetimeMicroseconds.map { assemblyPublishedAt + .microseconds($0) }
+        assemblyHasAttributes = unit.flags.contains(.attributes)
+      }
+      position += 1
+      next = position
+      if assemblyRefusal == nil {
+        switch try assembler.add(unit) {
+        case .whole(let body):
+          nextSequence = sequence + 1
+          try deliver(body, owner: owner, sequence: sequence, at: arrival.now, into: inbox)
+        case .assembled(let buffer):
+          nextSequence = sequence + 1
+          endAssembly()
+          try deliver(buffer.bytes, owner: buffer, sequence: sequence, at: arrival.now, into: inbox)
+        case .incomplete, .orphan:
+          break
+        }
+      }
+      if isLast {
+        sequence += 1
+        if nextSequence < sequence {
+          inbox.lose(nextSequence..<sequence, of: self, reason: assemblyRefusal ?? jumpReason)
+          nextSequence = sequence
+        }
+        assemblyRefusal = nil
+      }
+    }
+  }
+
+  private func deliver(
+    _ body: UnsafeRawBufferPointer, owner: PayloadBuffer?, sequence: UInt64, at now: Timestamp, into inbox: Inbox
+  ) throws(WireError) {
+    if info.number == Session.controlStream {
+      inbox.control.append((session, body, owner))
+      return
+    }
+    if let expires = assemblyExpires, expires <= now {
+      inbox.lose(sequence..<sequence + 1, of: self, reason: .expired)
+      return
+    }
+    var attributeBytes = 0
+    if assemblyHasAttributes {
+      var reader = WireReader(body)
+      _ = try Attributes(from: &reader)
+      attributeBytes = body.count - reader.remaining
+    }
+    var delivery = Delivery(
+      subscription: nil, stream: info, sequence: sequence,
+      publishedMicroseconds: epochMicroseconds &+ assemblyTime, publishedAt: assemblyPublishedAt,
+      expiresAt: assemblyExpires, attributes: UnsafeRawBufferPointer(rebasing: body[..<attributeBytes]),
+      payload: UnsafeRawBufferPointer(rebasing: body[attributeBytes...]), owner: owner)
+    inbox.counters.messagesDelivered += 1
+    if info.isDirect {
+      inbox.deliveries.append(delivery)
+      return
+    }
+    for subscriber in subscribers {
+      delivery.subscription = subscriber.id
+      if subscriber.holdsBackPublisher { unconsumedBytes += body.count }
+      inbox.deliveries.append(delivery)
+    }
+  }
+}
+
+extension UInt64 {
+  func subtractingSaturated(_ other: UInt64) -> UInt64 { self > other ? self - other : 0 }
+
+  /// Nanoseconds moved by a signed number of microseconds, within 0 … 2⁶⁴−1.
+  func advancedSaturated(microseconds: Int64) -> UInt64 {
+    let (span, overflow) = microseconds.magnitude.multipliedReportingOverflow(by: 1_000)
+    let distance = overflow ? .max : span
+    if microseconds < 0 { return subtractingSaturated(distance) }
+    let (sum, tooFar) = addingReportingOverflow(distance)
+    return tooFar ? .max : sum
+  }
+}

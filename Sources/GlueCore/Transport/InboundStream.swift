@@ -1,0 +1,348 @@
+/// A peer's stream as it arrives here: puts units into order, rebuilds messages, delivers them, and knows what is missing.
+///
+/// Everything below `next` was received, or was skipped by a GAP; `nextSequence` is the message that `next` belongs to or
+/// begins. What came ahead of its turn waits in `reorder`; `missing` are the holes below it.
+final class InboundStream {
+  // Its properties are exempt from the run-time exclusivity check, which cost a third of the time per message (378 ns with,
+  // 209 ns without, both sides of 64-byte messages); nothing here calls back into itself.
+
+  /// A local subscription that gets this stream.
+  struct Subscriber {
+    var id: SubscriptionID
+    var holdsBackPublisher: Bool
+  }
+
+  /// What the datagram at hand tells beyond its bytes.
+  struct Arrival {
+    var now: Timestamp
+    /// When it arrived in the socket.
+    var receivedAt: Timestamp
+    /// Half the smoothed round trip: the best guess at the one-way delay.
+    var oneWayDelay: Nanoseconds
+    /// Datagrams received in the session, this one included.
+    var received: UInt64
+    /// How long to wait for reordered data before asking for it.
+    var patience: Nanoseconds
+  }
+
+  let info: StreamInfo
+  unowned let session: Session
+  let isReliable: Bool
+  let epochMicroseconds: UInt64
+  @exclusivity(unchecked) var next: UInt64
+  @exclusivity(unchecked) var nextSequence: UInt64
+  @exclusivity(unchecked) private(set) var missing: MissingRanges
+  private(set) var reorder = ReorderBuffer()
+  var subscribers: [Subscriber] = []
+  /// Whether every subscription for it is gone here; it ends with the publisher's CLOSE.
+  var isClosing = false
+  /// No position at or beyond this will come.
+  var closesAt: UInt64?
+  /// Delivered bytes that subscribers who hold back the publisher have not used up yet.
+  @exclusivity(unchecked) var unconsumedBytes = 0
+  /// The window last told to the publisher.
+  var advertisedWindow: Int
+  /// Whether a STATUS is to be sent with the next ACK.
+  var isStatusDue = false
+
+  private let configuration: TransportConfiguration
+  let maximumMessageBytes: Int
+  private let budget: ReceiveBudget
+  @exclusivity(unchecked) private var reservedBytes = 0
+  private(set) var isWaitingForBudget = false
+  @exclusivity(unchecked) var assembler = Reassembler()
+  @exclusivity(unchecked) var assemblyPublishedAt = Timestamp(nanoseconds: 0)
+  @exclusivity(unchecked) var assemblyTime: UInt64 = 0
+  @exclusivity(unchecked) var assemblyExpires: Timestamp?
+  @exclusivity(unchecked) var assemblyHasAttributes = false
+  /// Why the message that is coming in is not kept, if it is not.
+  @exclusivity(unchecked) var assemblyRefusal: LossReason?
+  /// Why messages that turn out to be missing between two that came are lost.
+  var jumpReason: LossReason
+
+  init(
+    info: StreamInfo, session: Session, opening: StreamOpening, transport: TransportConfiguration,
+    maximumMessageBytes: Int, budget: ReceiveBudget
+  ) {
+    self.info = info
+    self.session = session
+    self.configuration = transport
+    self.maximumMessageBytes = maximumMessageBytes
+    self.budget = budget
+    isReliable = opening.isReliable
+    jumpReason = opening.isReliable ? .evicted : .bestEffort
+    epochMicroseconds = opening.epochMicroseconds
+    next = opening.position
+    nextSequence = opening.sequence
+    missing = MissingRanges(from: opening.position, limit: transport.maximumGaps)
+    advertisedWindow = transport.streamWindowBytes
+  }
+
+  var subscriptions: [Subscriber] { subscribers }
+
+  /// Bytes the publisher may have outstanding beyond `next`.
+  var window: Int {
+    isWaitingForBudget ? 0 : max(0, configuration.streamWindowBytes - unconsumedBytes)
+  }
+
+  /// Bytes held for reordering and reassembly.
+  var bufferedBytes: Int { reorder.byteCount + assembler.heldBytes }
+
+  /// Whether everything that will ever come has come.
+  var isFinished: Bool { closesAt.map { next >= $0 } ?? false }
+
+  // MARK: Input
+
+  /// Takes a DATA frame. `units` points into the datagram.
+  func receive(_ header: DataHeader, units: UnsafeRawBufferPointer, arrival: Arrival, into inbox: Inbox)
+    throws(WireError)
+  {
+    guard !isWaitingForBudget else { return }
+    do {
+      if header.position == next, reorder.isEmpty, missing.isEmpty {
+        try process(header, units: units, owner: nil, receivedAt: arrival.receivedAt, arrival: arrival, into: inbox)
+        if isReliable, next > missing.end { missing.fill(missing.end..<next) }
+      } else if isReliable {
+        try receiveOutOfOrder(header, units: units, arrival: arrival, into: inbox)
+      } else {
+        try receiveBestEffort(header, units: units, arrival: arrival, into: inbox)
+      }
+    } catch {
+      resynchronize()
+      throw error
+    }
+  }
+
+  /// Units contradicted each other: forgets what is ahead, so that everything from `next` on is asked for again.
+  private func resynchronize() {
+    endAssembly()
+    forgetReordered()
+    missing = MissingRanges(from: next, limit: configuration.maximumGaps)
+  }
+
+  private func receiveOutOfOrder(
+    _ header: DataHeader, units: UnsafeRawBufferPointer, arrival: Arrival, into inbox: Inbox
+  ) throws(WireError) {
+    let count = try UnitReader.count(units)
+    let (end, overflow) = header.position.addingReportingOverflow(count)
+    guard count > 0, !overflow else { return }
+    guard end > next else {
+      inbox.counters.duplicateFragments &+= count
+      return
+    }
+    if header.position > next, !hasReorderRoom(for: units.count) {
+      inbox.counters.reorderOverflows += 1
+      return
+    }
+    guard
+      missing.extend(to: header.position, at: arrival.now, patience: arrival.patience, received: arrival.received)
+    else {
+      inbox.counters.gapOverflows += 1
+      return
+    }
+    guard missing.fill(max(header.position, next)..<end) else {
+      inbox.counters.duplicateFragments &+= count
+      return
+    }
+    if header.position > next {
+      insert(
+        ReorderBuffer.Run(
+          range: header.position..<end,
+          content: .units(PayloadBuffer(copying: units), header, receivedAt: arrival.receivedAt)))
+    } else {
+      try process(header, units: units, owner: nil, receivedAt: arrival.receivedAt, arrival: arrival, into: inbox)
+      try drainReordered(arrival, into: inbox)
+    }
+  }
+
+  private func receiveBestEffort(
+    _ header: DataHeader, units: UnsafeRawBufferPointer, arrival: Arrival, into inbox: Inbox
+  ) throws(WireError) {
+    guard header.position >= next else {
+      inbox.counters.lateFragments += 1
+      return
+    }
+    guard header.position >= header.lag else { throw .invalidValue(.lag) }
+    if header.position > next {
+      endAssembly()
+      next = header.position
+    }
+    try process(header, units: units, owner: nil, receivedAt: arrival.receivedAt, arrival: arrival, into: inbox)
+  }
+
+  /// Takes a GAP. Costs O(1) whatever its size.
+  func receive(_ gap: Gap, arrival: Arrival, into inbox: Inbox) throws(WireError) {
+    guard isReliable, !isWaitingForBudget else { return }
+    let (end, overflow) = gap.position.addingReportingOverflow(gap.count)
+    guard !overflow else { throw .invalidValue(.gapCount) }
+    guard end > next else { return }
+    if gap.position > next, !hasReorderRoom(for: 0) {
+      inbox.counters.reorderOverflows += 1
+      return
+    }
+    guard missing.extend(to: gap.position, at: arrival.now, patience: arrival.patience, received: arrival.received)
+    else {
+      inbox.counters.gapOverflows += 1
+      return
+    }
+    guard missing.fill(max(gap.position, next)..<end) else { return }
+    insert(ReorderBuffer.Run(range: gap.position..<end, content: .gap(gap.reason, nextSequence: gap.nextSequence)))
+    try drainReordered(arrival, into: inbox)
+  }
+
+  /// Takes a HEARTBEAT: asks at once for everything below its end. Never skips anything.
+  func receive(_ heartbeat: Heartbeat, arrival: Arrival) {
+    guard isReliable, !isWaitingForBudget else { return }
+    _ = missing.extend(to: heartbeat.end, at: arrival.now, patience: .zero, received: arrival.received)
+    missing.requestAll(at: arrival.now)
+  }
+
+  private func drainReordered(_ arrival: Arrival, into inbox: Inbox) throws(WireError) {
+    while let run = reorder.first, run.range.lowerBound <= next, !isWaitingForBudget {
+      removeFirstReordered()
+      guard run.range.upperBound > next else { continue }
+      switch run.content {
+      case .gap(let reason, let sequence):
+        if let following = reorder.first, following.range.lowerBound < run.range.upperBound,
+          case .units = following.content
+        {
+          // What arrived of the range is not lost; it will tell how much before it is.
+          endAssembly()
+          next = max(next, following.range.lowerBound)
+          jumpReason = LossReason(reason)
+          insert(ReorderBuffer.Run(range: next..<run.range.upperBound, content: run.content))
+          continue
+        }
+        skip(to: run.range.upperBound, nextSequence: sequence, reason: LossReason(reason), into: inbox)
+      case .units(let buffer, let header, let receivedAt):
+        try process(
+          header, units: buffer.bytes, owner: buffer, receivedAt: receivedAt, arrival: arrival, into: inbox)
+      }
+    }
+  }
+
+  private func skip(to position: UInt64, nextSequence sequence: UInt64, reason: LossReason, into inbox: Inbox) {
+    endAssembly()
+    next = position
+    guard sequence > nextSequence else { return }
+    inbox.lose(nextSequence..<sequence, of: self, reason: reason)
+    nextSequence = sequence
+  }
+
+  // MARK: Memory for large messages
+
+  /// Whether a message of this size may be begun. A reliable stream then waits for its turn, and takes nothing until it has
+  /// been granted; a best-effort stream does without the message.
+  func reserve(_ bytes: Int) -> Bool {
+    guard bytes > ReceiveBudget.exemptBytes, bytes > reservedBytes else { return true }
+    releaseReservation()
+    if budget.reserve(bytes, of: session) {
+      reservedBytes = bytes
+      return true
+    }
+    guard isReliable else { return false }
+    // Whatever came beyond is fetched again once there is room; a heartbeat will tell what there is.
+    isWaitingForBudget = true
+    budget.wait(self, for: bytes)
+    forgetReordered()
+    missing = MissingRanges(from: next, limit: configuration.maximumGaps)
+    return false
+  }
+
+  /// Its turn has come.
+  func granted(_ bytes: Int) {
+    isWaitingForBudget = false
+    reservedBytes = bytes
+  }
+
+  func endAssembly() {
+    assembler.abandon()
+    assemblyRefusal = nil
+    releaseReservation()
+  }
+
+  private func releaseReservation() {
+    guard reservedBytes > 0 else { return }
+    budget.release(reservedBytes, of: session)
+    reservedBytes = 0
+  }
+
+  // MARK: Memory for what came ahead of its turn
+
+  private func hasReorderRoom(for bytes: Int) -> Bool {
+    let cost = bytes + ReorderBuffer.runOverhead
+    return reorder.byteCount + cost <= configuration.streamWindowBytes && budget.hasReorderRoom(for: cost)
+  }
+
+  private func insert(_ run: ReorderBuffer.Run) {
+    let before = reorder.byteCount
+    reorder.insert(run)
+    budget.reordered += reorder.byteCount - before
+  }
+
+  private func removeFirstReordered() {
+    let before = reorder.byteCount
+    _ = reorder.removeFirst()
+    budget.reordered -= before - reorder.byteCount
+  }
+
+  private func forgetReordered() {
+    budget.reordered -= reorder.byteCount
+    reorder = ReorderBuffer()
+  }
+
+  // MARK: Requests
+
+  /// The ranges to list in the STATUS that is being written.
+  func takeDueRequests(at now: Timestamp, received: UInt64, roundTrip: RoundTripEstimator, limit: Int)
+    -> [Range<UInt64>]
+  {
+    guard !missing.isEmpty else { return [] }
+    let interval = max(.milliseconds(2), Nanoseconds(roundTrip.smoothed.count + roundTrip.smoothed.count / 2))
+    return missing.takeDue(
+      at: now, received: received, interval: interval, maximumInterval: configuration.maximumRetryInterval,
+      limit: limit)
+  }
+
+  // MARK: The end
+
+  /// Gives back all memory.
+  func release() {
+    endAssembly()
+    forgetReordered()
+    budget.leave(self)
+    isWaitingForBudget = false
+  }
+
+  /// The publisher is gone: delivers what is complete, reports what is not, and gives back all memory.
+  func finish(arrival: Arrival, into inbox: Inbox) {
+    defer { release() }
+    guard isReliable, info.number != Session.controlStream else { return }
+    var hadHoles = !missing.isEmpty || assembler.isAssembling || isWaitingForBudget
+    isWaitingForBudget = false
+    jumpReason = .publisherGone
+    while let run = reorder.first {
+      if run.range.lowerBound > next {
+        // What lies between is lost; the next message that begins tells how many there were.
+        endAssembly()
+        next = run.range.lowerBound
+      }
+      let before = next
+      do { try drainReordered(arrival, into: inbox) } catch { endAssembly() }
+      if next == before, reorder.first?.range == run.range { removeFirstReordered() }
+      hadHoles = hadHoles || isWaitingForBudget
+    }
+    if hadHoles { inbox.lose(nextSequence..<nextSequence, of: self, reason: .publisherGone) }
+  }
+}
+
+extension LossReason {
+  init(_ reason: Gap.Reason) {
+    switch reason {
+    case .expired: self = .expired
+    case .evicted: self = .evicted
+    case .dropped: self = .dropped
+    case .neverOffered: self = .evicted
+    }
+  }
+}

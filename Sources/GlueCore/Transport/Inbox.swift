@@ -1,0 +1,22 @@
+/// Where the streams of an endpoint put what they deliver and what they lose.
+final class Inbox {
+  @exclusivity(unchecked) var deliveries: [Delivery] = []
+  var losses: [Loss] = []
+  /// Messages of control streams, for the machine itself.
+  var control: [(session: Session, body: UnsafeRawBufferPointer, owner: PayloadBuffer?)] = []
+  @exclusivity(unchecked) var counters = Counters()
+
+  func lose(_ sequences: Range<UInt64>, of stream: InboundStream, reason: LossReason) {
+    // A peer says how many; the sum may wrap, but must not trap.
+    counters.messagesLost &+= UInt64(sequences.count)
+    // Consecutive losses of one cause are one report.
+    if let last = losses.last, last.stream === stream.info, last.reason == reason,
+      last.sequences.upperBound == sequences.lowerBound, !sequences.isEmpty
+    {
+      losses[losses.count - 1].sequences = last.sequences.lowerBound..<sequences.upperBound
+      return
+    }
+    losses.append(
+      Loss(stream: stream.info, subscriptions: stream.subscriptions.map(\.id), sequences: sequences, reason: reason))
+  }
+}

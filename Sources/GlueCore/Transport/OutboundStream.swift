@@ -1,0 +1,351 @@
+/// A stream of this endpoint: what it still holds, and who reads it.
+final class OutboundStream {
+  // Its properties are exempt from the run-time exclusivity check, which cost 40 % of the time of a lone message (2.7 µs with,
+  // 1.6 µs without, both sides together); nothing here calls back into itself.
+
+  let number: UInt64
+  let isReliable: Bool
+  /// Time zero of the stream's publication times, on the local clock.
+  let epoch: Timestamp
+  let log = SendLog()
+  @exclusivity(unchecked) private(set) var readers: [RemoteReader] = []
+  /// Whether ``EndpointEvent/acknowledged(_:below:)`` is due.
+  @exclusivity(unchecked) var hasProgress = false
+  /// Whether a `publish` was refused for lack of room.
+  @exclusivity(unchecked) var wantsRoom = false
+  /// Why readers will not get what the log no longer holds.
+  @exclusivity(unchecked) var evictionReason = Gap.Reason.evicted
+  /// Peers that will not get some positions, since they left or since those expired or were evicted; the oldest is forgotten.
+  private var unserved: [(peer: EndpointID, range: Range<UInt64>)] = []
+  /// As many such ranges are remembered: receipts are awaited soon, or not at all.
+  private static let maximumUnserved = 64
+  /// Most bytes to hold.
+  let limitBytes: Int
+  /// A lagging reader has caught up when no more than this is left for it.
+  var catchUpBytes: Int { limitBytes / 2 }
+
+  init(number: UInt64, isReliable: Bool, epoch: Timestamp, limitBytes: Int) {
+    self.number = number
+    self.isReliable = isReliable
+    self.epoch = epoch
+    self.limitBytes = limitBytes
+  }
+
+  func add(_ reader: RemoteReader) { readers.append(reader) }
+
+  /// Lets go of all readers; nothing of the stream may be used afterwards.
+  func abandon() { readers = [] }
+
+  /// Takes note that a reader's peer is gone, and what it had not acknowledged.
+  func noteDeparture(of reader: RemoteReader) {
+    guard isReliable, reader.acknowledged < log.end else { return }
+    noteUnserved(reader.session.peer.id, reader.acknowledged..<log.end)
+  }
+
+  /// Takes note that a peer will never get a range.
+  func noteUnserved(_ peer: EndpointID, _ range: Range<UInt64>) {
+    if let last = unserved.last, last.peer == peer, range.lowerBound <= last.range.upperBound,
+      range.lowerBound >= last.range.lowerBound
+    {
+      unserved[unserved.count - 1].range = last.range.lowerBound..<max(last.range.upperBound, range.upperBound)
+      return
+    }
+    if unserved.count >= Self.maximumUnserved { unserved.removeFirst() }
+    unserved.append((peer, range))
+  }
+
+  /// Who has not acknowledged the message that ends at the position: current readers, those that left without, and those
+  /// that were told that they will not get it. Of best-effort streams nobody acknowledges, and nobody is waited for.
+  func unacknowledged(endingAt position: UInt64) -> Set<EndpointID> {
+    guard isReliable else { return [] }
+    var peers = Set(readers.filter { $0.acknowledged < position }.map(\.session.peer.id))
+    for (peer, range) in unserved where range.lowerBound < position && position <= range.upperBound {
+      peers.insert(peer)
+    }
+    return peers
+  }
+
+  func remove(_ reader: RemoteReader) {
+    readers.removeAll { $0 === reader }
+    releaseAcknowledged()
+  }
+
+  /// All positions below are acknowledged by every reliable reader.
+  var acknowledged: UInt64 {
+    var low = log.end
+    for reader in readers where reader.acknowledged < low { low = reader.acknowledged }
+    return low
+  }
+
+  func releaseAcknowledged() {
+    let low = acknowledged
+    hasProgress = true
+    log.release(below: low)
+  }
+
+  /// Whether so many more bytes would exceed the limit.
+  func isFull(for bytes: Int) -> Bool { !log.isEmpty && log.byteCount + bytes > limitBytes }
+
+  /// Whether only readers that lag hold what is in the way of so many more bytes.
+  func isHeldByLaggardsOnly(for bytes: Int) -> Bool {
+    guard isReliable else { return true }
+    var low = log.end
+    for reader in readers where !reader.isLagging && reader.acknowledged < low { low = reader.acknowledged }
+    return log.bytes(from: low, to: log.end) + bytes <= limitBytes
+  }
+
+  /// Forgets the oldest messages, or all, until so many bytes fit below the limit. Readers that lose by it lag from now on.
+  func makeRoom(for bytes: Int, keepingNothing: Bool) {
+    if keepingNothing { log.release(below: log.end) }
+    while isFull(for: bytes) { log.release(below: log.message(at: log.first).end) }
+    for reader in readers where reader.acknowledged < log.first { reader.isLagging = true }
+  }
+
+  func time(at now: Timestamp) -> UInt64 { now.since(epoch).wholeMicroseconds }
+}
+
+/// A peer that reads one of this endpoint's streams: how far it is, and what it asked for again.
+///
+///     log.first ≤ … acknowledged ≤ … next ≤ log.end
+///                   └ outstanding ┘   └ not sent yet
+final class RemoteReader {
+  // Its properties are exempt from the run-time exclusivity check, which cost 40 % of the time of a lone message (2.7 µs with,
+  // 1.6 µs without, both sides together); nothing here calls back into itself.
+
+  let stream: OutboundStream
+  @exclusivity(unchecked) private(set) unowned var session: Session!
+  /// All positions below have arrived, or are known not to come.
+  @exclusivity(unchecked) private(set) var acknowledged: UInt64
+  /// The lowest position never sent to this reader.
+  @exclusivity(unchecked) private(set) var next: UInt64
+  @exclusivity(unchecked) private var windowBytes: Int
+  @exclusivity(unchecked) private var repeats: [Range<UInt64>] = []
+  /// Whether a HEARTBEAT is to be sent.
+  @exclusivity(unchecked) var owesHeartbeat = false
+  /// Whether it waits in its session's queue.
+  @exclusivity(unchecked) var isQueued = false
+  /// Matching subscriptions of the peer.
+  @exclusivity(unchecked) var subscriptions: Set<UInt64> = []
+  /// When to ask the peer if it stays silent about this stream; nil if there is nothing to ask. Each reader has its own: what
+  /// flows in other streams says nothing about what was lost in this one.
+  @exclusivity(unchecked) private(set) var probeAt: Timestamp?
+  /// Probes since the last progress: each waits twice as long as the one before.
+  @exclusivity(unchecked) private var probes = 0
+
+  init(stream: OutboundStream, from position: UInt64, windowBytes: Int) {
+    self.stream = stream
+    acknowledged = position
+    next = position
+    self.windowBytes = windowBytes
+  }
+
+  /// Begins to read on behalf of a session's peer.
+  func attach(to session: Session) {
+    self.session = session
+    stream.add(self)
+  }
+
+  /// Whether something sent is not acknowledged.
+  var hasOutstanding: Bool { acknowledged < next }
+  /// Whether the peer has to be asked if it stays silent: for what is outstanding, or for a window to go on.
+  var needsProbe: Bool { stream.isReliable && (hasOutstanding || (next < stream.log.end && isWindowShut)) }
+  /// It was too slow once, and does not hold up the publisher until it has caught up.
+  @exclusivity(unchecked) var isLagging = false
+
+  /// Whether there is something to send now, congestion aside.
+  var hasWork: Bool {
+    owesHeartbeat || !repeats.isEmpty || next < stream.log.first || (next < stream.log.end && !isWindowShut)
+  }
+
+  private var isWindowShut: Bool {
+    stream.isReliable && stream.log.bytes(from: acknowledged, to: next) >= windowBytes
+  }
+
+  // MARK: What the peer says
+
+  /// Takes a STATUS. Returns whether anything new was acknowledged.
+  func receive(_ status: Status, at now: Timestamp) -> Bool {
+    let wasShut = isWindowShut
+    windowBytes = Int(clamping: status.windowBytes)
+    guard status.next <= next else { return false }
+    var hasProgress = false
+    if status.next > acknowledged {
+      hasProgress = true
+      let wasSlowest = acknowledged <= stream.log.first
+      acknowledged = status.next
+      repeats.removeAll { $0.upperBound <= status.next }
+      if wasSlowest { stream.releaseAcknowledged() }
+    }
+    for range in status.missing where range.upperBound <= next && range.lowerBound >= acknowledged {
+      // What waits to be repeated is not listed twice; if only a part of it does, the rest is asked for again.
+      if !repeats.contains(where: { $0.overlaps(range) }) { repeats.append(range) }
+    }
+    if isLagging, stream.log.bytes(from: acknowledged, to: stream.log.end) <= stream.catchUpBytes { isLagging = false }
+    if hasProgress || (wasShut && !isWindowShut) {
+      probes = 0
+      armProbe(at: now)
+    } else if probeAt == nil || !needsProbe {
+      armProbe(at: now)
+    }
+    return hasProgress
+  }
+
+  /// The probe timer fired: asks the reader what it lacks, and sends what little is outstanding again.
+  func probe(at now: Timestamp) {
+    guard needsProbe else {
+      probeAt = nil
+      return
+    }
+    probes += 1
+    armProbe(at: now)
+    owesHeartbeat = true
+    let start = max(acknowledged, stream.log.first)
+    if repeats.isEmpty, start < next, stream.log.bytes(from: start, to: next) <= Self.probeBytes {
+      repeats.append(start..<next)
+    }
+  }
+
+  /// As much as a probe repeats unasked: what fits into one datagram of any path.
+  static let probeBytes = 1_000
+
+  /// Sets the probe timer anew, or stops it.
+  func armProbe(at now: Timestamp) {
+    guard needsProbe else {
+      probeAt = nil
+      return
+    }
+    let due = now + session.probeTimeout(after: probes)
+    probeAt = due
+    session.probeAt = min(session.probeAt ?? due, due)
+  }
+
+  /// It reads no longer.
+  func detach() {
+    probeAt = nil
+    stream.remove(self)
+  }
+
+  // MARK: Writing frames
+
+  /// Writes what is due, as far as it fits. Returns whether any of it asks for an answer.
+  func write(to writer: inout WireWriter, at now: Timestamp, counters: inout Counters) -> Bool {
+    let log = stream.log
+    var hasWritten = false
+    if owesHeartbeat {
+      let frame = Heartbeat(stream: stream.number, first: max(log.first, acknowledged), end: next)
+      guard writer.frame(.heartbeat, frame) else { return hasWritten }
+      owesHeartbeat = false
+      hasWritten = true
+    }
+    if next < log.first {
+      guard writeGap(next..<log.first, nextSequence: log.firstSequence, reason: stream.evictionReason, to: &writer)
+      else { return hasWritten }
+      next = log.first
+      hasWritten = true
+    }
+    while let range = repeats.first {
+      let (done, wrote) = writeRepeat(of: range, to: &writer, at: now, counters: &counters)
+      hasWritten = hasWritten || wrote
+      if done < range.upperBound {
+        repeats[0] = done..<range.upperBound
+        return hasWritten
+      }
+      repeats.removeFirst()
+    }
+    while next < log.end {
+      guard !isWindowShut else { break }
+      // The last unit may exceed the window, so that no window is too small for progress.
+      let allowed = max(windowBytes - log.bytes(from: acknowledged, to: next), Self.largestUnitBytes)
+      let end = writeRun(
+        next..<log.end, maximumBytes: stream.isReliable ? allowed : .max, to: &writer, at: now)
+      guard end > next else { break }
+      next = end
+      hasWritten = true
+    }
+    if !stream.isReliable, acknowledged < next {
+      // Sent is done: nothing is repeated.
+      let wasSlowest = acknowledged <= log.first
+      acknowledged = next
+      if wasSlowest { stream.releaseAcknowledged() }
+    }
+    if hasWritten { armProbe(at: now) }
+    return hasWritten
+  }
+
+  private func writeRepeat(
+    of range: Range<UInt64>, to writer: inout WireWriter, at now: Timestamp, counters: inout Counters
+  ) -> (done: UInt64, wrote: Bool) {
+    let log = stream.log
+    var position = max(range.lowerBound, acknowledged)
+    let limit = min(range.upperBound, next)
+    var wrote = false
+    if position < log.first, position < limit {
+      guard
+        writeGap(position..<log.first, nextSequence: log.firstSequence, reason: stream.evictionReason, to: &writer)
+      else { return (position, wrote) }
+      position = log.first
+      wrote = true
+    }
+    while position < limit {
+      let before = writer.count
+      let end = writeRun(position..<limit, maximumBytes: .max, to: &writer, at: now)
+      guard end > position else { return (position, wrote) }
+      // A run of expired messages may reach beyond what has been sent: it is told now.
+      if end > next { next = end }
+      counters.bytesRepeated += UInt64(writer.count - before)
+      counters.fragmentsRepeated += end - position
+      position = end
+      wrote = true
+    }
+    return (range.upperBound, wrote)
+  }
+
+  /// Writes one DATA frame, or a GAP where messages have expired. Returns the end of what was written.
+  private func writeRun(
+    _ range: Range<UInt64>, maximumBytes: Int, to writer: inout WireWriter, at now: Timestamp
+  ) -> UInt64 {
+    let log = stream.log
+    let position = range.lowerBound
+    let space = writer.remaining - Self.dataFrameOverhead
+    guard var run = log.run(from: position, below: range.upperBound, maximumBytes: min(space, maximumBytes)) else {
+      return position
+    }
+    if log.hasLifetimes {
+      let end = log.endOfExpired(from: position, at: now)
+      if end > position {
+        let sequence = end < log.end ? log.message(at: end).sequence : log.endSequence
+        let written = writeGap(position..<end, nextSequence: sequence, reason: .expired, to: &writer)
+        return written ? end : position
+      }
+      let limit = log.firstExpired(in: position..<run.end, at: now)
+      if limit < run.end, let shorter = log.run(from: position, below: limit, maximumBytes: run.bytes.count) {
+        run = shorter
+      }
+    }
+    let begins = log.firstBeginning(in: position..<run.end)
+    let age = begins.map { stream.time(at: now).subtractingSaturated($0.time) } ?? 0
+    let header = DataHeader(
+      stream: stream.number, position: position, lag: position - log.message(at: position).sequence,
+      ageMicroseconds: age)
+    let start = writer.beginFrame(.data)
+    header.write(to: &writer)
+    writer.bytes(run.bytes)
+    return writer.endFrame(start) ? run.end : position
+  }
+
+  private static let largestUnitBytes = Fragmenter.defaultFragmentBytes + SendLog.unitHeaderBytes
+
+  /// Frame header and the four varints of a DATA frame at their longest.
+  static let dataFrameOverhead = WireLimits.frameHeaderBytes + 10 + 10 + 10 + 10
+
+  private func writeGap(
+    _ range: Range<UInt64>, nextSequence: UInt64, reason: Gap.Reason, to writer: inout WireWriter
+  ) -> Bool {
+    let gap = Gap(
+      stream: stream.number, position: range.lowerBound, count: UInt64(range.count), nextSequence: nextSequence,
+      reason: reason)
+    guard writer.frame(.gap, gap) else { return false }
+    stream.noteUnserved(session.peer.id, range)
+    return true
+  }
+}

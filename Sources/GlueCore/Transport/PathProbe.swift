@@ -1,0 +1,78 @@
+/// Finds the largest datagram that a path carries (docs/protocol.md §5.5): tries the largest first, then the usual sizes
+/// downward; falls back when large datagrams vanish.
+struct PathProbe {
+  /// Sizes worth trying, in bytes of UDP payload: loopback; jumbo frames; Ethernet with IPv4, with IPv6, with PPPoE or a tunnel.
+  static let usualSizes = [65_507, 8_972, 1_472, 1_452, 1_392]
+  /// How often one size is tried: with 20 % loss each way, three tries fail in one of 20 sessions, and are tried again later.
+  static let attempts = 3
+  /// When to look again after the search ended below the maximum, or fell back.
+  static let searchAgain = Nanoseconds.seconds(60)
+  /// Unanswered probe timeouts in a row that bring the path back to the base.
+  static let fallbackAfter = 3
+  /// Requests in a row for repetition, with no progress between them, that do the same. At 20 % loss a repeated datagram and
+  /// the next request for it are both lost five times in a row once in thousands of losses; then the path is probed again.
+  static let fallbackAfterRequests = 5
+
+  private(set) var current = WireLimits.baseDatagramBytes
+  private var candidates: [Int]
+  private let maximum: Int
+  private var attempt = 0
+  private(set) var nextAt: Timestamp
+
+  init(maximum: Int, at now: Timestamp) {
+    self.maximum = maximum
+    candidates = Self.candidates(upTo: maximum)
+    nextAt = now
+  }
+
+  private static func candidates(upTo maximum: Int) -> [Int] {
+    guard maximum > WireLimits.baseDatagramBytes else { return [] }
+    return [maximum] + usualSizes.filter { $0 < maximum }
+  }
+
+  /// The size to probe now, if one is due.
+  mutating func takeDue(at now: Timestamp, interval: Nanoseconds) -> Int? {
+    guard nextAt <= now else { return nil }
+    if attempt >= Self.attempts, !candidates.isEmpty {
+      candidates.removeFirst()
+      attempt = 0
+    }
+    candidates.removeAll { $0 <= current }
+    guard let size = candidates.first else {
+      // The search is over. Larger sizes are tried again after a while: routes change.
+      if current < maximum {
+        candidates = Self.candidates(upTo: maximum)
+        attempt = 0
+        nextAt = now + Self.searchAgain
+      } else {
+        nextAt = Timestamp(nanoseconds: .max)
+      }
+      return nil
+    }
+    attempt += 1
+    nextAt = now + interval
+    return size
+  }
+
+  mutating func replied(size: Int) {
+    guard size > current, size <= maximum else { return }
+    current = size
+    attempt = 0
+  }
+
+  /// The system refused a datagram of this size.
+  mutating func refused(size: Int, at now: Timestamp) {
+    candidates.removeAll { $0 >= size }
+    attempt = 0
+    if current >= size { current = WireLimits.baseDatagramBytes }
+    nextAt = min(nextAt, now)
+  }
+
+  /// Large datagrams vanish.
+  mutating func fallBack(at now: Timestamp) {
+    current = WireLimits.baseDatagramBytes
+    candidates = Self.candidates(upTo: maximum)
+    attempt = 0
+    nextAt = now + .seconds(1)
+  }
+}

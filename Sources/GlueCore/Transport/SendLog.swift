@@ -1,0 +1,275 @@
+import DequeModule
+
+/// What a stream's publisher still holds: encoded units (docs/protocol.md §6.1), back to back in chunks, so that a run of
+/// them goes into a datagram with one copy.
+///
+/// Positions are dense: `first ..< end`. Adding and releasing cost amortized constant time, finding a run a binary search.
+final class SendLog {
+  // Its properties are exempt from the run-time exclusivity check, which cost a third of the time per message (378 ns with,
+  // 209 ns without, both sides of 64-byte messages); nothing here calls back into itself.
+
+  /// Where a message begins.
+  struct Message {
+    var position: UInt64
+    /// Publication, in microseconds after the stream's epoch.
+    var time: UInt64
+    /// `.max` without a lifetime.
+    var expires: Timestamp
+  }
+
+  /// A run of units, contiguous in memory.
+  struct Run {
+    var bytes: UnsafeRawBufferPointer
+    var end: UInt64
+  }
+
+  private final class Chunk {
+    let base: UnsafeMutableRawPointer
+    let capacity: Int
+    @exclusivity(unchecked) var used = 0
+    /// Bytes of all units before this chunk's first.
+    var origin: UInt64
+    init(capacity: Int, origin: UInt64) {
+      base = .allocate(byteCount: capacity, alignment: 16)
+      self.capacity = capacity
+      self.origin = origin
+    }
+    deinit { base.deallocate() }
+  }
+
+  /// The position of the oldest unit held.
+  @exclusivity(unchecked) private(set) var first: UInt64 = 0
+  /// The sequence number of the oldest message held, whole or in part.
+  @exclusivity(unchecked) private(set) var firstSequence: UInt64 = 0
+  /// Whether any message held has a lifetime.
+  @exclusivity(unchecked) private(set) var hasLifetimes = false
+  /// For each position, the bytes of all units before it.
+  @exclusivity(unchecked) private var starts = Deque<UInt64>()
+  @exclusivity(unchecked) private var totalBytes: UInt64 = 0
+  @exclusivity(unchecked) private var messages = Deque<Message>()
+  @exclusivity(unchecked) private var chunks = Deque<Chunk>()
+  private var spare: Chunk?
+
+  /// Bytes that a unit's header takes at most: flags, length, time, lifetime, total.
+  static let unitHeaderBytes = 1 + 3 + 10 + 10 + 5
+  /// The first chunk is small, since most topics carry little; later ones grow to this.
+  static let smallestChunk = 2 << 10
+  static let largestChunk = 256 << 10
+
+  /// One above the position of the newest unit.
+  var end: UInt64 { first + UInt64(starts.count) }
+  /// The sequence number the next message will get.
+  var endSequence: UInt64 { firstSequence + UInt64(messages.count) }
+  /// Bytes of units held.
+  var byteCount: Int { starts.isEmpty ? 0 : Int(totalBytes - starts[0]) }
+  var isEmpty: Bool { starts.isEmpty }
+
+  /// Bytes of units between two positions.
+  func bytes(from low: UInt64, to high: UInt64) -> Int {
+    guard low < high else { return 0 }
+    return Int(start(of: high) - start(of: low))
+  }
+
+  private func start(of position: UInt64) -> UInt64 {
+    if position >= end { return totalBytes }
+    return starts[Int(max(position, first) - first)]
+  }
+
+  // MARK: Adding
+
+  /// Adds a message and returns its first position.
+  func append(
+    _ payload: UnsafeRawBufferPointer, attributes: UnsafeRawBufferPointer, time: UInt64, lifetime: Nanoseconds?,
+    expires: Timestamp
+  ) -> UInt64 {
+    let position = end
+    messages.append(Message(position: position, time: time, expires: expires))
+    if lifetime != nil { hasLifetimes = true }
+    let total = attributes.count + payload.count
+    for fragment in Fragmenter(bodyBytes: total) {
+      var flags = fragment.flags
+      if flags.contains(.first) {
+        if !attributes.isEmpty { flags.insert(.attributes) }
+        if lifetime != nil { flags.insert(.lifetime) }
+      }
+      appendUnit(flags: flags, length: fragment.length, time: time, lifetime: lifetime, total: total) { target in
+        Self.copy(attributes, then: payload, from: fragment.offset, count: fragment.length, to: target)
+      }
+    }
+    return position
+  }
+
+  private func appendUnit(
+    flags: Unit.Flags, length: Int, time: UInt64, lifetime: Nanoseconds?, total: Int,
+    body: (UnsafeMutableRawPointer) -> Void
+  ) {
+    let chunk = room(for: length + Self.unitHeaderBytes)
+    let target = chunk.base + chunk.used
+    var writer = WireWriter(UnsafeMutableRawBufferPointer(start: target, count: chunk.capacity - chunk.used))
+    Unit.writeHeader(
+      to: &writer, flags: flags, length: length, timeMicroseconds: time,
+      lifetimeMicroseconds: lifetime?.wholeMicroseconds, totalBytes: UInt64(total))
+    body(target + writer.count)
+    let size = writer.count + length
+    chunk.used += size
+    starts.append(totalBytes)
+    totalBytes += UInt64(size)
+  }
+
+  private func room(for bytes: Int) -> Chunk {
+    if let chunk = chunks.last, chunk.capacity - chunk.used >= bytes { return chunk }
+    let wanted = max(bytes, min(Self.largestChunk, (chunks.last?.capacity ?? Self.smallestChunk / 4) * 4))
+    let chunk: Chunk
+    if let kept = spare, kept.capacity >= bytes {
+      chunk = kept
+      chunk.used = 0
+      chunk.origin = totalBytes
+      spare = nil
+    } else {
+      chunk = Chunk(capacity: wanted, origin: totalBytes)
+    }
+    chunks.append(chunk)
+    return chunk
+  }
+
+  /// Copies a part of two buffers laid end to end.
+  private static func copy(
+    _ head: UnsafeRawBufferPointer, then tail: UnsafeRawBufferPointer, from offset: Int, count: Int,
+    to target: UnsafeMutableRawPointer
+  ) {
+    let fromHead = max(0, min(count, head.count - offset))
+    if fromHead > 0 { target.copyMemory(from: head.baseAddress! + offset, byteCount: fromHead) }
+    if count > fromHead {
+      let tailOffset = offset + fromHead - head.count
+      (target + fromHead).copyMemory(from: tail.baseAddress! + tailOffset, byteCount: count - fromHead)
+    }
+  }
+
+  // MARK: Reading
+
+  /// The units from a position on that lie together in memory and fit; nil if not even one fits.
+  func run(from position: UInt64, below limit: UInt64, maximumBytes: Int) -> Run? {
+    precondition(position >= first && position < end, "position \(position) outside \(first) ..< \(end)")
+    let from = starts[Int(position - first)]
+    let chunk = chunk(holding: from)
+    let ceiling = min(from + UInt64(max(0, maximumBytes)), chunk.origin + UInt64(chunk.used))
+    let limit = min(limit, end)
+    // The last unit end at or below the ceiling, between position and limit.
+    var low = position
+    var high = limit
+    if start(of: limit) <= ceiling { low = limit }
+    while low < high {
+      let middle = low + (high - low + 1) / 2
+      if start(of: middle) <= ceiling { low = middle } else { high = middle - 1 }
+    }
+    guard low > position else { return nil }
+    let offset = Int(from - chunk.origin)
+    return Run(
+      bytes: UnsafeRawBufferPointer(start: chunk.base + offset, count: Int(start(of: low) - from)), end: low)
+  }
+
+  private func chunk(holding byte: UInt64) -> Chunk {
+    if let last = chunks.last, byte >= last.origin { return last }
+    var low = 0
+    var high = chunks.count - 1
+    while low < high {
+      let middle = (low + high + 1) / 2
+      if chunks[middle].origin <= byte { low = middle } else { high = middle - 1 }
+    }
+    return chunks[low]
+  }
+
+  /// Index of the message to which the position belongs.
+  private func index(ofMessageAt position: UInt64) -> Int {
+    let guess = Int(position - first)
+    if messages.count == starts.count { return guess }
+    var low = 0
+    var high = messages.count - 1
+    while low < high {
+      let middle = (low + high + 1) / 2
+      if messages[middle].position <= position { low = middle } else { high = middle - 1 }
+    }
+    return low
+  }
+
+  /// The message to which a held position belongs, its sequence number, and the position behind its last fragment.
+  func message(at position: UInt64) -> (message: Message, sequence: UInt64, end: UInt64) {
+    let index = index(ofMessageAt: position)
+    let next = index + 1 < messages.count ? messages[index + 1].position : end
+    return (messages[index], firstSequence + UInt64(index), next)
+  }
+
+  /// The first message that begins in a range of held positions.
+  func firstBeginning(in range: Range<UInt64>) -> Message? {
+    let (message, _, next) = message(at: range.lowerBound)
+    if message.position >= range.lowerBound { return message }
+    return next < range.upperBound ? self.message(at: next).message : nil
+  }
+
+  /// The end of the run of expired messages that begins with the one at the position; the position itself if it lives.
+  func endOfExpired(from position: UInt64, at now: Timestamp) -> UInt64 {
+    guard hasLifetimes else { return position }
+    var position = position
+    while position < end {
+      let (message, _, next) = message(at: position)
+      guard message.expires <= now else { break }
+      position = next
+    }
+    return position
+  }
+
+  /// The first position in a range at which an expired message begins, or the range's end.
+  func firstExpired(in range: Range<UInt64>, at now: Timestamp) -> UInt64 {
+    guard hasLifetimes else { return range.upperBound }
+    var position = range.lowerBound
+    while position < range.upperBound {
+      let (message, _, next) = message(at: position)
+      if message.expires <= now { return max(position, range.lowerBound) }
+      position = next
+    }
+    return range.upperBound
+  }
+
+  // MARK: Releasing
+
+  /// Forgets everything below a position.
+  func release(below position: UInt64) {
+    guard position > first else { return }
+    let count = Int(min(position, end) - first)
+    starts.removeFirst(count)
+    first += UInt64(count)
+    var gone = 0
+    if starts.isEmpty {
+      gone = messages.count
+    } else {
+      gone = index(ofMessageAtOrBelow: first)
+    }
+    messages.removeFirst(gone)
+    firstSequence += UInt64(gone)
+    if messages.isEmpty { hasLifetimes = false }
+    let oldest = starts.first ?? totalBytes
+    while let chunk = chunks.first, chunk.origin + UInt64(chunk.used) <= oldest, chunks.count > 1 || starts.isEmpty {
+      chunks.removeFirst()
+      if spare == nil || spare!.capacity < chunk.capacity { spare = chunk }
+    }
+  }
+
+  private func index(ofMessageAtOrBelow position: UInt64) -> Int {
+    var low = 0
+    var high = messages.count - 1
+    while low < high {
+      let middle = (low + high + 1) / 2
+      if messages[middle].position <= position { low = middle } else { high = middle - 1 }
+    }
+    return low
+  }
+
+  /// Numbers a message that nobody wants, without keeping it.
+  func skipMessage(bodyBytes: Int) -> UInt64 {
+    precondition(isEmpty, "only an empty log can skip")
+    let position = first
+    first += UInt64(Fragmenter.count(bodyBytes: bodyBytes))
+    firstSequence += 1
+    return position
+  }
+}

@@ -1,0 +1,120 @@
+extension Session {
+  /// Whether there may be a datagram to send now.
+  func hasWork(at now: Timestamp) -> Bool {
+    if let acknowledgeAt, acknowledgeAt <= now { return true }
+    return pathReply != nil || path.nextAt <= now || (!queue.isEmpty && congestion.isOpen)
+  }
+
+  /// Writes the next datagram. Returns its size; nil if there is nothing to send, or the congestion window is shut.
+  func nextDatagram(
+    into buffer: UnsafeMutableRawBufferPointer, packetNumber: () -> UInt64, at now: Timestamp, counters: inout Counters
+  ) -> Int? {
+    if let size = dueProbe(fitting: buffer.count, at: now) {
+      return writePathProbe(size: size, into: buffer, packetNumber: packetNumber())
+    }
+    var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(path.current, buffer.count)]))
+    writer.zeros(WireLimits.shortHeaderBytes)
+    let hasData = !queue.isEmpty && congestion.isOpen
+    // An acknowledgement that is due soon goes with data; a fresh one waits for more to acknowledge.
+    let soon = hasData ? now + Nanoseconds(configuration.acknowledgementDelay.count / 2) : now
+    if let acknowledgeAt, acknowledgeAt <= soon { writeAcknowledgement(to: &writer, at: now) }
+    if let size = pathReply, writer.frame(.mtuReply, { $0.u16(size) }) { pathReply = nil }
+    let asksForAnswer = hasData && writeStreams(to: &writer, at: now, counters: &counters)
+    guard writer.count > WireLimits.shortHeaderBytes else { return nil }
+    let number = packetNumber()
+    if asksForAnswer {
+      sent.add(number: number, bytes: writer.count, at: now)
+      congestion.sent(bytes: writer.count)
+      bytesSinceAcknowledgementRequest += writer.count + CongestionWindow.datagramOverhead
+      if bytesSinceAcknowledgementRequest >= congestion.bytes / 4 { wantsAcknowledgement = true }
+      armSilence(at: now)
+    } else {
+      sent.addUnanswered()
+    }
+    let acknowledgeNow = asksForAnswer && wantsAcknowledgement
+    if acknowledgeNow {
+      wantsAcknowledgement = false
+      bytesSinceAcknowledgementRequest = 0
+    }
+    writeHeader(into: buffer, packetNumber: number, acknowledgeNow: acknowledgeNow)
+    return writer.count
+  }
+
+  /// A datagram that acknowledges what has not been acknowledged yet, for a session that ends; nil if there is nothing.
+  func lastAcknowledgement(packetNumber: () -> UInt64, at now: Timestamp) -> [UInt8]? {
+    guard acknowledgeAt != nil else { return nil }
+    let bytes = WireWriter.encode(atMost: WireLimits.baseDatagramBytes) { writer in
+      ShortHeader(connection: peer.remoteSession, packetNumber: UInt32(truncatingIfNeeded: packetNumber()))
+        .write(to: &writer)
+      writeAcknowledgement(to: &writer, at: now)
+    }
+    return bytes.count > WireLimits.shortHeaderBytes ? bytes : nil
+  }
+
+  private func writeHeader(into buffer: UnsafeMutableRawBufferPointer, packetNumber: UInt64, acknowledgeNow: Bool) {
+    var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<WireLimits.shortHeaderBytes]))
+    ShortHeader(
+      connection: peer.remoteSession, packetNumber: UInt32(truncatingIfNeeded: packetNumber),
+      acknowledgeNow: acknowledgeNow
+    ).write(to: &writer)
+  }
+
+  private func writeStreams(to writer: inout WireWriter, at now: Timestamp, counters: inout Counters) -> Bool {
+    var asksForAnswer = false
+    while let reader = queue.first {
+      if reader.write(to: &writer, at: now, counters: &counters) { asksForAnswer = true }
+      queue.removeFirst()
+      guard reader.hasWork else {
+        reader.isQueued = false
+        if reader.probeAt == nil { reader.armProbe(at: now) }
+        continue
+      }
+      // The datagram is full. The next one begins with the next stream: none holds up the others.
+      queue.append(reader)
+      break
+    }
+    return asksForAnswer
+  }
+
+  private func writeAcknowledgement(to writer: inout WireWriter, at now: Timestamp) {
+    let ack = Ack(
+      largest: replay.highest, delayMicroseconds: now.since(largestReceivedAt).wholeMicroseconds, count: received)
+    guard writer.frame(.ack, ack) else { return }
+    while let stream = statusDue.last {
+      // As many requests as surely fit; a STATUS without room for any waits for the next datagram.
+      let limit = min(Status.maximumMissing, (writer.remaining - Self.statusBytes) / Self.rangeBytes)
+      guard limit > 0 else { return }
+      let missing = stream.takeDueRequests(at: now, received: received, roundTrip: roundTrip, limit: limit)
+      let window = stream.window
+      let status = Status(
+        stream: stream.info.number, next: stream.next, windowBytes: UInt64(window), missing: missing)
+      guard writer.frame(.status, status) else { return }
+      stream.advertisedWindow = window
+      stream.isStatusDue = false
+      statusDue.removeLast()
+    }
+    acknowledgeAt = nil
+    unacknowledgedBytes = 0
+  }
+
+  /// A STATUS without ranges, frame header included, and one range of it, at their longest.
+  private static let statusBytes = WireLimits.frameHeaderBytes + 4 * 10
+  private static let rangeBytes = 2 * 10
+
+  private func dueProbe(fitting limit: Int, at now: Timestamp) -> Int? {
+    guard path.nextAt <= now else { return nil }
+    let interval = max(roundTrip.probeTimeout(acknowledgementDelay: .zero), .milliseconds(20))
+    guard let size = path.takeDue(at: now, interval: interval), size <= limit else { return nil }
+    return size
+  }
+
+  private func writePathProbe(size: Int, into buffer: UnsafeMutableRawBufferPointer, packetNumber: UInt64) -> Int {
+    var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<size]))
+    writer.zeros(WireLimits.shortHeaderBytes)
+    _ = writer.frame(.mtuProbe) { $0.u16(UInt16(clamping: size)) }
+    writer.pad(to: size)
+    // Not counted as sent: its loss says nothing about the path's load.
+    writeHeader(into: buffer, packetNumber: packetNumber, acknowledgeNow: false)
+    return writer.count
+  }
+}

@@ -1,0 +1,27 @@
+/// Timers and sizes of the transport. Every value has its reason beside it.
+public struct TransportConfiguration: Sendable {
+  /// Largest datagram to probe for, in bytes of UDP payload. Loopback carries 65,507; Ethernet 1,472. A probe that is too
+  /// large costs one lost datagram per session.
+  public var maximumDatagramBytes: Int = 65_507
+  /// Bytes that may be outstanding per stream and receiver. Larger rides out longer round trips; it bounds what a receiver
+  /// holds for reordering.
+  public var streamWindowBytes: Int = 4 << 20
+  /// Bytes of partly received large messages in all streams together.
+  public var reassemblyBytes: Int = 64 << 20
+  /// Bytes that wait for their turn in all streams together. Beyond it, what arrives ahead of a hole is dropped and comes
+  /// again later.
+  public var reorderBytes: Int = 64 << 20
+  /// Unacknowledged bytes a publication keeps for its slowest reliable reader before `publish` has to wait.
+  public var sendBufferBytes: Int = 32 << 20
+  /// Round trip assumed before one has been measured.
+  public var initialRoundTrip: Nanoseconds = .milliseconds(10)
+  /// Longest wait before received data is acknowledged. Larger saves datagrams, smaller releases memory earlier.
+  public var acknowledgementDelay: Nanoseconds = .milliseconds(5)
+  /// Longest interval between repeated requests and probes of an unanswering peer.
+  public var maximumRetryInterval: Nanoseconds = .milliseconds(500)
+  /// Separate gaps in one stream that are tracked; what arrives beyond them is dropped and repeated later.
+  public var maximumGaps: Int = 1_024
+
+  /// The defaults.
+  public init() {}
+}

@@ -1,0 +1,152 @@
+import CGlueNetwork
+import GlueAddress
+
+extension DatagramSocket {
+  /// The most datagrams that one message carries (older Linux kernels allow 64, newer ones 128).
+  static let maximumSegments = 64
+  /// The largest UDP payload over IPv4, in bytes: 65,535 less the IP and UDP headers.
+  public static let maximumDatagramBytes = 65_507
+
+  /// Sends the batch's datagrams in order, without waiting.
+  ///
+  /// Consecutive datagrams of equal size to one destination (the last may be shorter) leave as one where the system can
+  /// (GSO), the others several per system call. Every datagram is tried, unless the socket's buffer fills up: then the
+  /// result says where to go on. The batch stays as it is; empty it when done.
+  ///
+  /// - Parameters:
+  ///   - batch: The datagrams.
+  ///   - index: The datagram to start with, see ``SendResult/nextIndex``.
+  /// - Returns: How many went, and which were refused and why.
+  public func send(_ batch: SendBatch, startingAt index: Int = 0) -> SendResult {
+    precondition(index >= 0 && index <= batch.count, "no datagram \(index) in a batch of \(batch.count)")
+    var result = SendResult(startingAt: index)
+    let isOpen: Void? = descriptor.use { number in
+      while result.nextIndex < batch.count, !result.isBlocked {
+        let segments = segmentationWorks.load(ordering: .relaxed) ? Self.maximumSegments : 1
+        let messageCount = batch.prepareMessages(from: result.nextIndex, maximumSegments: segments)
+        sendMessages(messageCount, of: batch, on: number, result: &result)
+      }
+    }
+    if isOpen == nil {
+      result.fail(batch.count - index, with: .closed)
+    }
+    return result
+  }
+
+  /// Sends prepared messages until all were tried, the buffer is full, or runs have to be cut anew.
+  private func sendMessages(_ messageCount: Int, of batch: SendBatch, on number: CInt, result: inout SendResult) {
+    var next = 0
+    while next < messageCount {
+      let sent = cglue_send(number, batch.messages + next, CUnsignedInt(messageCount - next))
+      if sent > 0 {
+        for index in next..<(next + Int(sent)) { result.succeed(batch.runLengths[index]) }
+        next += Int(sent)
+        continue
+      }
+      // The first of the messages failed; the error of a later one comes up when it is the first.
+      let code = SystemErrorCode(rawValue: sent == 0 ? SystemErrorCode.noBufferSpace.rawValue : -sent)
+      let runLength = batch.runLengths[next]
+      if code == .wouldBlock {
+        result.isBlocked = true
+        return
+      }
+      next += 1
+      if runLength > 1, code.mayRefuseSegmentation {
+        let isKernelAtFault = sendOneByOne(runLength, of: batch, on: number, result: &result)
+        if isKernelAtFault {
+          segmentationWorks.store(false, ordering: .relaxed)
+          return
+        }
+        if result.isBlocked { return }
+      } else {
+        result.fail(runLength, with: code)
+      }
+    }
+  }
+
+  /// Sends a run that was refused as a whole datagram by datagram.
+  ///
+  /// - Returns: Whether its first datagram, the largest, passed by itself: then the run was refused for being a run, not
+  ///   for the size of its datagrams.
+  private func sendOneByOne(_ count: Int, of batch: SendBatch, on number: CInt, result: inout SendResult) -> Bool {
+    let first = result.nextIndex
+    var isKernelAtFault = false
+    while result.nextIndex < first + count {
+      let index = result.nextIndex
+      batch.prepareMessage(SendBatch.spareMessage, from: index, runLength: 1)
+      let sent = cglue_send(number, batch.messages + SendBatch.spareMessage, 1)
+      let code = SystemErrorCode(rawValue: -sent)
+      if sent > 0 {
+        isKernelAtFault = isKernelAtFault || index == first
+        result.succeed(1)
+      } else if code == .wouldBlock {
+        result.isBlocked = true
+        return isKernelAtFault
+      } else {
+        result.fail(1, with: code)
+      }
+    }
+    return isKernelAtFault
+  }
+}
+
+extension SendResult {
+  fileprivate mutating func succeed(_ count: Int) {
+    sentCount += count
+    nextIndex += count
+  }
+
+  fileprivate mutating func fail(_ count: Int, with code: SystemErrorCode) {
+    for index in nextIndex..<(nextIndex + count) { failures.append(Failure(datagram: index, code: code)) }
+    nextIndex += count
+  }
+}
+
+extension SendBatch {
+  /// Cuts datagrams from `index` on into runs and fills in one message for each; returns the number of messages.
+  func prepareMessages(from index: Int, maximumSegments: Int) -> Int {
+    var index = index
+    var messageCount = 0
+    while index < count, messageCount < Self.messagesPerCall {
+      let runLength = runLength(from: index, maximumSegments: maximumSegments)
+      prepareMessage(messageCount, from: index, runLength: runLength)
+      runLengths[messageCount] = runLength
+      index += runLength
+      messageCount += 1
+    }
+    return messageCount
+  }
+
+  /// Fills in one message for `runLength` datagrams from `index` on.
+  func prepareMessage(_ message: Int, from index: Int, runLength: Int) {
+    let first = datagrams[index]
+    let last = datagrams[index + runLength - 1]
+    var address = cglue_address(first.destination)
+    let nameBytes = cglue_address_encode(&address, names + message)
+    let control = controls + message * Int(CGLUE_SEND_CONTROL_BYTES)
+    let controlBytes = cglue_message_control(
+      control, first.destination.ip.family.rawValue, first.interfaceIndex, runLength > 1 ? UInt16(first.byteCount) : 0)
+    vectors[message] = iovec(
+      iov_base: buffer.baseAddress! + first.offset, iov_len: last.offset + last.byteCount - first.offset)
+    cglue_message_prepare(messages + message, names + message, nameBytes, vectors + message, control, controlBytes)
+  }
+
+  /// How many datagrams from `index` on can leave as one: equal destination and size, the last may be shorter.
+  private func runLength(from index: Int, maximumSegments: Int) -> Int {
+    let first = datagrams[index]
+    guard first.byteCount > 0 else { return 1 }
+    var total = first.byteCount
+    var end = index + 1
+    while end < count, end - index < maximumSegments {
+      let next = datagrams[end]
+      guard next.byteCount > 0, next.byteCount <= first.byteCount,
+        total + next.byteCount <= DatagramSocket.maximumDatagramBytes,
+        next.destination == first.destination, next.interfaceIndex == first.interfaceIndex
+      else { break }
+      total += next.byteCount
+      end += 1
+      if next.byteCount < first.byteCount { break }
+    }
+    return end - index
+  }
+}

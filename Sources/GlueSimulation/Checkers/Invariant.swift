@@ -1,0 +1,97 @@
+import GlueCore
+
+/// What must hold in every run, whatever the network does.
+public enum Invariant: String, CaseIterable, Sendable {
+  /// No bytes are delivered that were not published under that publisher, topic and sequence number.
+  case integrity
+  /// No message is delivered twice to a subscription.
+  case atMostOnce
+  /// A stream is delivered in order; what it skips is reported as lost, exactly.
+  case order
+  /// What a connected reliable reader was sent arrives, or is reported lost, within a bound after the network is sound.
+  case eventualDelivery
+  /// Nothing is delivered after its expiry.
+  case expiry
+  /// What is reported as acknowledged has reached every matched reliable reader, or its loss was reported.
+  case acknowledgement
+  /// Data goes only to endpoints with a matching subscription.
+  case interestOnly
+  /// A slow or dead peer, or a busy topic, does not delay others.
+  case isolation
+  /// Buffers stay within their caps.
+  case bufferCaps
+  /// Bytes are repeated in proportion to bytes lost.
+  case boundedRepetition
+  /// Endpoints announce themselves no more often than their interval says.
+  case announcementRate
+  /// In a quiet network there are announcements and nothing else.
+  case quietNetwork
+  /// Either both ends have a session or none has, after two leases.
+  case wholeSessions
+  /// Each ID and each name has one holder; a live holder loses it only to an older live one.
+  case oneHolder
+  /// An address that has proven nothing is sent no more bytes than came from it.
+  case amplification
+  /// After healing everybody knows everybody within a bound.
+  case convergence
+  /// State for endpoints that have proven nothing stays within its cap, and none of them becomes a peer.
+  case unprovenState
+  /// Any bytes decode to a value or an error. A trap would end the run; what is counted are hostile datagrams survived.
+  case totalDecoder
+}
+
+/// A broken invariant.
+public struct Violation: Sendable, Hashable, CustomStringConvertible {
+  /// In the run of which seed.
+  public var seed: UInt64
+  /// Which invariant.
+  public var invariant: Invariant
+  /// When, in virtual nanoseconds.
+  public var at: Timestamp
+  /// What was seen.
+  public var text: String
+  /// The last lines of the run's trace before it.
+  public var trace: [String]
+
+  /// Two lines and the trace.
+  public var description: String {
+    "seed \(seed): \(invariant.rawValue) violated at \(at.secondsText): \(text)"
+  }
+}
+
+/// One life of an endpoint in a run, from start to end: the lives are numbered as they begin.
+package typealias Life = Int
+
+/// A publisher's messages on one topic.
+package struct StreamKey: Hashable, Sendable {
+  /// Who publishes.
+  package var publisher: Life
+  /// The number of the topic in the run.
+  package var topic: Int
+  /// Both.
+  package init(publisher: Life, topic: Int) {
+    self.publisher = publisher
+    self.topic = topic
+  }
+}
+
+/// A subscription of one life.
+package struct SubscriptionKey: Hashable, Sendable {
+  /// Whose.
+  package var life: Life
+  /// Its number there.
+  package var number: UInt64
+  /// Both.
+  package init(life: Life, number: UInt64) {
+    self.life = life
+    self.number = number
+  }
+}
+
+extension Timestamp {
+  /// Seconds with six decimals.
+  package var secondsText: String {
+    let micros = String(nanoseconds / 1_000 % 1_000_000)
+    return "\(nanoseconds / 1_000_000_000)." + String(repeating: "0", count: 6 - micros.count) + micros + " s"
+  }
+}

@@ -1,0 +1,357 @@
+import GlueAddress
+import GlueCore
+
+/// A network, hosts and endpoints in virtual time: what runs by seed and hand-written scenarios stand on. Single-threaded;
+/// the same inputs give the same run to the last bit.
+package final class Simulation {
+  /// What is scheduled.
+  enum Event {
+    case arrival(SimulatedNetwork.Arriving)
+    case wake(Life)
+    case script((Simulation) -> Void)
+  }
+
+  /// Virtual time.
+  package private(set) var now = Timestamp(nanoseconds: 0)
+  /// The network.
+  package var network: SimulatedNetwork
+  /// The books and the checkers.
+  package var recorder: Recorder
+  /// The endpoint that runs on each host, if one does.
+  package private(set) var endpoints: [SimulatedEndpoint?]
+  /// Called when a message is handed to a user.
+  package var onMessage: ((SimulatedEndpoint, ReceivedMessage) -> Void)?
+  /// Called with every datagram that is sent: by whom, where to.
+  package var onDatagram: ((UnsafeRawBufferPointer, SimulatedEndpoint, SocketAddress) -> Void)?
+  /// Nothing but announcements is expected.
+  package var isQuiet = false
+  /// Changes of interest have had time to become known everywhere.
+  package var isSettled = false
+
+  let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_507, alignment: 16)
+  private let mutant: Mutant?
+  private var queue = EventQueue<Event>()
+  private var serial: UInt64 = 0
+  private var dice: Dice
+  private var lifeObjects: [SimulatedEndpoint] = []
+  private var soundness: Soundness
+  private var transits: Transits
+
+  /// A simulation of so many hosts, without endpoints yet.
+  package init(
+    hosts: Int, topics: [SimulatedTopic], seed: UInt64, mutant: Mutant? = nil, traceLines: Int = 40
+  ) {
+    network = SimulatedNetwork(hosts: hosts, seed: seed)
+    recorder = Recorder(seed: seed, topics: topics, traceLines: traceLines)
+    endpoints = Array(repeating: nil, count: hosts)
+    dice = Dice(seed: seed, concern: .machines)
+    soundness = Soundness(hosts: hosts)
+    transits = Transits(hosts: hosts)
+    self.mutant = mutant
+  }
+
+  deinit { buffer.deallocate() }
+
+  // MARK: Time
+
+  /// Has a script run at a time.
+  package func schedule(at time: Timestamp, _ script: @escaping (Simulation) -> Void) {
+    queue.schedule(.script(script), at: max(time, now))
+  }
+
+  /// Has a script run after a while.
+  package func schedule(after span: Nanoseconds, _ script: @escaping (Simulation) -> Void) {
+    queue.schedule(.script(script), at: now + span)
+  }
+
+  /// Lets a span pass, or less if the condition, asked after each event, comes true.
+  package func run(for span: Nanoseconds, until condition: () -> Bool = { false }) {
+    let end = now + span
+    while !condition() {
+      guard let next = queue.nextTime, next <= end, let (time, event) = queue.popFirst() else {
+        now = end
+        return
+      }
+      now = max(now, time)
+      switch event {
+      case .arrival(let datagram): arrive(datagram)
+      case .wake(let life):
+        let endpoint = lifeObjects[life]
+        // An earlier wake-up may have been asked for since; then this one is stale.
+        guard endpoint.isRunning, endpoint.wakeAt == time else { continue }
+        endpoint.wakeAt = nil
+        endpoint.wake()
+      case .script(let script): script(self)
+      }
+    }
+  }
+
+  func scheduleWake(of endpoint: SimulatedEndpoint) {
+    guard endpoint.isRunning, let due = endpoint.machine.nextWakeup else { return }
+    let time = endpoint.clock.virtual(due, notBefore: now)
+    if let scheduled = endpoint.wakeAt, scheduled <= time { return }
+    guard time.nanoseconds < .max else { return }
+    endpoint.wakeAt = time
+    queue.schedule(.wake(endpoint.life), at: time)
+  }
+
+  func nextSerial() -> UInt64 {
+    serial += 1
+    return serial
+  }
+
+  // MARK: Endpoints
+
+  /// Starts an endpoint on a host, in place of one that ran there.
+  @discardableResult
+  package func start(
+    on host: Int, _ configuration: EndpointConfiguration, clock: LocalClock = LocalClock()
+  ) -> SimulatedEndpoint {
+    if let old = endpoints[host] { end(old) }
+    let incarnation = Incarnation(dice.next() | 1)
+    let discovery = configuration.discovery
+    let life = recorder.started(
+      host: host, id: configuration.id, incarnation: incarnation, name: configuration.name,
+      interval: discovery.interval,
+      lease: Nanoseconds(UInt64(Double(discovery.interval.count) * discovery.leaseMultiplier)), at: now)
+    let endpoint = SimulatedEndpoint(
+      life: life, host: host, configuration: configuration, incarnation: incarnation, clock: clock, seed: dice.next(),
+      in: self)
+    if let mutant { endpoint.filter = MutantFilter(mutant) }
+    lifeObjects.append(endpoint)
+    endpoints[host] = endpoint
+    trouble(host: host)
+    endpoint.start()
+    return endpoint
+  }
+
+  /// Ends an endpoint without a word.
+  package func end(_ endpoint: SimulatedEndpoint) {
+    guard !endpoint.isOver else { return }
+    endpoint.isOver = true
+    for id in endpoint.subscriptionIDs {
+      recorder.interestOnly.unsubscribed(host: endpoint.host, topics: endpoint.subscriptions[id]!.topics)
+    }
+    recorder.ended(endpoint.life, at: now)
+    if endpoints[endpoint.host] === endpoint { endpoints[endpoint.host] = nil }
+    trouble(host: endpoint.host)
+  }
+
+  /// Has an endpoint say goodbye and end.
+  package func leave(_ endpoint: SimulatedEndpoint) {
+    guard endpoint.isRunning else { return end(endpoint) }
+    endpoint.machine.stop(at: endpoint.now)
+    endpoint.drain()
+    end(endpoint)
+  }
+
+  /// Has an endpoint stand still: its socket fills up, its time passes.
+  package func pause(_ endpoint: SimulatedEndpoint, for span: Nanoseconds) {
+    guard endpoint.isRunning else { return }
+    endpoint.pausedUntil = now + span
+    soundness.hold(host: endpoint.host)
+    recorder.disturbances += 1
+    recorder.trace.note(.paused, endpoint.life, at: now)
+    schedule(after: span) { simulation in simulation.resume(endpoint) }
+  }
+
+  private func resume(_ endpoint: SimulatedEndpoint) {
+    guard !endpoint.isOver, endpoint.pausedUntil != nil else { return }
+    endpoint.pausedUntil = nil
+    endpoint.wakeAt = nil
+    soundness.release(host: endpoint.host, at: now)
+    recorder.trace.note(.resumed, endpoint.life, at: now)
+    let (datagrams, arrivals) = (endpoint.socket, endpoint.socketArrivals)
+    (endpoint.socket, endpoint.socketArrivals, endpoint.socketBytes) = ([], [], 0)
+    for (datagram, arrival) in zip(datagrams, arrivals) where !endpoint.isOver {
+      endpoint.receive(datagram, receivedAt: arrival)
+    }
+    if !endpoint.isOver { endpoint.wake() }
+  }
+
+  func defeated(_ endpoint: SimulatedEndpoint, by holder: Life?) {
+    guard !endpoint.isOver else { return }
+    func contender(_ life: Life) -> OneHolder.Contender {
+      let record = recorder.lives[life]
+      return OneHolder.Contender(life: life, startedAt: record.startedAt, endedAt: record.endedAt)
+    }
+    recorder.trace.note(.defeated, endpoint.life, holder ?? -1, at: now)
+    let verdict = recorder.oneHolder.defeated(
+      contender(endpoint.life), by: holder.map(contender), grace: recorder.lives[endpoint.life].lease * 2 + .seconds(8),
+      at: now)
+    recorder.judge(.oneHolder, verdict, at: now)
+    end(endpoint)
+  }
+
+  /// The endpoint on a host; traps where there is none.
+  package subscript(host: Int) -> SimulatedEndpoint { endpoints[host]! }
+
+  /// A life, over or not.
+  package func endpoint(of life: Life) -> SimulatedEndpoint { lifeObjects[life] }
+
+  /// The lives that are not over, in the order of their hosts.
+  package var alive: [SimulatedEndpoint] { endpoints.compactMap(\.self) }
+
+  func otherAddresses(than host: Int) -> [SocketAddress] {
+    (0..<network.hostCount).filter { $0 != host && endpoints[$0] != nil }.map { network.address(of: $0) }
+  }
+
+  // MARK: Datagrams
+
+  func send(_ bytes: UnsafeRawBufferPointer, from endpoint: SimulatedEndpoint, to destination: SocketAddress) {
+    watch(bytes, from: endpoint, to: destination)
+    onDatagram?(bytes, endpoint, destination)
+    let isSent = network.send(bytes, from: endpoint.host, to: destination, at: now) { time, datagram in
+      queue.schedule(.arrival(datagram), at: time)
+    }
+    if !isSent {
+      network.trouble(bytes)
+      endpoint.machine.datagramTooLarge(to: destination, byteCount: bytes.count, at: endpoint.now)
+    }
+  }
+
+  /// Puts a datagram on the wire that no endpoint sent.
+  package func inject(
+    _ bytes: [UInt8], from source: SocketAddress, to host: Int, isGroup: Bool = false,
+    after delay: Nanoseconds = .microseconds(100)
+  ) {
+    let datagram = SimulatedNetwork.Arriving(
+      host: host, sender: nil, source: source, isGroup: isGroup, bytes: bytes, sentAt: now)
+    queue.schedule(.arrival(datagram), at: now + delay)
+  }
+
+  private func arrive(_ datagram: SimulatedNetwork.Arriving) {
+    guard let endpoint = endpoints[datagram.host] else {
+      return datagram.bytes.withUnsafeBytes { network.lose($0, .notRunning) }
+    }
+    let size = datagram.bytes.count
+    guard network.admit(size, at: datagram.host, now: now),
+      endpoint.socketBytes + size <= network[datagram.host].receiveBufferBytes
+    else {
+      return datagram.bytes.withUnsafeBytes { network.lose($0, .receiveBuffer) }
+    }
+    guard endpoint.isRunning else {
+      endpoint.socket.append(datagram)
+      endpoint.socketArrivals.append(now)
+      // The kernel charges each datagram for its bookkeeping, too.
+      endpoint.socketBytes += size + 512
+      return datagram.bytes.withUnsafeBytes { network.trouble($0) }
+    }
+    endpoint.receive(datagram, receivedAt: now)
+  }
+
+  // MARK: Watching
+
+  private func watch(_ bytes: UnsafeRawBufferPointer, from endpoint: SimulatedEndpoint, to destination: SocketAddress) {
+    let wire = WireView(bytes)
+    let life = endpoint.life
+    recorder.report.datagrams += 1
+    let to = destination.ip.isMulticast ? -2 : network.host(at: destination) ?? -1
+    recorder.trace.note(.sent, life, to, bytes.count, wire.types.first.map { Int($0.rawValue) } ?? -1, at: now)
+    for type in wire.types { recorder.report.frames[type.index] += 1 }
+    if wire.isReset { recorder.report.resets += 1 }
+    if isQuiet {
+      for type in wire.types { recorder.judge(.quietNetwork, recorder.quietNetwork.sent(type, by: life), at: now) }
+      if wire.isReset { recorder.judge(.quietNetwork, recorder.quietNetwork.sent(nil, by: life), at: now) }
+    }
+    let isTarget = endpoint.machine.configuration.discovery.targets.contains(destination)
+    if isTarget, wire.types.contains(.announce) {
+      let record = recorder.lives[life]
+      let verdict = recorder.announcementRate.announced(
+        life, uptime: now.since(record.startedAt), interval: record.interval)
+      recorder.judge(.announcementRate, verdict, at: now)
+    }
+    guard !destination.ip.isMulticast else { return }
+    guard let host = network.host(at: destination) else {
+      guard !isTarget, isForeign(destination) else { return }
+      let verdict = recorder.amplification.sent(life, to: destination, bytes: bytes.count)
+      return recorder.judge(.amplification, verdict, at: now)
+    }
+    for frame in wire.data {
+      recorder.repetition.sent(
+        by: life, connection: wire.connection, stream: frame.header.stream, position: frame.header.position,
+        units: frame.units, bytes: frame.bytes)
+      guard frame.header.stream >= 2,
+        let topic = endpoint.publications.first(where: { $0.id.rawValue == frame.header.stream })?.topic
+      else { continue }
+      let verdict = recorder.interestOnly.sent(topic: topic, by: life, to: host, isSettled: isSettled)
+      recorder.judge(.interestOnly, verdict, at: now)
+    }
+  }
+
+  /// Whether no host was ever at the address.
+  private func isForeign(_ address: SocketAddress) -> Bool { address.ip.low >> 16 != 0xC0A8 }
+
+  // MARK: Trouble
+
+  /// Something happened to a host; what concerns it is not judged by the bounds of a sound network for a while.
+  package func trouble(host: Int) { soundness.touch(host: host, at: now) }
+  /// A host is in trouble until further notice.
+  package func hold(host: Int) { soundness.hold(host: host) }
+  /// The trouble is over.
+  package func release(host: Int) { soundness.release(host: host, at: now) }
+  /// The links changed.
+  package func noteLinks() { soundness.update(from: network, at: now) }
+
+  func isSound(between one: Life, and other: Life) -> Bool {
+    let (a, b) = (recorder.lives[one], recorder.lives[other])
+    let grace = max(a.lease, b.lease) * 2 + .seconds(2)
+    return soundness.isSound(a.host, b.host, at: now, grace: grace)
+  }
+
+  func noteTransit(from: Int, to: Int, _ span: Nanoseconds) {
+    transits.note(from: from, to: to, span, at: now)
+  }
+
+  func longestTransit(from publisher: Life, to life: Life) -> Nanoseconds {
+    transits.longest(from: recorder.lives[publisher].host, to: recorder.lives[life].host, at: now)
+  }
+
+  // MARK: Slowness
+
+  /// Has a slow user take one message after a while, again and again.
+  func consumeLater(_ endpoint: SimulatedEndpoint) {
+    guard !endpoint.isConsuming else { return }
+    endpoint.isConsuming = true
+    schedule(after: dice.span(.milliseconds(5) ... .milliseconds(100))) { simulation in
+      endpoint.isConsuming = false
+      guard !endpoint.isOver, endpoint.hasBacklog else { return }
+      guard endpoint.isRunning else { return simulation.consumeLater(endpoint) }
+      for id in endpoint.subscriptionIDs { endpoint.consume(id, most: endpoint.isSlow ? 1 : .max) }
+      endpoint.drain()
+      if endpoint.hasBacklog { simulation.consumeLater(endpoint) }
+    }
+  }
+
+  /// The mutant that keeps messages past their expiry.
+  func handOverTooLate(_ stream: StreamKey, sequence: UInt64, to endpoint: SimulatedEndpoint) {
+    let lifetime = recorder.message(stream, sequence)?.lifetime ?? .zero
+    schedule(after: lifetime + .seconds(1)) { simulation in
+      simulation.recorder.handedOver(
+        stream, sequence: sequence, to: endpoint.life,
+        delay: simulation.longestTransit(from: stream.publisher, to: endpoint.life), at: simulation.now)
+    }
+  }
+}
+
+extension FrameType {
+  /// The place among all types.
+  var index: Int {
+    switch self {
+    case .pad: 0
+    case .announce: 1
+    case .challenge: 2
+    case .answer: 3
+    case .welcome: 4
+    case .clash: 5
+    case .bye: 6
+    case .ack: 7
+    case .mtuProbe: 8
+    case .mtuReply: 9
+    case .data: 10
+    case .status: 11
+    case .heartbeat: 12
+    case .gap: 13
+    }
+  }
+}

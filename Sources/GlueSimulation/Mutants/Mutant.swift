@@ -1,0 +1,65 @@
+/// Ways to break endpoints on purpose, to show that a checker can fail. A mutant acts at the seam of the core: on what goes
+/// into and comes out of the machine, as a core that is broken in that way would.
+public enum Mutant: String, CaseIterable, Sendable {
+  /// Flips a bit of some payloads before they are delivered.
+  case corruptsPayloads
+  /// Delivers some messages twice.
+  case deliversTwice
+  /// Delivers some messages before those they follow.
+  case swapsDeliveries
+  /// Says nothing of losses.
+  case hidesLosses
+  /// Sends nothing a second time.
+  case neverRepeats
+  /// Acknowledges what it misses.
+  case claimsEverything
+  /// Hands over messages after their lifetime.
+  case keepsPastExpiry
+  /// Sends data also to those who did not ask for it.
+  case sendsToEverybody
+  /// Sends nothing to anybody while one peer is silent.
+  case waitsForTheSlowest
+  /// Frees nothing, and copies all that it gets.
+  case hoards
+  /// Sends all data twice.
+  case repeatsEverything
+  /// Announces itself twice each time.
+  case announcesTooOften
+  /// Says something to a peer whenever it announces itself.
+  case chatters
+  /// Takes no WELCOME after a while, so that sessions are half.
+  case ignoresWelcomes
+  /// Goes on when told that its ID or name is taken.
+  case ignoresClashes
+  /// Gives up its ID to anybody who claims it.
+  case yieldsToAnyClaim
+  /// Replies twice to strangers.
+  case answersTwice
+  /// Does not listen to some endpoints.
+  case ignoresSome
+  /// Takes endpoints for peers that have proven nothing.
+  case believesAnybody
+
+  /// The invariant whose checker must notice it.
+  public var invariant: Invariant {
+    switch self {
+    case .corruptsPayloads: .integrity
+    case .deliversTwice: .atMostOnce
+    case .swapsDeliveries, .hidesLosses: .order
+    case .neverRepeats: .eventualDelivery
+    case .claimsEverything: .acknowledgement
+    case .keepsPastExpiry: .expiry
+    case .sendsToEverybody: .interestOnly
+    case .waitsForTheSlowest: .isolation
+    case .hoards: .bufferCaps
+    case .repeatsEverything: .boundedRepetition
+    case .announcesTooOften: .announcementRate
+    case .chatters: .quietNetwork
+    case .ignoresWelcomes: .wholeSessions
+    case .ignoresClashes, .yieldsToAnyClaim: .oneHolder
+    case .answersTwice: .amplification
+    case .ignoresSome: .convergence
+    case .believesAnybody: .unprovenState
+    }
+  }
+}

@@ -1,0 +1,157 @@
+import GlueAddress
+import GlueCore
+
+/// Makes one endpoint behave as a ``Mutant`` does. It sits between the machine and the simulation.
+package struct MutantFilter {
+  /// Which.
+  package let mutant: Mutant
+  private var turn = 0
+  private var sentEnds: [StreamOnWire: UInt64] = [:]
+  private var lastSession: (bytes: [UInt8], destination: SocketAddress)?
+  private var heardAt: [SocketAddress: Timestamp] = [:]
+  private var heldBack: [(bytes: [UInt8], destination: SocketAddress)] = []
+  private var strangers: Set<UInt64> = []
+  /// Bytes that it never freed.
+  package private(set) var hoardedBytes = 0
+  /// Endpoints that it took for peers.
+  package var ghosts: Int { mutant == .believesAnybody ? strangers.count : 0 }
+
+  private struct StreamOnWire: Hashable {
+    var connection: UInt32
+    var stream: UInt64
+  }
+
+  /// A filter for one endpoint.
+  package init(_ mutant: Mutant) { self.mutant = mutant }
+
+  // MARK: Datagrams
+
+  /// What goes out in place of a datagram.
+  package mutating func outgoing(
+    _ bytes: [UInt8], to destination: SocketAddress, others: [SocketAddress], at now: Timestamp
+  ) -> [(bytes: [UInt8], destination: SocketAddress)] {
+    let original = (bytes: bytes, destination: destination)
+    let wire = WireView(bytes)
+    let isGroup = destination.ip.isMulticast
+    switch mutant {
+    case .neverRepeats: return repeatsData(wire) ? [] : [original]
+    case .claimsEverything: return [(claimingEverything(bytes), destination)]
+    case .sendsToEverybody:
+      guard wire.data.contains(where: { $0.header.stream >= 2 }) else { return [original] }
+      turn += 1
+      return [original] + others.filter { $0 != destination }.map { (bytes, $0) }
+    case .waitsForTheSlowest:
+      guard wire.isSession else { return [original] }
+      heldBack.append(original)
+      guard !heardAt.values.contains(where: { now.since($0) > .milliseconds(1_500) }) else { return [] }
+      defer { heldBack.removeAll() }
+      return heldBack
+    case .repeatsEverything: return wire.data.isEmpty ? [original] : [original, original]
+    case .announcesTooOften: return isGroup && wire.types.contains(.announce) ? [original, original] : [original]
+    case .chatters:
+      if wire.isSession { lastSession = original }
+      guard wire.types.contains(.announce), let lastSession else { return [original] }
+      return [original, lastSession]
+    case .answersTwice:
+      return wire.types.contains(.challenge) || wire.types.contains(.answer) ? [original, original] : [original]
+    case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .keepsPastExpiry, .hoards, .ignoresWelcomes,
+      .ignoresClashes, .yieldsToAnyClaim, .ignoresSome, .believesAnybody:
+      return [original]
+    }
+  }
+
+  private mutating func repeatsData(_ wire: WireView) -> Bool {
+    var repeats = false
+    for frame in wire.data {
+      let stream = StreamOnWire(connection: wire.connection, stream: frame.header.stream)
+      if frame.header.position < sentEnds[stream, default: 0] { repeats = true }
+      sentEnds[stream] = max(sentEnds[stream, default: 0], frame.header.position + frame.units)
+    }
+    return repeats
+  }
+
+  private func claimingEverything(_ bytes: [UInt8]) -> [UInt8] {
+    guard let first = bytes.first, first >= 0x80, bytes.count > WireLimits.shortHeaderBytes else { return bytes }
+    return bytes.withUnsafeBytes { buffer in
+      var written = [UInt8](buffer.prefix(WireLimits.shortHeaderBytes))
+      var frames = FrameReader(UnsafeRawBufferPointer(rebasing: buffer[WireLimits.shortHeaderBytes...]))
+      while let frame = try? frames.next() {
+        var body = [UInt8](frame.body)
+        if frame.known == .status, var status = try? frame.decode(Status.self),
+          let end = status.missing.last?.upperBound
+        {
+          status.next = end
+          status.missing = []
+          var storage = [UInt8](repeating: 0, count: 64)
+          body = storage.withUnsafeMutableBytes { storage in
+            var writer = WireWriter(storage)
+            status.write(to: &writer)
+            return [UInt8](writer.written)
+          }
+        }
+        written += [frame.type, UInt8(body.count & 0xFF), UInt8(body.count >> 8)] + body
+      }
+      return written
+    }
+  }
+
+  /// Whether a datagram reaches the machine, and whether the endpoint gives up because of it.
+  package mutating func incoming(
+    _ bytes: [UInt8], from source: SocketAddress, own: (id: EndpointID, incarnation: Incarnation), host: Int,
+    fromHost: Int?, isKnownLife: (Incarnation) -> Bool, uptime: Nanoseconds, at now: Timestamp
+  ) -> (passes: Bool, yieldsTo: Incarnation?) {
+    let wire = WireView(bytes)
+    switch mutant {
+    case .waitsForTheSlowest:
+      if wire.isSession { heardAt[source] = now }
+      if wire.types.contains(.announce), heardAt[source] != nil { heardAt[source] = now }
+    case .ignoresWelcomes:
+      if wire.types.contains(.welcome), uptime > .seconds(8) { return (false, nil) }
+    case .ignoresClashes:
+      if wire.types.contains(.clash) { return (false, nil) }
+    case .yieldsToAnyClaim:
+      if let sender = wire.sender, sender.id == own.id, sender.incarnation != own.incarnation {
+        return (true, sender.incarnation)
+      }
+    case .ignoresSome:
+      if let fromHost, host % 3 == 1, fromHost % 3 == 0, !wire.isSession { return (false, nil) }
+    case .believesAnybody:
+      if wire.types.contains(.announce), let sender = wire.sender, !isKnownLife(sender.incarnation) {
+        strangers.insert(sender.incarnation.rawValue)
+      }
+    case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .neverRepeats, .claimsEverything,
+      .keepsPastExpiry, .sendsToEverybody, .hoards, .repeatsEverything, .announcesTooOften, .chatters, .answersTwice:
+      break
+    }
+    return (true, nil)
+  }
+
+  // MARK: Deliveries and events
+
+  /// What is delivered in place of a turn's deliveries.
+  package mutating func deliveries(_ deliveries: [ReceivedMessage]) -> [ReceivedMessage] {
+    guard !deliveries.isEmpty else { return deliveries }
+    turn += 1
+    var result = deliveries
+    switch mutant {
+    case .corruptsPayloads: if turn % 50 == 0 { result[0].digest ^= 1 }
+    case .deliversTwice: if turn % 50 == 0 { result.insert(result[0], at: 1) }
+    case .swapsDeliveries: if result.count > 1 { result.swapAt(0, result.count - 1) }
+    case .hoards: hoardedBytes += deliveries.reduce(0) { $0 + $1.bytes * 64 }
+    case .hidesLosses, .neverRepeats, .claimsEverything, .keepsPastExpiry, .sendsToEverybody, .waitsForTheSlowest,
+      .repeatsEverything, .announcesTooOften, .chatters, .ignoresWelcomes, .ignoresClashes, .yieldsToAnyClaim,
+      .answersTwice, .ignoresSome, .believesAnybody:
+      break
+    }
+    return result
+  }
+
+  /// Whether an event is told.
+  package func passes(_ event: EndpointEvent) -> Bool {
+    if mutant == .hidesLosses, case .loss = event { return false }
+    return true
+  }
+
+  /// Whether a message is handed over long after its lifetime.
+  package var keepsPastExpiry: Bool { mutant == .keepsPastExpiry }
+}

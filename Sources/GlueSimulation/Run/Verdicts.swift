@@ -1,0 +1,100 @@
+import GlueCore
+
+/// What is looked at again and again while a run lasts.
+enum Samples {
+  /// An endpoint's buffers and tables.
+  static func take(of endpoint: SimulatedEndpoint, in simulation: Simulation) {
+    let machine = endpoint.machine
+    let bytes = machine.bufferedBytes + (endpoint.filter?.hoardedBytes ?? 0)
+    simulation.recorder.judge(
+      .bufferCaps, simulation.recorder.bufferCaps.sampled(endpoint.life, bytes: bytes, cap: cap(of: machine)),
+      at: simulation.now)
+    let peers = machine.peers
+    let ghosts = peers.count { simulation.recorder.life(of: $0.incarnation) == nil } + (endpoint.filter?.ghosts ?? 0)
+    simulation.recorder.judge(
+      .unprovenState,
+      simulation.recorder.unprovenState.sampled(
+        endpoint.life, entries: machine.unprovenEntries, cap: machine.unprovenEntriesCap, ghosts: ghosts),
+      at: simulation.now)
+  }
+
+  /// What the configuration lets a machine hold.
+  private static func cap(of machine: EndpointMachine) -> Int {
+    let configuration = machine.configuration
+    let transport = configuration.transport
+    // One message may exceed a send buffer that is empty.
+    let publication = transport.sendBufferBytes + configuration.topics.maximumMessageBytes * 2
+    let session = publication + (256 << 10)
+    return machine.openPublications * publication + machine.peers.count * session
+      + machine.inboundStreams * (transport.streamWindowBytes + (64 << 10)) + transport.reassemblyBytes
+  }
+
+  /// Every two endpoints: do both have the session, or none?
+  static func takeOfPairs(_ alive: [SimulatedEndpoint], in simulation: Simulation) {
+    let tables = alive.map(\.machine.peers)
+    for (one, table) in zip(alive, tables) where one.isRunning {
+      for (other, otherTable) in zip(alive, tables) where other !== one && other.isRunning {
+        let mine = table.first { $0.incarnation == other.machine.incarnation }
+        let theirs = otherTable.first { $0.incarnation == one.machine.incarnation }
+        let isHalf = mine.map { $0.remoteSession != theirs?.localSession } ?? false
+        let lives = simulation.recorder.lives
+        let verdict = simulation.recorder.wholeSessions.sampled(
+          one.life, other.life, isHalf: isHalf, isSound: simulation.isSound(between: one.life, and: other.life),
+          lease: max(lives[one.life].lease, lives[other.life].lease), at: simulation.now)
+        simulation.recorder.judge(.wholeSessions, verdict, at: simulation.now)
+      }
+    }
+  }
+}
+
+/// What is looked at when the network has been sound for long enough.
+enum Verdicts {
+  /// The bound for everything to converge is over.
+  static func settled(_ simulation: Simulation, healedAt: Timestamp) {
+    let alive = simulation.alive
+    let lives = alive.map(\.life)
+    for endpoint in alive {
+      let known = endpoint.machine.peers.compactMap { simulation.recorder.life(of: $0.incarnation) }
+      simulation.recorder.judge(
+        .convergence, simulation.recorder.convergence.settled(endpoint.life, knows: known, of: lives),
+        at: simulation.now)
+      let configuration = endpoint.machine.configuration
+      let sameID = alive.filter { $0.machine.configuration.id == configuration.id }.map(\.life)
+      let sameName = alive.filter { $0.machine.configuration.name == configuration.name }.map(\.life)
+      simulation.recorder.judge(
+        .oneHolder, simulation.recorder.oneHolder.settled(sameID, what: "ID \(configuration.id)"), at: simulation.now)
+      simulation.recorder.judge(
+        .oneHolder, simulation.recorder.oneHolder.settled(sameName, what: "name \(configuration.name)"),
+        at: simulation.now)
+    }
+    let recorder = simulation.recorder
+    let verdict = simulation.recorder.eventualDelivery.deadline(recorder.ledger, publishedBefore: simulation.now) {
+      recorder.message($0, $1)?.at
+    }
+    simulation.recorder.judge(.eventualDelivery, verdict, at: simulation.now)
+  }
+
+  /// Publishes one message on each publication of each endpoint; a second later everybody who wants it must have it.
+  static func probe(_ simulation: Simulation, topics: Int) {
+    for endpoint in simulation.alive {
+      for publication in endpoint.publications
+      where simulation.recorder.topics[publication.topic].reliability == .reliable {
+        guard let sequence = endpoint.publish(topic: publication.topic, bytes: 64) else { continue }
+        let stream = StreamKey(publisher: endpoint.life, topic: publication.topic)
+        let wanting = simulation.alive.filter { $0.wants(publication.topic) && $0 !== endpoint }
+        simulation.schedule(after: .seconds(1)) { simulation in
+          let missing = wanting.filter { !$0.hasReceived(stream, sequence) && !$0.isOver }.map(\.life)
+          let verdict = simulation.recorder.eventualDelivery.probe(stream, missing: missing, of: wanting.count)
+          simulation.recorder.judge(.eventualDelivery, verdict, at: simulation.now)
+        }
+      }
+    }
+  }
+}
+
+extension SimulatedEndpoint {
+  /// Whether the last message of a stream that reached any of its subscriptions is this one or a later one.
+  func hasReceived(_ stream: StreamKey, _ sequence: UInt64) -> Bool {
+    lastReceived[stream].map { $0 >= sequence } ?? false
+  }
+}

@@ -1,0 +1,254 @@
+import Testing
+
+@testable import GlueCore
+
+@Suite struct MissingRangesTests {
+  let patience = Nanoseconds.milliseconds(1)
+  func at(_ milliseconds: UInt64) -> Timestamp { Timestamp(nanoseconds: milliseconds * 1_000_000) }
+
+  @Test func aGapIsRequestedAfterThreeNewerDatagrams() {
+    var missing = MissingRanges(from: 0, limit: 10)
+    _ = missing.extend(to: 5, at: at(0), patience: patience, received: 1)
+    missing.fill(5..<6)
+    #expect(missing.ranges == [0..<5])
+    #expect(!missing.isDue(at: at(0), received: 3))
+    #expect(missing.isDue(at: at(0), received: 4))
+  }
+
+  @Test func aGapIsRequestedAfterItsPatienceAndThenEverMoreRarely() {
+    var missing = MissingRanges(from: 0, limit: 10)
+    _ = missing.extend(to: 5, at: at(0), patience: patience, received: 1)
+    #expect(!missing.isDue(at: Timestamp(nanoseconds: 999_999), received: 1))
+    var times: [UInt64] = []
+    for millisecond in 0..<3_000 where missing.isDue(at: at(UInt64(millisecond)), received: 1) {
+      times.append(UInt64(millisecond))
+      _ = missing.takeDue(
+        at: at(UInt64(millisecond)), received: 1, interval: .milliseconds(2), maximumInterval: .milliseconds(500),
+        limit: 64)
+    }
+    #expect(times.prefix(6) == [1, 3, 7, 15, 31, 63])
+    #expect(times.last! - times[times.count - 2] == 500)
+  }
+
+  @Test func fillingSplitsAndTrims() {
+    var missing = MissingRanges(from: 0, limit: 10)
+    _ = missing.extend(to: 10, at: at(0), patience: patience, received: 1)
+    var news = missing.fill(3..<5)
+    #expect(news && missing.ranges == [0..<3, 5..<10])
+    news = missing.fill(3..<5)
+    #expect(!news)
+    news = missing.fill(2..<6)
+    #expect(news && missing.ranges == [0..<2, 6..<10])
+    news = missing.fill(0..<20)
+    #expect(news)
+    #expect(missing.isEmpty && missing.end == 20)
+  }
+
+  @Test func theNumberOfGapsIsBounded() {
+    var missing = MissingRanges(from: 0, limit: 3)
+    for gap in 0..<3 {
+      let isNoted = missing.extend(to: missing.end + 1, at: at(0), patience: patience, received: UInt64(gap))
+      #expect(isNoted)
+      missing.fill(missing.end..<missing.end + 1)
+    }
+    let end = missing.end
+    let isNoted = missing.extend(to: end + 1, at: at(0), patience: patience, received: 9)
+    #expect(!isNoted)
+    #expect(missing.end == end)
+  }
+
+  @Test func aHugeGapCostsOneRange() {
+    var missing = MissingRanges(from: 0, limit: 3)
+    let isNoted = missing.extend(to: 1 << 62, at: at(0), patience: patience, received: 0)
+    #expect(isNoted)
+    #expect(missing.ranges == [0..<1 << 62])
+  }
+
+  @Test func agreesWithASetOfPositions() {
+    var generator = SmallGenerator(state: 5)
+    for _ in 0..<200 {
+      var missing = MissingRanges(from: 0, limit: 1_000)
+      var arrived = Set<UInt64>()
+      for _ in 0..<40 {
+        let low = UInt64.random(in: 0..<80, using: &generator)
+        let range = low..<low + UInt64.random(in: 1..<8, using: &generator)
+        let isNews = range.contains { !arrived.contains($0) }
+        _ = missing.extend(to: range.lowerBound, at: at(0), patience: patience, received: 0)
+        let didFill = missing.fill(range)
+        #expect(didFill == isNews)
+        arrived.formUnion(range)
+        let expected = (0..<(arrived.max()! + 1)).filter { !arrived.contains($0) }
+        #expect(missing.ranges.flatMap { Array($0) } == expected)
+      }
+    }
+  }
+}
+
+@Suite struct SendLogTests {
+  func append(_ log: SendLog, _ bytes: [UInt8], lifetime: Nanoseconds? = nil, expires: Timestamp = .distantFuture) {
+    bytes.withUnsafeBytes {
+      _ = log.append(
+        $0, attributes: UnsafeRawBufferPointer(start: nil, count: 0), time: 7, lifetime: lifetime, expires: expires)
+    }
+  }
+
+  func read(_ log: SendLog, maximumBytes: Int) throws -> [[UInt8]] {
+    var messages: [[UInt8]] = []
+    var current: [UInt8] = []
+    var position = log.first
+    while position < log.end {
+      let run = try #require(log.run(from: position, below: log.end, maximumBytes: maximumBytes))
+      #expect(run.bytes.count <= maximumBytes)
+      var reader = UnitReader(run.bytes)
+      var count: UInt64 = 0
+      while let unit = try reader.next() {
+        count += 1
+        current += unit.body
+        if unit.flags.contains(.last) {
+          messages.append(current)
+          current = []
+        }
+      }
+      #expect(count == run.end - position)
+      position = run.end
+    }
+    return messages
+  }
+
+  @Test(arguments: [600, 1_400, 65_000])
+  func holdsWhatWasAdded(maximumBytes: Int) throws {
+    let log = SendLog()
+    let sizes = [0, 1, 455, 456, 457, 912, 913, 5_000, 100_000, 3]
+    let messages = sizes.map { pattern($0, seed: $0) }
+    for message in messages { append(log, message) }
+    #expect(try read(log, maximumBytes: maximumBytes) == messages)
+    #expect(log.endSequence == UInt64(sizes.count))
+  }
+
+  @Test func releasesFromTheFront() throws {
+    let log = SendLog()
+    for number in 0..<10_000 { append(log, pattern(100, seed: number)) }
+    log.release(below: 9_990)
+    #expect(log.first == 9_990 && log.firstSequence == 9_990)
+    #expect(try read(log, maximumBytes: 1_000) == (9_990..<10_000).map { pattern(100, seed: $0) })
+    log.release(below: 10_000)
+    #expect(log.isEmpty && log.byteCount == 0)
+    append(log, [1])
+    #expect(log.first == 10_000 && log.end == 10_001)
+  }
+
+  @Test func knowsMessagesOfSeveralFragments() {
+    let log = SendLog()
+    append(log, pattern(1_000, seed: 1))
+    append(log, pattern(10, seed: 2))
+    append(log, pattern(1_000, seed: 3))
+    #expect(log.end == 7)
+    #expect(log.message(at: 2).sequence == 0 && log.message(at: 2).end == 3)
+    #expect(log.message(at: 3).sequence == 1)
+    #expect(log.message(at: 6).sequence == 2 && log.message(at: 6).end == 7)
+    log.release(below: 5)
+    #expect(log.firstSequence == 2 && log.message(at: 5).sequence == 2)
+  }
+
+  @Test func findsExpiredMessages() {
+    let log = SendLog()
+    let now = Timestamp(nanoseconds: 100)
+    for expiry in [50, 60, 200, 70] as [UInt64] {
+      append(log, pattern(500, seed: 1), lifetime: Nanoseconds(expiry), expires: Timestamp(nanoseconds: expiry))
+    }
+    #expect(log.endOfExpired(from: 0, at: now) == 4)
+    #expect(log.endOfExpired(from: 4, at: now) == 4)
+    #expect(log.firstExpired(in: 4..<8, at: now) == 6)
+  }
+}
+
+@Suite struct ReplayWindowTests {
+  @Test func restoresNumbersAcrossTheWrap() {
+    var window = ReplayWindow()
+    #expect(window.restore(5) == 5)
+    for number: UInt64 in [0xFFFF_FFF0, 0xFFFF_FFFF] { _ = window.accept(number) }
+    #expect(window.restore(0x0000_0001) == 0x1_0000_0001)
+    _ = window.accept(0x1_0000_0001)
+    #expect(window.restore(0xFFFF_FFF5) == 0xFFFF_FFF5)
+  }
+
+  @Test func tellsDuplicates() {
+    var window = ReplayWindow()
+    let verdicts = [1, 3, 2, 100, 3, 100, 1, 20, 99].map { window.accept(UInt64($0)) }
+    #expect(verdicts == [true, true, true, true, false, false, false, true, true])
+  }
+}
+
+@Suite struct PathProbeTests {
+  @Test func triesTheLargestFirstThenTheUsualSizes() {
+    var path = PathProbe(maximum: 65_507, at: Timestamp(nanoseconds: 0))
+    var tried: [Int] = []
+    var now = Timestamp(nanoseconds: 0)
+    while tried.last != 1_472 || tried.count < 7 {
+      guard let size = path.takeDue(at: now, interval: .milliseconds(10)) else { break }
+      tried.append(size)
+      now = path.nextAt
+    }
+    #expect(tried == [65_507, 65_507, 65_507, 8_972, 8_972, 8_972, 1_472])
+    path.replied(size: 1_472)
+    #expect(path.current == 1_472)
+    let last = path.takeDue(at: path.nextAt, interval: .milliseconds(10))
+    #expect(last == nil)
+  }
+
+  @Test func aRefusedSizeIsSkipped() {
+    var path = PathProbe(maximum: 65_507, at: Timestamp(nanoseconds: 0))
+    _ = path.takeDue(at: Timestamp(nanoseconds: 0), interval: .milliseconds(10))
+    path.refused(size: 65_507, at: Timestamp(nanoseconds: 1))
+    let next = path.takeDue(at: Timestamp(nanoseconds: 1), interval: .milliseconds(10))
+    #expect(next == 8_972)
+  }
+}
+
+@Suite struct FilterTests {
+  static let cases: [(filter: String, topic: String, matches: Bool)] = [
+    ("a", "a", true), ("a", "b", false), ("a/b", "a/b", true), ("a/b", "a", false), ("+", "a", true),
+    ("+", "a/b", false), ("+/b", "a/b", true), ("a/+", "a/b", true), ("a/+", "a/", true), ("a/+", "a", false),
+    ("#", "a/b/c", true), ("a/#", "a", true), ("a/#", "a/b/c", true), ("a/#", "b", false), ("+/+", "/a", true),
+    ("/+", "/a", true), ("+", "/a", false), ("#", "$x/a", false), ("+/a", "$x/a", false), ("$x/#", "$x/a", true),
+    ("$x/+", "$x/a", true), ("a/+/c", "a/b/c", true), ("a/+/c", "a/b/d", false), ("a//b", "a//b", true),
+    ("a/+/b", "a//b", true), ("A", "a", false),
+  ]
+
+  @Test(arguments: cases)
+  func followsTheRules(filter: String, topic: String, matches: Bool) {
+    #expect(TopicName.matches(filter: filter, topic: topic) == matches)
+    let index = FilterIndex<Int>()
+    index.insert(1, under: filter)
+    #expect(index.matches(topic) == (matches ? [1] : []))
+    index.remove(1, from: filter)
+    #expect(index.matches(topic).isEmpty)
+  }
+
+  @Test(arguments: ["", "a+", "+a/b", "a/#/b", "a#", "##", "a\u{0}b", String(repeating: "x", count: 257)])
+  func refusesBadFilters(filter: String) { #expect(TopicName.problem(withFilter: filter) != nil) }
+
+  @Test(arguments: ["", "a/+", "#", "a\u{0}"])
+  func refusesBadTopics(topic: String) { #expect(TopicName.problem(withTopic: topic) != nil) }
+
+  @Test func theIndexAgreesWithTheRules() {
+    var generator = SmallGenerator(state: 3)
+    let words = ["a", "b", "", "$c"]
+    for _ in 0..<300 {
+      let index = FilterIndex<Int>()
+      let filters = (0..<20).map { _ in
+        var levels = (0..<Int.random(in: 1..<4, using: &generator)).map { _ in
+          (words + ["+"]).randomElement(using: &generator)!
+        }
+        if Bool.random(using: &generator) { levels.append("#") }
+        return levels.joined(separator: "/")
+      }.filter { TopicName.problem(withFilter: $0) == nil }
+      for (number, filter) in filters.enumerated() { index.insert(number, under: filter) }
+      let topic = (0..<Int.random(in: 1..<4, using: &generator)).map { _ in words.randomElement(using: &generator)! }
+        .joined(separator: "/")
+      guard TopicName.problem(withTopic: topic) == nil else { continue }
+      let expected = filters.indices.filter { TopicName.matches(filter: filters[$0], topic: topic) }
+      #expect(index.matches(topic).sorted() == expected)
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import GlueAddress
+import Testing
+
+@testable import GlueCore
+
+/// Faults that were found once, each with the least that shows it.
+@Suite struct RegressionTests {
+  @Test func aLostLoneMessageIsRepeatedWhileAnotherTopicFlows() throws {
+    let pair = Pair()
+    let busy = try pair.machines[0].advertise("busy", options: PublicationOptions(), at: pair.now)
+    let lone = try pair.machines[0].advertise("lone", options: PublicationOptions(), at: pair.now)
+    _ = try pair.machines[1].subscribe("#", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    for _ in 0..<50 {
+      try pair.publish([1], on: busy)
+      pair.run(for: .milliseconds(2))
+    }
+    pair.drops = { _, _ in true }
+    try pair.publish([2], on: lone)
+    pair.drops = { _, _ in false }
+    for _ in 0..<50 {
+      try pair.publish([1], on: busy)
+      pair.run(for: .milliseconds(2))
+    }
+    #expect(pair.received[1].contains { $0.topic == "lone" })
+  }
+
+  @Test func lostBestEffortDataDoesNotShutTheSession() throws {
+    let pair = Pair()
+    let lossy = try pair.machines[0].advertise(
+      "lossy", options: PublicationOptions(reliability: .bestEffort), at: pair.now)
+    let reliable = try pair.machines[0].advertise("reliable", options: PublicationOptions(), at: pair.now)
+    _ = try pair.machines[1].subscribe("#", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    pair.drops = { _, _ in true }
+    for _ in 0..<500 { try pair.publish(pattern(1_000, seed: 1), on: lossy) }
+    pair.run(for: .milliseconds(1))
+    pair.drops = { _, _ in false }
+    try pair.publish([1], on: reliable)
+    pair.run(for: .seconds(2))
+    #expect(pair.received[1].contains { $0.topic == "reliable" })
+  }
+
+  @Test func brokenBestEffortMessagesGiveTheirMemoryBack() throws {
+    let pair = Pair { $0.transport.reassemblyBytes = 500_000 }
+    let publication = try pair.machines[0].advertise(
+      "t", options: PublicationOptions(reliability: .bestEffort), at: pair.now)
+    _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    var count = 0
+    pair.drops = { sender, bytes in
+      count += 1
+      return sender == 0 && bytes.count > 1_000 && count % 40 == 0
+    }
+    for number in 0..<30 {
+      try pair.publish(pattern(100_000, seed: number), on: publication)
+      pair.run(for: .milliseconds(50))
+    }
+    pair.drops = { _, _ in false }
+    try pair.publish(pattern(100_000, seed: 99), on: publication)
+    pair.run(for: .milliseconds(200))
+    #expect(pair.received[1].last?.payload == pattern(100_000, seed: 99))
+  }
+
+  @Test func aStreamMayBeOpenedAndUsedInOneDatagram() throws {
+    let pair = Pair()
+    _ = try pair.machines[1].subscribe("#", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    let publication = try pair.machines[0].advertise(
+      "t", options: PublicationOptions(reliability: .bestEffort), at: pair.now)
+    try pair.publish([1], on: publication)
+    pair.settle()
+    #expect(pair.received[1].map(\.payload) == [[1]])
+  }
+
+  @Test func enormousGapsOfManyStreamsDoNotTrap() throws {
+    let pair = Pair()
+    _ = try pair.machines[1].subscribe("#", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    let publications = try (0..<5).map {
+      try pair.machines[0].advertise("t\($0)", options: PublicationOptions(), at: pair.now)
+    }
+    pair.settle()
+    for (index, publication) in publications.enumerated() {
+      var bytes = [UInt8](repeating: 0, count: 100)
+      let count = bytes.withUnsafeMutableBytes { buffer in
+        var writer = WireWriter(buffer)
+        ShortHeader(connection: 101, packetNumber: UInt32(10_000 + index)).write(to: &writer)
+        writer.frame(
+          .gap,
+          Gap(
+            stream: publication.rawValue, position: 0, count: WireLimits.position, nextSequence: WireLimits.position,
+            reason: .evicted))
+        return writer.count
+      }
+      bytes[..<count].withUnsafeBytes {
+        pair.machines[1].receive($0, from: pair.addresses[0], arrival: .unicast, at: pair.now, receivedAt: pair.now)
+      }
+    }
+    pair.drain(1)
+    #expect(pair.losses.count == 5)
+  }
+
+  @Test func gapsAheadOfAHoleAreBounded() throws {
+    let pair = Pair { $0.transport.streamWindowBytes = 10_000 }
+    let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)
+    _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    let session = try #require(pair.machines[1].sessions.values.first)
+    let stream = try #require(session.inbound[publication.rawValue])
+    let arrival = InboundStream.Arrival(
+      now: pair.now, receivedAt: pair.now, oneWayDelay: .zero, received: 1, patience: .zero)
+    for position in 1..<10_000 as Range<UInt64> {
+      try stream.receive(
+        Gap(stream: 2, position: position, count: 1, nextSequence: position + 1, reason: .expired), arrival: arrival,
+        into: pair.machines[1].inbox)
+    }
+    #expect(stream.bufferedBytes <= 10_000)
+  }
+
+  @Test func aReceiptNamesWhoWasToldThatAMessageExpired() throws {
+    let pair = Pair()
+    let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)
+    _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    pair.drops = { _, _ in true }
+    try pair.publish([1], on: publication, lifetime: .milliseconds(20))
+    pair.run(for: .milliseconds(50))
+    pair.drops = { _, _ in false }
+    pair.settle()
+    #expect(pair.machines[0].isAcknowledged(publication, below: 1))
+    #expect(pair.machines[0].unacknowledged(publication, below: 1) == [EndpointID(2)])
+  }
+}

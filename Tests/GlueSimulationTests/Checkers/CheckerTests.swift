@@ -1,0 +1,306 @@
+import GlueAddress
+import GlueCore
+import GlueSimulation
+import Testing
+
+// Each checker is shown a trace that breaks its invariant, and one that does not.
+
+private let stream = StreamKey(publisher: 0, topic: 0)
+private let subscription = SubscriptionKey(life: 1, number: 1)
+private func at(_ milliseconds: UInt64) -> Timestamp { Timestamp(nanoseconds: milliseconds * 1_000_000) }
+
+@Suite struct IntegrityTests {
+  @Test func noticesOtherBytesAndUnpublishedNumbers() {
+    var checker = Integrity()
+    #expect(checker.published(stream, sequence: 0, digest: 7) == nil)
+    #expect(checker.delivered(stream, sequence: 0, digest: 7) == nil)
+    #expect(checker.delivered(stream, sequence: 0, digest: 8) != nil)
+    #expect(checker.delivered(stream, sequence: 1, digest: 7) != nil)
+    #expect(checker.delivered(StreamKey(publisher: 5, topic: 0), sequence: 0, digest: 7) != nil)
+    #expect(checker.published(stream, sequence: 2, digest: 7) != nil)
+  }
+}
+
+@Suite struct AtMostOnceTests {
+  @Test func noticesASecondDeliveryToOneSubscription() {
+    var checker = AtMostOnce()
+    #expect(checker.delivered(to: subscription, stream, sequence: 4) == nil)
+    #expect(checker.delivered(to: SubscriptionKey(life: 1, number: 2), stream, sequence: 4) == nil)
+    #expect(checker.delivered(to: subscription, StreamKey(publisher: 2, topic: 0), sequence: 4) == nil)
+    #expect(checker.delivered(to: subscription, stream, sequence: 4) != nil)
+  }
+}
+
+@Suite struct OrderTests {
+  private func delivering(_ numbers: [UInt64]) -> Order {
+    var checker = Order()
+    for number in numbers { #expect(checker.delivered(to: subscription, stream, sequence: number) == nil) }
+    return checker
+  }
+
+  @Test func noticesAStepBack() {
+    var checker = delivering([3, 4])
+    #expect(checker.delivered(to: subscription, stream, sequence: 3) != nil)
+  }
+
+  @Test func noticesASkipWithoutAReport() {
+    var checker = delivering([3, 6])
+    #expect(checker.endOfTurn() != nil)
+  }
+
+  @Test func takesAReportAfterTheDeliveryOfTheSameTurn() {
+    var checker = delivering([3, 6])
+    #expect(checker.lost(to: subscription, stream, 4..<6) == nil)
+    #expect(checker.endOfTurn() == nil)
+  }
+
+  @Test func takesAReportBeforeTheDelivery() {
+    var checker = delivering([3])
+    #expect(checker.lost(to: subscription, stream, 4..<6) == nil)
+    #expect(checker.delivered(to: subscription, stream, sequence: 6) == nil)
+    #expect(checker.endOfTurn() == nil)
+  }
+
+  @Test func noticesAReportThatCoversTooLittleOrTooMuch() {
+    var short = delivering([3, 6])
+    #expect(short.lost(to: subscription, stream, 4..<5) == nil)
+    #expect(short.endOfTurn() != nil)
+    var long = delivering([3, 6])
+    #expect(long.lost(to: subscription, stream, 4..<7) != nil)
+  }
+
+  @Test func noticesTheDeliveryOfWhatWasReportedLostAndTheReportOfWhatWasDelivered() {
+    var checker = delivering([3])
+    #expect(checker.lost(to: subscription, stream, 4..<6) == nil)
+    #expect(checker.delivered(to: subscription, stream, sequence: 5) != nil)
+    var other = delivering([3, 4, 5])
+    #expect(other.lost(to: subscription, stream, 4..<5) != nil)
+  }
+
+  @Test func theEndOfASessionExcusesASkipButNoStepBack() {
+    var checker = delivering([3])
+    checker.disconnected(subscriber: 1, publisher: 0)
+    #expect(checker.delivered(to: subscription, stream, sequence: 9) == nil)
+    #expect(checker.endOfTurn() == nil)
+    checker.disconnected(subscriber: 1, publisher: 0)
+    #expect(checker.delivered(to: subscription, stream, sequence: 9) != nil)
+  }
+
+  @Test func lossesBeforeTheFirstDeliveryMayBeToldAfterIt() {
+    var checker = delivering([5])
+    #expect(checker.lost(to: subscription, stream, 2..<4) == nil)
+    #expect(checker.lost(to: subscription, stream, 4..<5) == nil)
+    #expect(checker.endOfTurn() == nil)
+  }
+}
+
+@Suite struct EventualDeliveryTests {
+  @Test func noticesWhatIsOwedAtTheDeadline() {
+    var ledger = DeliveryLedger()
+    var checker = EventualDelivery()
+    ledger.published(stream, sequence: 0, readers: [1, 2])
+    ledger.published(stream, sequence: 1, readers: [1])
+    #expect(ledger.arrived(stream, sequence: 0, at: 1) == true)
+    #expect(ledger.arrived(stream, sequence: 0, at: 2) == true)
+    #expect(ledger.arrived(stream, sequence: 0, at: 2) == false)
+    let verdict1 = checker.deadline(ledger, publishedBefore: at(100)) { _, number in at(number * 50) }
+    #expect(verdict1 != nil)
+    let verdict2 = checker.deadline(ledger, publishedBefore: at(50)) { _, number in at(number * 50) }
+    #expect(verdict2 == nil)
+    ledger.lost(stream, 1..<2, at: 1)
+    let verdict3 = checker.deadline(ledger, publishedBefore: at(100)) { _, _ in at(0) }
+    #expect(verdict3 == nil)
+  }
+
+  @Test func whoIsGoneIsOwedNothing() {
+    var ledger = DeliveryLedger()
+    var checker = EventualDelivery()
+    ledger.published(stream, sequence: 0, readers: [1, 2, 3])
+    ledger.disconnected(1, 0)
+    ledger.ended(2)
+    ledger.unsubscribed(stream, reader: 3)
+    let verdict4 = checker.deadline(ledger, publishedBefore: at(100)) { _, _ in at(0) }
+    #expect(verdict4 == nil)
+  }
+
+  @Test func noticesAProbeThatDidNotArrive() {
+    var checker = EventualDelivery()
+    #expect(checker.probe(stream, missing: [], of: 3) == nil)
+    #expect(checker.probe(stream, missing: [2], of: 3) != nil)
+  }
+}
+
+@Suite struct AcknowledgementTests {
+  @Test func noticesAnAcknowledgementOfWhatDidNotArrive() {
+    var ledger = DeliveryLedger()
+    var checker = Acknowledgement()
+    ledger.published(stream, sequence: 0, readers: [1])
+    checker.published(stream, sequence: 0, position: 2, readers: [1])
+    checker.acknowledged(stream, below: 1)
+    #expect(checker.endOfTurn(ledger) == nil)
+    checker.acknowledged(stream, below: 2)
+    #expect(checker.endOfTurn(ledger) != nil)
+  }
+
+  @Test func whatIsExcusedInTheSameTurnIsExcused() {
+    var ledger = DeliveryLedger()
+    var checker = Acknowledgement()
+    ledger.published(stream, sequence: 0, readers: [1])
+    checker.published(stream, sequence: 0, position: 1, readers: [1])
+    checker.acknowledged(stream, below: 1)
+    ledger.disconnected(0, 1)
+    #expect(checker.endOfTurn(ledger) == nil)
+    #expect(checker.checks == 1)
+  }
+}
+
+@Suite struct ExpiryTests {
+  @Test func noticesALateDeliveryBeyondTheErrorOfTheDelay() {
+    var checker = Expiry()
+    func verdict(_ now: UInt64, delay: UInt64) -> String? {
+      checker.delivered(
+        stream, sequence: 0, publishedAt: at(1_000), lifetime: .milliseconds(100), at: at(now),
+        delay: .milliseconds(delay))
+    }
+    #expect(verdict(1_099, delay: 0) == nil)
+    #expect(verdict(1_110, delay: 0) != nil)
+    #expect(verdict(1_110, delay: 20) == nil)
+  }
+}
+
+@Suite struct InterestOnlyTests {
+  @Test func noticesDataForWhoNeverAskedOrNoLongerAsks() {
+    var checker = InterestOnly()
+    checker.subscribed(host: 1, topics: [0])
+    #expect(checker.sent(topic: 0, by: 0, to: 1, isSettled: false) == nil)
+    #expect(checker.sent(topic: 1, by: 0, to: 1, isSettled: false) != nil)
+    checker.unsubscribed(host: 1, topics: [0])
+    #expect(checker.sent(topic: 0, by: 0, to: 1, isSettled: false) == nil)
+    #expect(checker.sent(topic: 0, by: 0, to: 1, isSettled: true) != nil)
+  }
+}
+
+@Suite struct IsolationTests {
+  @Test func noticesASlowDeliveryOnASoundPath() {
+    var checker = Isolation()
+    #expect(checker.delivered(stream, sequence: 0, to: 1, after: .milliseconds(20)) == nil)
+    #expect(checker.delivered(stream, sequence: 0, to: 1, after: .milliseconds(2_000)) != nil)
+  }
+}
+
+@Suite struct BoundsTests {
+  @Test func bufferCapsNoticesTooManyBytes() {
+    var checker = BufferCaps()
+    #expect(checker.sampled(0, bytes: 10, cap: 10) == nil)
+    #expect(checker.sampled(0, bytes: 11, cap: 10) != nil)
+  }
+
+  @Test func boundedRepetitionNoticesRepetitionsWithoutLoss() {
+    var checker = BoundedRepetition()
+    for _ in 0..<100 {
+      checker.sent(by: 0, connection: 1, stream: 2, position: 0, units: 4, bytes: 1_000)
+    }
+    #expect(checker.repeatedBytes == 99_000)
+    #expect(checker.finished(troubledBytes: 40_000, disturbances: 0) == nil)
+    #expect(checker.finished(troubledBytes: 1_000, disturbances: 1) != nil)
+  }
+
+  @Test func boundedRepetitionTellsStreamsApart() {
+    var checker = BoundedRepetition()
+    checker.sent(by: 0, connection: 1, stream: 2, position: 0, units: 4, bytes: 1_000)
+    checker.sent(by: 0, connection: 1, stream: 3, position: 0, units: 4, bytes: 1_000)
+    checker.sent(by: 0, connection: 2, stream: 2, position: 0, units: 4, bytes: 1_000)
+    checker.sent(by: 0, connection: 1, stream: 2, position: 4, units: 1, bytes: 1_000)
+    #expect(checker.repeatedBytes == 0)
+  }
+
+  @Test func announcementRateNoticesAChatterbox() {
+    var checker = AnnouncementRate()
+    var verdicts: [String?] = []
+    for number in 0..<12 as Range<UInt64> {
+      verdicts.append(checker.announced(0, uptime: .milliseconds(number), interval: .seconds(1)))
+    }
+    #expect(verdicts[7] == nil)
+    #expect(verdicts[8] != nil)
+    #expect(checker.announced(1, uptime: .seconds(100), interval: .seconds(1)) == nil)
+  }
+
+  @Test func quietNetworkNoticesEverythingButAnnouncements() {
+    var checker = QuietNetwork()
+    #expect(checker.sent(.announce, by: 0) == nil)
+    #expect(checker.sent(.pad, by: 0) == nil)
+    #expect(checker.sent(.heartbeat, by: 0) != nil)
+    #expect(checker.sent(nil, by: 0) != nil)
+  }
+
+  @Test func unprovenStateNoticesGhostsAndFullTables() {
+    var checker = UnprovenState()
+    #expect(checker.sampled(0, entries: 320, cap: 320, ghosts: 0) == nil)
+    #expect(checker.sampled(0, entries: 321, cap: 320, ghosts: 0) != nil)
+    #expect(checker.sampled(0, entries: 0, cap: 320, ghosts: 1) != nil)
+  }
+
+  @Test func amplificationNoticesMoreBytesThanCame() {
+    var checker = Amplification()
+    let address = SocketAddress(ip: IPAddress(v4: 0x0A42_0001), port: 1_024)
+    checker.received(0, from: address, bytes: 128)
+    #expect(checker.sent(0, to: address, bytes: 76) == nil)
+    #expect(checker.sent(1, to: address, bytes: 76) != nil)
+    #expect(checker.sent(0, to: address, bytes: 76) != nil)
+  }
+}
+
+@Suite struct MembershipTests {
+  private func sample(_ checker: inout WholeSessions, _ second: UInt64, isHalf: Bool, isSound: Bool = true) -> String? {
+    checker.sampled(0, 1, isHalf: isHalf, isSound: isSound, lease: .seconds(5), at: at(second * 1_000))
+  }
+
+  @Test func wholeSessionsNoticesAHalfThatLasts() {
+    var checker = WholeSessions()
+    #expect(sample(&checker, 0, isHalf: true) == nil)
+    #expect(sample(&checker, 11, isHalf: true) == nil)
+    #expect(sample(&checker, 12, isHalf: true) != nil)
+  }
+
+  @Test func wholeSessionsForgivesWhatHealsOrCannot() {
+    var healed = WholeSessions()
+    #expect(sample(&healed, 0, isHalf: true) == nil)
+    #expect(sample(&healed, 6, isHalf: false) == nil)
+    #expect(sample(&healed, 12, isHalf: true) == nil)
+    var broken = WholeSessions()
+    #expect(sample(&broken, 0, isHalf: true) == nil)
+    #expect(sample(&broken, 30, isHalf: true, isSound: false) == nil)
+    #expect(sample(&broken, 31, isHalf: true) == nil)
+  }
+
+  private func contender(_ life: Life, from start: UInt64, to end: UInt64? = nil) -> OneHolder.Contender {
+    OneHolder.Contender(life: life, startedAt: at(start * 1_000), endedAt: end.map { at($0 * 1_000) })
+  }
+
+  @Test func oneHolderNoticesTheWrongWinner() {
+    var checker = OneHolder()
+    let old = contender(0, from: 1)
+    let young = contender(1, from: 20)
+    let dead = contender(2, from: 0, to: 5)
+    func verdict(_ loser: OneHolder.Contender, _ holder: OneHolder.Contender?) -> String? {
+      checker.defeated(loser, by: holder, grace: .seconds(10), at: at(30_000))
+    }
+    #expect(verdict(young, old) == nil)
+    #expect(verdict(old, young) != nil)
+    #expect(verdict(young, dead) != nil)
+    #expect(verdict(young, nil) != nil)
+  }
+
+  @Test func oneHolderNoticesTwoHolders() {
+    var checker = OneHolder()
+    #expect(checker.settled([3], what: "ID 1") == nil)
+    #expect(checker.settled([3, 4], what: "ID 1") != nil)
+  }
+
+  @Test func convergenceNoticesStrangersAndGhosts() {
+    var checker = Convergence()
+    #expect(checker.settled(0, knows: [1, 2], of: [0, 1, 2]) == nil)
+    #expect(checker.settled(0, knows: [1], of: [0, 1, 2]) != nil)
+    #expect(checker.settled(0, knows: [1, 2, 9], of: [0, 1, 2]) != nil)
+  }
+}

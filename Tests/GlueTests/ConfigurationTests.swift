@@ -1,0 +1,169 @@
+import Glue
+import Logging
+import Testing
+
+@Suite("Configuration")
+struct ConfigurationTests {
+  @Test("Nothing set: the defaults")
+  func defaults() throws {
+    let configuration = try Endpoint.Configuration.fromEnvironment(["HOME": "/", "PATH": ""])
+    #expect(configuration.networkID == 1)
+    #expect(configuration.endpointID == nil)
+    #expect(configuration.endpointName == nil)
+    #expect(configuration.listenAddress == nil)
+    #expect(configuration.listenInterface == nil)
+    #expect(configuration.discoveryTarget == .standard)
+    #expect(configuration.discoveryListenAddress == nil)
+    #expect(configuration.discoveryInterval == .seconds(1))
+    #expect(configuration.discoveryTimeoutMultiplier == 5)
+    #expect(DiscoveryTarget.standard == .address(try SocketAddress("239.192.137.1:27320")))
+  }
+
+  @Test("Everything set")
+  func everything() throws {
+    let configuration = try Endpoint.Configuration.fromEnvironment([
+      "GLUE_NETWORK_ID": "0",
+      "GLUE_ENDPOINT_ID": "18446744073709551615",
+      "GLUE_ENDPOINT_NAME": "Küche 1",
+      "GLUE_LISTEN_ADDRESS": "192.168.1.4:5000",
+      "GLUE_LISTEN_INTERFACE": "eth0",
+      "GLUE_DISCOVERY_TARGET_ADDRESS": "10.0.0.255:4000",
+      "GLUE_DISCOVERY_LISTEN_ADDRESS": "0.0.0.0:4000",
+      "GLUE_DISCOVERY_RATE_MILLISECONDS": "10",
+      "GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER": "1.5",
+    ])
+    #expect(configuration.networkID == 0)
+    #expect(configuration.endpointID == EndpointID(.max))
+    #expect(configuration.endpointName == "Küche 1")
+    #expect(configuration.listenAddress == (try SocketAddress("192.168.1.4:5000")))
+    #expect(configuration.listenInterface == "eth0")
+    #expect(configuration.discoveryTarget == .address(try SocketAddress("10.0.0.255:4000")))
+    #expect(configuration.discoveryListenAddress == (try SocketAddress("0.0.0.0:4000")))
+    #expect(configuration.discoveryInterval == .milliseconds(10))
+    #expect(configuration.discoveryTimeoutMultiplier == 1.5)
+  }
+
+  @Test("A target of 0 announces to nobody")
+  func nobody() throws {
+    let configuration = try Endpoint.Configuration.fromEnvironment(["GLUE_DISCOVERY_TARGET_ADDRESS": "0"])
+    #expect(configuration.discoveryTarget == .nobody)
+  }
+
+  @Test(
+    "A bad value is refused in one line that names the variable, the value and what is accepted",
+    arguments: [
+      ("GLUE_NETWORK_ID", ["-1", "+1", "abc", "", " 1", "1.0", "0x10", "18446744073709551616"], "an integer from 0"),
+      ("GLUE_ENDPOINT_ID", ["0", "-5", "", "kitchen", "18446744073709551616"], "an integer from 1"),
+      ("GLUE_ENDPOINT_NAME", ["", String(repeating: "n", count: 257)], "1 to 256 bytes"),
+      ("GLUE_LISTEN_ADDRESS", ["", "1.2.3.4", "1.2.3:5", "host:80", "1.2.3.4:65536", "[::1]"], "ADDRESS:PORT"),
+      ("GLUE_LISTEN_INTERFACE", [""], "the name of a network interface"),
+      ("GLUE_DISCOVERY_TARGET_ADDRESS", ["", "1", "none", "239.192.137.1"], "or 0 to announce to nobody"),
+      ("GLUE_DISCOVERY_LISTEN_ADDRESS", ["", "0", "239.192.137.1:x"], "ADDRESS:PORT"),
+      ("GLUE_DISCOVERY_RATE_MILLISECONDS", ["abc", "9", "60001", "", "1e3", "1000.5"], "an integer from 10 to 60000"),
+      (
+        "GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER", ["0.9", "nan", "inf", "", "-5", "1e3", "five"],
+        "a number of at least 1"
+      ),
+    ])
+  func refused(variable: String, values: [String], expectation: String) throws {
+    for value in values {
+      let error = try #require(throws: ConfigurationError.self) {
+        _ = try Endpoint.Configuration.fromEnvironment([variable: value])
+      }
+      #expect(error.name == variable)
+      #expect(error.value == value)
+      #expect("\(error)".hasPrefix("\(variable)=\"\(value)\": expected "))
+      #expect(error.expectation.contains(expectation))
+      #expect(!"\(error)".contains("\n"))
+    }
+    #expect(Endpoint.Configuration.environmentVariables.contains(variable))
+  }
+
+  @Test("The line reads as documented")
+  func wording() throws {
+    let error = try #require(throws: ConfigurationError.self) {
+      _ = try Endpoint.Configuration.fromEnvironment(["GLUE_DISCOVERY_RATE_MILLISECONDS": "abc"])
+    }
+    #expect("\(error)" == "GLUE_DISCOVERY_RATE_MILLISECONDS=\"abc\": expected an integer from 10 to 60000")
+  }
+
+  @Test("What only the system can tell to be wrong stops the making of an endpoint")
+  func interface() async throws {
+    let configuration = try Endpoint.Configuration.fromEnvironment(["GLUE_LISTEN_INTERFACE": "no-such-interface"])
+    let error = try await #require(throws: ConfigurationError.self) { _ = try await Endpoint(configuration) }
+    #expect("\(error)".hasPrefix("GLUE_LISTEN_INTERFACE=\"no-such-interface\": expected one of "))
+  }
+
+  @Test("Fields are checked as variables are", arguments: BadField.all)
+  func fields(field: BadField) async throws {
+    var configuration = Endpoint.Configuration()
+    configuration.listenInterface = "lo"
+    field.change(&configuration)
+    let error = try await #require(throws: ConfigurationError.self) { _ = try await Endpoint(configuration) }
+    #expect(error.name == field.name)
+  }
+
+  struct BadField: Sendable, CustomTestStringConvertible {
+    let name: String
+    let change: @Sendable (inout Endpoint.Configuration) -> Void
+    var testDescription: String { name }
+
+    static let all = [
+      BadField(name: "endpointID") { $0.endpointID = EndpointID(0) },
+      BadField(name: "endpointName") { $0.endpointName = "" },
+      BadField(name: "discoveryInterval") { $0.discoveryInterval = .milliseconds(9) },
+      BadField(name: "discoveryInterval") { $0.discoveryInterval = .seconds(61) },
+      BadField(name: "discoveryTimeoutMultiplier") { $0.discoveryTimeoutMultiplier = 0.5 },
+      BadField(name: "discoveryTarget") {
+        $0.discoveryTarget = .address(SocketAddress(ip: DiscoveryTarget.standardGroup, port: 0))
+      },
+      BadField(name: "listenAddress") {
+        $0.listenAddress = SocketAddress(ip: DiscoveryTarget.standardGroup, port: 5_000)
+      },
+      BadField(name: "receiveBufferBytes") { $0.receiveBufferBytes = 0 },
+      BadField(name: "eventQueueLimit") { $0.eventQueueLimit = 0 },
+    ]
+  }
+
+  @Test("Derived identities differ")
+  func identities() async throws {
+    var configuration = Endpoint.Configuration()
+    configuration.listenInterface = "lo"
+    let one = try await Endpoint(configuration)
+    let other = try await Endpoint(configuration)
+    #expect(one.id != other.id)
+    #expect(one.name != other.name)
+    #expect(one.incarnation != other.incarnation)
+    #expect((1...256).contains(one.name.utf8.count))
+  }
+}
+
+@Suite("Warnings")
+struct WarningTests {
+  @Test("A misspelled variable is named in the log when the endpoint is made")
+  func misspelled() async throws {
+    let lines = Collected<String>()
+    var configuration = try Endpoint.Configuration.fromEnvironment(["GLUE_NETWORK": "5", "GLUE_LISTEN_INTERFACE": "lo"])
+    configuration.logger = Logger(label: "test") { _ in CollectingHandler(lines: lines) }
+    _ = try await Endpoint(configuration)
+    #expect(lines.all.count == 1)
+    #expect(lines.all.first?.contains("GLUE_NETWORK") == true)
+  }
+
+  private struct CollectingHandler: LogHandler {
+    let lines: Collected<String>
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level = .info
+
+    init(lines: Collected<String>) { self.lines = lines }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+      get { metadata[key] }
+      set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+      lines.append("\(event.level) \(event.message) \(event.metadata ?? [:])")
+    }
+  }
+}

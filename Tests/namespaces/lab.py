@@ -1,0 +1,331 @@
+"""Network namespaces for tests: hosts on a bridge or behind a router, packet loss, and processes in them.
+
+Everything a lab makes carries the process ID in its name and goes away with the lab, so runs can overlap.
+Nothing here waits for a fixed time: it waits for conditions, with a limit.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Failure(Exception):
+    """An expectation that was not met; its text is the line that a reader sees."""
+
+
+def expect(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+def wait_until(condition, text, limit=10.0):
+    """Waits until `condition()` is true and returns its value."""
+    end = time.monotonic() + limit
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"not within {limit:g} s: {text}")
+        time.sleep(0.005)
+
+
+def tool(name):
+    """The path of an executable of this package."""
+    folder = os.environ.get("TEST_BINARIES") or os.path.join(REPOSITORY, ".build", "release")
+    return os.path.join(folder, name)
+
+
+def command(*words):
+    """Runs a system command that must succeed."""
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=system_environment())
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(map(str, words))}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def system_environment():
+    """This process's environment without settings of Glue, with the system's own tools and this package's on the path."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GLUE_")}
+    environment["PATH"] = os.pathsep.join([os.path.dirname(tool("glue")), environment.get("PATH", ""), "/usr/sbin", "/sbin"])
+    return environment
+
+
+def reason_to_skip():
+    """Why namespaces cannot be used here, or None."""
+    if os.uname().sysname != "Linux":
+        return "network namespaces exist on Linux only"
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    for name in ("ip", "nft", "ethtool"):
+        if not shutil.which(name, path=system_environment()["PATH"]):
+            return f"{name} is not installed (scripts/bootstrap installs it)"
+    probe = f"glue-{os.getpid()}-probe"
+    done = subprocess.run(["ip", "netns", "add", probe], capture_output=True, text=True, env=system_environment())
+    if done.returncode != 0:
+        return f"no network namespace can be made: {done.stderr.strip()}"
+    command("ip", "netns", "delete", probe)
+    return None
+
+
+class Lines:
+    """The lines of one output of a process, read as they come."""
+
+    def __init__(self, stream):
+        self.all = []  # (seconds on the monotonic clock, line)
+        self.ended = False
+        self.thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
+        self.thread.start()
+
+    def _read(self, stream):
+        for line in stream:
+            self.all.append((time.monotonic(), line.rstrip("\n")))
+        self.ended = True
+
+    def texts(self):
+        return [line for _, line in self.all]
+
+    def matching(self, pattern):
+        return [line for line in self.texts() if re.search(pattern, line)]
+
+
+class Running:
+    """A process in a host, with its outputs."""
+
+    def __init__(self, host, words, environment=None, stdin=None):
+        self.words = words
+        full = system_environment()
+        full.update(environment or {})
+        self.started_at = time.monotonic()
+        self.process = subprocess.Popen(
+            ["ip", "netns", "exec", host.namespace, *map(str, words)],
+            env=full, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, errors="replace")
+        self.out = Lines(self.process.stdout)
+        self.err = Lines(self.process.stderr)
+
+    @property
+    def pid(self):
+        # `ip netns exec` replaces itself by the command, so this is the command's own.
+        return self.process.pid
+
+    @property
+    def is_running(self):
+        return self.process.poll() is None
+
+    def tail(self):
+        return "; ".join((self.err.texts() + self.out.texts())[-3:])
+
+    def wait_for_line(self, pattern, limit=10.0, stream="out"):
+        """Waits for a line and returns it."""
+        lines = getattr(self, stream)
+
+        def look():
+            found = lines.matching(pattern)
+            if not found and lines.ended and not lines.matching(pattern):
+                raise Failure(f"{self.words[0]} ended without a line like {pattern!r} ({self.tail()})")
+            return found
+
+        return wait_until(look, f"a line like {pattern!r} from {' '.join(map(str, self.words))} ({self.tail()})", limit)[0]
+
+    def wait_for_listening(self, limit=10.0):
+        """Waits until it has a UDP socket."""
+
+        def has_socket():
+            expect(self.is_running, f"{' '.join(map(str, self.words))} ended early ({self.tail()})")
+            own = set()
+            for name in os.listdir(f"/proc/{self.pid}/fd"):
+                try:
+                    own.add(os.readlink(f"/proc/{self.pid}/fd/{name}"))
+                except OSError:  # closed meanwhile
+                    pass
+            with open(f"/proc/{self.pid}/net/udp", encoding="ascii") as table:
+                return any(f"socket:[{line.split()[9]}]" in own for line in table.readlines()[1:])
+
+        wait_until(has_socket, f"a socket of {' '.join(map(str, self.words))}", limit)
+
+    def wait(self, limit=30.0):
+        """Waits for its end, and for all its output; returns the exit status."""
+        try:
+            status = self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{' '.join(map(str, self.words))} did not end within {limit:g} s ({self.tail()})") from None
+        self.out.thread.join(5)
+        self.err.thread.join(5)
+        return status
+
+    def succeed(self, limit=30.0):
+        status = self.wait(limit)
+        expect(status == 0, f"{' '.join(map(str, self.words))} ended with status {status}: {self.tail()}")
+        return self
+
+    def interrupt(self, limit=10.0):
+        """Sends SIGINT and waits for the end."""
+        if self.is_running:
+            self.process.send_signal(signal.SIGINT)
+        return self.wait(limit)
+
+    def kill(self):
+        if self.is_running:
+            self.process.kill()
+        self.process.wait()
+
+    def summary(self):
+        """The last line of `glue sub --summary`."""
+        lines = [line for line in self.out.texts() if line.startswith('{"received":')]
+        expect(lines, f"no summary from {' '.join(map(str, self.words))} ({self.tail()})")
+        return json.loads(lines[-1])
+
+    def resident_kibibytes(self):
+        with open(f"/proc/{self.pid}/status", encoding="ascii", errors="replace") as status:
+            for line in status:
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1])
+        raise Failure("no VmRSS")
+
+
+class Host:
+    """A network namespace that plays a host."""
+
+    def __init__(self, lab, name):
+        self.lab = lab
+        self.name = name
+        self.namespace = f"{lab.prefix}-{name}"
+        self.address = None
+        command("ip", "netns", "add", self.namespace)
+        lab.hosts.append(self)
+        self.command("ip", "link", "set", "lo", "up")
+
+    def command(self, *words):
+        return command("ip", "netns", "exec", self.namespace, *words)
+
+    def start(self, *words, env=None, stdin=None):
+        """Starts a process; one of this package's by its name alone."""
+        running = Running(self, words, env, stdin)
+        self.lab.processes.append(running)
+        return running
+
+    def glue(self, *words, env=None, stdin=None):
+        return self.start("glue", *words, env=env, stdin=stdin)
+
+
+class Lab:
+    """Makes hosts and networks, and removes them with everything that runs there."""
+
+    count = 0
+
+    def __init__(self, long=False):
+        Lab.count += 1
+        self.long = long
+        self.prefix = f"glue-{os.getpid()}-{Lab.count}"
+        self.hosts = []
+        self.processes = []
+        self.links = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for running in self.processes:
+            running.kill()
+        for host in self.hosts:
+            subprocess.run(["ip", "netns", "delete", host.namespace], capture_output=True, env=system_environment())
+
+    def host(self, name="host"):
+        """A host with nothing but loopback."""
+        return Host(self, name)
+
+    def bridged(self, count, subnet="10.77.1", names=None):
+        """Hosts joined by a bridge, like computers at one switch. Each has its default route there."""
+        switch = Host(self, "switch")
+        switch.command("ip", "link", "add", "bridge", "type", "bridge", "mcast_snooping", "0", "forward_delay", "0")
+        switch.command("ip", "link", "set", "bridge", "up")
+        hosts = []
+        for index in range(count):
+            host = Host(self, names[index] if names else f"h{index + 1}")
+            port = f"port{index + 1}"
+            self._cable(host, "eth0", switch, port)
+            switch.command("ip", "link", "set", port, "master", "bridge")
+            self._address(host, "eth0", f"{subnet}.{index + 1}")
+            host.command("ip", "route", "add", "default", "dev", "eth0")
+            host.port = port
+            hosts.append(host)
+        self.switch = switch
+        return hosts
+
+    def routed(self, first=2, second=2):
+        """Hosts in two subnets with a router between them; multicast does not pass it."""
+        router = Host(self, "router")
+        router.command("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        subnets = []
+        for number, count in ((1, first), (2, second)):
+            bridge = f"bridge{number}"
+            router.command("ip", "link", "add", bridge, "type", "bridge", "mcast_snooping", "0", "forward_delay", "0")
+            router.command("ip", "address", "add", f"10.78.{number}.254/24", "dev", bridge)
+            router.command("ip", "link", "set", bridge, "up")
+            hosts = []
+            for index in range(count):
+                host = Host(self, f"s{number}h{index + 1}")
+                port = f"s{number}port{index + 1}"
+                self._cable(host, "eth0", router, port)
+                router.command("ip", "link", "set", port, "master", bridge)
+                self._address(host, "eth0", f"10.78.{number}.{index + 1}")
+                host.command("ip", "route", "add", "default", "via", f"10.78.{number}.254")
+                hosts.append(host)
+            subnets.append(hosts)
+        return subnets
+
+    def drop(self, hosts, percent):
+        """Drops a share of the wire packets that the switch gets from these hosts, each on its own."""
+        threshold = round(percent * 100)
+        for host in hosts:
+            table = f"loss_{host.port}"
+            self.switch.command("nft", "add", "table", "netdev", table)
+            self.switch.command(
+                "nft", "add", "chain", "netdev", table, "ingress",
+                "{", "type", "filter", "hook", "ingress", "device", host.port, "priority", "0", ";", "}")
+            self.switch.command(
+                "nft", "add", "rule", "netdev", table, "ingress", "ip", "protocol", "udp",
+                "numgen", "random", "mod", "10000", "<", threshold, "counter", "drop")
+
+    def dropped_packets(self):
+        ruleset = self.switch.command("nft", "list", "ruleset")
+        return sum(int(number) for number in re.findall(r"counter packets (\d+)", ruleset))
+
+    def _cable(self, a, a_name, b, b_name):
+        command(
+            "ip", "link", "add", a_name, "netns", a.namespace, "type", "veth", "peer", "name", b_name, "netns", b.namespace)
+        for host, name in ((a, a_name), (b, b_name)):
+            # With segmentation offload one "packet" here would be a burst of many on a wire.
+            host.command("ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off", "tx-udp-segmentation", "off")
+            host.command("ip", "link", "set", name, "up")
+
+    def _address(self, host, interface, address):
+        host.command("ip", "address", "add", f"{address}/24", "dev", interface)
+        host.address = address
+
+
+def readme_example(name):
+    """The shells of a four-shell example in the README: one command line each, as it stands there."""
+    with open(os.path.join(REPOSITORY, "README.md"), encoding="utf-8") as readme:
+        text = readme.read()
+    block = re.search(rf"<!-- example: {name} -->\s*```sh\n(.*?)```", text, re.S)
+    expect(block, f"README.md has no example {name}")
+    shells = []
+    numbers = []
+    for line in block.group(1).splitlines():
+        if line.startswith("#"):
+            numbers = re.findall(r"\d", line)
+        elif line.strip():
+            expect(numbers, f"README.md: no shell is named before {line!r}")
+            shells += [line] * len(numbers)
+            numbers = []
+    expect(len(shells) == 4, f"README.md: example {name} has {len(shells)} shells")
+    return shells

@@ -1,0 +1,1 @@
+"""One module per subject; every function scenario_… is a scenario and gets a lab.Lab."""
