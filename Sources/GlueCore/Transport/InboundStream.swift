@@ -101,7 +101,7 @@ final class InboundStream {
     do {
       if header.position == next, reorder.isEmpty, missing.isEmpty {
         try process(header, units: units, owner: nil, receivedAt: arrival.receivedAt, arrival: arrival, into: inbox)
-        if isReliable, next > missing.end { missing.fill(missing.end..<next) }
+        if isReliable, next > missing.end { missing.fill(missing.end..<next, at: arrival.now) }
       } else if isReliable {
         try receiveOutOfOrder(header, units: units, arrival: arrival, into: inbox)
       } else {
@@ -130,8 +130,7 @@ final class InboundStream {
       inbox.counters.duplicateFragments &+= count
       return
     }
-    if header.position > next, !hasReorderRoom(for: units.count) {
-      inbox.counters.reorderOverflows += 1
+    if header.position > next, !makeReorderRoom(for: units.count, at: header.position, counters: &inbox.counters) {
       return
     }
     guard
@@ -140,7 +139,7 @@ final class InboundStream {
       inbox.counters.gapOverflows += 1
       return
     }
-    guard missing.fill(max(header.position, next)..<end) else {
+    guard missing.fill(max(header.position, next)..<end, at: arrival.now) else {
       inbox.counters.duplicateFragments &+= count
       return
     }
@@ -176,16 +175,13 @@ final class InboundStream {
     let (end, overflow) = gap.position.addingReportingOverflow(gap.count)
     guard !overflow else { throw .invalidValue(.gapCount) }
     guard end > next else { return }
-    if gap.position > next, !hasReorderRoom(for: 0) {
-      inbox.counters.reorderOverflows += 1
-      return
-    }
+    if gap.position > next, !makeReorderRoom(for: 0, at: gap.position, counters: &inbox.counters) { return }
     guard missing.extend(to: gap.position, at: arrival.now, patience: arrival.patience, received: arrival.received)
     else {
       inbox.counters.gapOverflows += 1
       return
     }
-    guard missing.fill(max(gap.position, next)..<end) else { return }
+    guard missing.fill(max(gap.position, next)..<end, at: arrival.now) else { return }
     insert(ReorderBuffer.Run(range: gap.position..<end, content: .gap(gap.reason, nextSequence: gap.nextSequence)))
     try drainReordered(arrival, into: inbox)
   }
@@ -269,9 +265,22 @@ final class InboundStream {
 
   // MARK: Memory for what came ahead of its turn
 
-  private func hasReorderRoom(for bytes: Int) -> Bool {
+  /// Bytes that may wait for their turn: a window, and as much again for the bookkeeping of short runs.
+  private var reorderLimit: Int { configuration.streamWindowBytes * 2 }
+
+  /// Finds room for what came ahead of its turn, if need be by letting go of what is still further ahead: what is needed
+  /// sooner has precedence, or a stream whose buffer is full would accept only one datagram for each request.
+  private func makeReorderRoom(for bytes: Int, at position: UInt64, counters: inout Counters) -> Bool {
     let cost = bytes + ReorderBuffer.runOverhead
-    return reorder.byteCount + cost <= configuration.streamWindowBytes && budget.hasReorderRoom(for: cost)
+    while reorder.byteCount + cost > reorderLimit || !budget.hasReorderRoom(for: cost) {
+      counters.reorderOverflows += 1
+      guard let last = reorder.last, last.range.lowerBound > position else { return false }
+      let before = reorder.byteCount
+      reorder.removeLast()
+      budget.reordered -= before - reorder.byteCount
+      missing.truncate(to: last.range.lowerBound)
+    }
+    return true
   }
 
   private func insert(_ run: ReorderBuffer.Run) {

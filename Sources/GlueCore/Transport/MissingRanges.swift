@@ -7,6 +7,15 @@ struct MissingRanges {
     var requestAt: Timestamp
     /// Zero until it has been requested once.
     var interval: Nanoseconds
+    /// The interval of the first repetition.
+    var firstInterval = Nanoseconds.zero
+
+    /// A part of it came: the next request is as little delayed as the first repetition was.
+    mutating func noteProgress(at now: Timestamp, isUnderWay: Bool) {
+      guard interval != .zero else { return }
+      interval = firstInterval
+      requestAt = isUnderWay ? now + firstInterval : min(requestAt, now + firstInterval)
+    }
   }
 
   /// Newer datagrams after which a gap is taken for a loss rather than for reordering.
@@ -42,8 +51,10 @@ struct MissingRanges {
   }
 
   /// Notes that a range arrived or will never come. Returns whether any of it was missing or new.
+  ///
+  /// Of a range that was asked for, what lies behind the part that came is probably under way.
   @discardableResult
-  mutating func fill(_ range: Range<UInt64>) -> Bool {
+  mutating func fill(_ range: Range<UInt64>, at now: Timestamp) -> Bool {
     if range.lowerBound >= end {
       // Nothing below it is touched; whoever skips positions has extended to them before.
       end = range.upperBound
@@ -66,19 +77,36 @@ struct MissingRanges {
         entries.remove(at: index)
       case (false, true):
         entries[index].range = before
+        entries[index].noteProgress(at: now, isUnderWay: false)
         index += 1
       case (true, false):
         entries[index].range = after
+        entries[index].noteProgress(at: now, isUnderWay: true)
         index += 1
       case (false, false):
-        entries[index].range = before
         var rest = entries[index]
         rest.range = after
+        rest.noteProgress(at: now, isUnderWay: true)
+        entries[index].range = before
+        entries[index].noteProgress(at: now, isUnderWay: false)
         entries.insert(rest, at: index + 1)
         index += 2
       }
     }
     return isNews
+  }
+
+  /// Forgets everything at and beyond a position, as if none of it had been heard of.
+  mutating func truncate(to position: UInt64) {
+    guard position < end else { return }
+    end = position
+    while let last = entries.last, last.range.upperBound > position {
+      if last.range.lowerBound < position {
+        entries[entries.count - 1].range = last.range.lowerBound..<position
+        return
+      }
+      entries.removeLast()
+    }
   }
 
   /// Asks for everything at the next opportunity.
@@ -125,6 +153,7 @@ struct MissingRanges {
       due.append(entries[index].range)
       let last = entries[index].interval
       let next = last == .zero ? interval : min(last * 2, maximumInterval)
+      if last == .zero { entries[index].firstInterval = interval }
       entries[index].interval = next
       entries[index].requestAt = now + next
     }

@@ -9,7 +9,7 @@ struct PathProbe {
   static let searchAgain = Nanoseconds.seconds(60)
   /// Unanswered probe timeouts in a row that bring the path back to the base.
   static let fallbackAfter = 3
-  /// Requests in a row for repetition, with no progress between them, that do the same. At 20 % loss a repeated datagram and
+  /// Round trips in a row with requests for repetition and without progress that do the same. At 20 % loss a repeated datagram and
   /// the next request for it are both lost five times in a row once in thousands of losses; then the path is probed again.
   static let fallbackAfterRequests = 5
 

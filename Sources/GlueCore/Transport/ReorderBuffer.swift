@@ -23,6 +23,7 @@ struct ReorderBuffer {
 
   var isEmpty: Bool { runs.isEmpty }
   var first: Run? { runs.first }
+  var last: Run? { runs.last }
 
   mutating func insert(_ run: Run) {
     byteCount += Self.cost(of: run)
@@ -44,6 +45,8 @@ struct ReorderBuffer {
     byteCount -= Self.cost(of: run)
     return run
   }
+
+  mutating func removeLast() { byteCount -= Self.cost(of: runs.removeLast()) }
 
   private static func cost(of run: Run) -> Int {
     switch run.content {

@@ -264,12 +264,11 @@ final class SendLog {
     return low
   }
 
-  /// Numbers a message that nobody wants, without keeping it.
+  /// Numbers a message that nobody wants, without keeping it. Returns the position behind it, like `append`.
   func skipMessage(bodyBytes: Int) -> UInt64 {
     precondition(isEmpty, "only an empty log can skip")
-    let position = first
     first += UInt64(Fragmenter.count(bodyBytes: bodyBytes))
     firstSequence += 1
-    return position
+    return end
   }
 }

@@ -37,8 +37,10 @@ final class Session {
   @exclusivity(unchecked) private var silenceAt: Timestamp?
   /// How often that happened in a row.
   @exclusivity(unchecked) private var silences = 0
-  /// STATUS frames in a row that asked for repetition without any progress, while datagrams were larger than the base.
+  /// Round trips in a row in which repetition was asked for without any progress, while datagrams were larger than the base.
   @exclusivity(unchecked) private var fruitlessRequests = 0
+  /// Until when further requests belong to the same round trip.
+  @exclusivity(unchecked) private var fruitlessUntil = Timestamp(nanoseconds: 0)
   @exclusivity(unchecked) var bytesSinceAcknowledgementRequest = 0
   /// The next datagram must ask to be acknowledged at once.
   @exclusivity(unchecked) var wantsAcknowledgement = false
@@ -187,6 +189,9 @@ final class Session {
       if hasProgress { fruitlessRequests = 0 }
       return
     }
+    // Requests that came before a repetition could have been answered say nothing about it.
+    guard now >= fruitlessUntil else { return }
+    fruitlessUntil = now + roundTrip.smoothed
     fruitlessRequests += 1
     if fruitlessRequests >= PathProbe.fallbackAfterRequests { fallBack(at: now, counters: &counters) }
   }

@@ -3,8 +3,8 @@ public struct TransportConfiguration: Sendable {
   /// Largest datagram to probe for, in bytes of UDP payload. Loopback carries 65,507; Ethernet 1,472. A probe that is too
   /// large costs one lost datagram per session.
   public var maximumDatagramBytes: Int = 65_507
-  /// Bytes that may be outstanding per stream and receiver. Larger rides out longer round trips; it bounds what a receiver
-  /// holds for reordering.
+  /// Bytes that may be outstanding per stream and receiver. Larger rides out longer round trips. A receiver holds at
+  /// most twice this for reordering, its bookkeeping included.
   public var streamWindowBytes: Int = 4 << 20
   /// Bytes of partly received large messages in all streams together.
   public var reassemblyBytes: Int = 64 << 20

@@ -26,7 +26,7 @@ enum Samples {
     let publication = transport.sendBufferBytes + configuration.topics.maximumMessageBytes * 2
     let session = publication + (256 << 10)
     return machine.openPublications * publication + machine.peers.count * session
-      + machine.inboundStreams * (transport.streamWindowBytes + (64 << 10)) + transport.reassemblyBytes
+      + machine.inboundStreams * (transport.streamWindowBytes * 2 + (64 << 10)) + transport.reassemblyBytes
   }
 
   /// Every two endpoints: do both have the session, or none?

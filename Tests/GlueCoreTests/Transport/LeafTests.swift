@@ -9,7 +9,7 @@ import Testing
   @Test func aGapIsRequestedAfterThreeNewerDatagrams() {
     var missing = MissingRanges(from: 0, limit: 10)
     _ = missing.extend(to: 5, at: at(0), patience: patience, received: 1)
-    missing.fill(5..<6)
+    missing.fill(5..<6, at: at(0))
     #expect(missing.ranges == [0..<5])
     #expect(!missing.isDue(at: at(0), received: 3))
     #expect(missing.isDue(at: at(0), received: 4))
@@ -33,13 +33,13 @@ import Testing
   @Test func fillingSplitsAndTrims() {
     var missing = MissingRanges(from: 0, limit: 10)
     _ = missing.extend(to: 10, at: at(0), patience: patience, received: 1)
-    var news = missing.fill(3..<5)
+    var news = missing.fill(3..<5, at: at(0))
     #expect(news && missing.ranges == [0..<3, 5..<10])
-    news = missing.fill(3..<5)
+    news = missing.fill(3..<5, at: at(0))
     #expect(!news)
-    news = missing.fill(2..<6)
+    news = missing.fill(2..<6, at: at(0))
     #expect(news && missing.ranges == [0..<2, 6..<10])
-    news = missing.fill(0..<20)
+    news = missing.fill(0..<20, at: at(0))
     #expect(news)
     #expect(missing.isEmpty && missing.end == 20)
   }
@@ -49,7 +49,7 @@ import Testing
     for gap in 0..<3 {
       let isNoted = missing.extend(to: missing.end + 1, at: at(0), patience: patience, received: UInt64(gap))
       #expect(isNoted)
-      missing.fill(missing.end..<missing.end + 1)
+      missing.fill(missing.end..<missing.end + 1, at: at(0))
     }
     let end = missing.end
     let isNoted = missing.extend(to: end + 1, at: at(0), patience: patience, received: 9)
@@ -64,6 +64,36 @@ import Testing
     #expect(missing.ranges == [0..<1 << 62])
   }
 
+  @Test func whatCameInPartIsAskedForSoonerAgain() {
+    var missing = MissingRanges(from: 0, limit: 10)
+    _ = missing.extend(to: 10, at: at(0), patience: patience, received: 1)
+    func request(_ millisecond: UInt64) -> [Range<UInt64>] {
+      missing.takeDue(
+        at: at(millisecond), received: 1, interval: .milliseconds(2), maximumInterval: .milliseconds(500), limit: 64)
+    }
+    for millisecond: UInt64 in [1, 3, 7, 15] { #expect(request(millisecond) == [0..<10]) }
+    #expect(request(20).isEmpty)
+    missing.fill(4..<6, at: at(21))
+    #expect(request(22).isEmpty)
+    #expect(request(23) == [0..<4, 6..<10])
+  }
+
+  @Test func truncationForgetsWhatIsBeyond() {
+    var missing = MissingRanges(from: 0, limit: 10)
+    _ = missing.extend(to: 10, at: at(0), patience: patience, received: 1)
+    missing.fill(10..<20, at: at(0))
+    _ = missing.extend(to: 30, at: at(0), patience: patience, received: 2)
+    missing.fill(30..<40, at: at(0))
+    missing.truncate(to: 50)
+    #expect(missing.ranges == [0..<10, 20..<30] && missing.end == 40)
+    missing.truncate(to: 30)
+    #expect(missing.ranges == [0..<10, 20..<30] && missing.end == 30)
+    missing.truncate(to: 25)
+    #expect(missing.ranges == [0..<10, 20..<25] && missing.end == 25)
+    missing.truncate(to: 10)
+    #expect(missing.ranges == [0..<10] && missing.end == 10)
+  }
+
   @Test func agreesWithASetOfPositions() {
     var generator = SmallGenerator(state: 5)
     for _ in 0..<200 {
@@ -74,7 +104,7 @@ import Testing
         let range = low..<low + UInt64.random(in: 1..<8, using: &generator)
         let isNews = range.contains { !arrived.contains($0) }
         _ = missing.extend(to: range.lowerBound, at: at(0), patience: patience, received: 0)
-        let didFill = missing.fill(range)
+        let didFill = missing.fill(range, at: at(0))
         #expect(didFill == isNews)
         arrived.formUnion(range)
         let expected = (0..<(arrived.max()! + 1)).filter { !arrived.contains($0) }

@@ -115,7 +115,7 @@ import Testing
         Gap(stream: 2, position: position, count: 1, nextSequence: position + 1, reason: .expired), arrival: arrival,
         into: pair.machines[1].inbox)
     }
-    #expect(stream.bufferedBytes <= 10_000)
+    #expect(stream.bufferedBytes <= 20_000)
   }
 
   @Test func aReceiptNamesWhoWasToldThatAMessageExpired() throws {
@@ -130,5 +130,28 @@ import Testing
     pair.settle()
     #expect(pair.machines[0].isAcknowledged(publication, below: 1))
     #expect(pair.machines[0].unacknowledged(publication, below: 1) == [EndpointID(2)])
+  }
+
+  /// A receiver whose buffer for what is ahead of its turn was full took one datagram for each request, and asked twice a
+  /// second: a file of 16 MB at 5 % loss never arrived.
+  @Test(arguments: [UInt64(1), 2, 3], [64 << 20, 32 << 10])
+  func lossInAFullWindowDoesNotStarveALargeMessage(seed: UInt64, reorderBytes: Int) throws {
+    let pair = Pair {
+      $0.transport.streamWindowBytes = 512 << 10
+      $0.transport.reorderBytes = reorderBytes
+    }
+    var generator = SmallGenerator(state: seed)
+    let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)
+    _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    pair.drops = { _, _ in UInt64.random(in: 0..<100, using: &generator) < 5 }
+    let payload = pattern(3_000_000, seed: 1)
+    try pair.publish(payload, on: publication)
+    let start = pair.now
+    pair.run(for: .seconds(20), until: { pair.received[1].count == 1 })
+    let arrived = pair.received[1].first?.payload == payload
+    #expect(arrived)
+    // Some 2,200 datagrams in windows of 360 (or of 24 that may be ahead), with a round trip of 0.2 ms.
+    #expect(pair.now.since(start) < .seconds(5))
   }
 }
