@@ -21,7 +21,8 @@ extension Driver {
   func implicitPublication(_ topic: String, type: String?) throws(EndpointFailure) -> PublicationID {
     let known = try lock.withLock { (state) throws(EndpointFailure) -> PublicationID? in
       try state.checkOpen()
-      guard let id = state.publicationsByTopic[topic], let record = state.publications[id], record.isImplicit else {
+      guard let id = state.publicationsByTopic[TopicKey(topic)], let record = state.publications[id], record.isImplicit
+      else {
         return nil
       }
       guard record.options.type == type else { throw .conflictingPublication(topic: topic) }
@@ -30,7 +31,7 @@ extension Driver {
     if let known { return known }
     return try submit { (state, now) throws(EndpointFailure) in
       var options = PublicationOptions(type: type)
-      if let open = state.publicationsByTopic[topic].flatMap({ state.publications[$0] }) {
+      if let open = state.publicationsByTopic[TopicKey(topic)].flatMap({ state.publications[$0] }) {
         guard open.options.type == type else { throw .conflictingPublication(topic: topic) }
         options = open.options
       }
@@ -49,9 +50,12 @@ extension Driver {
       guard let record = state.publications[id], record.handles > 0 else { return }
       state.publications[id]?.handles -= 1
       state.machine.withdraw(id, at: now)
-      if record.handles == 1, !record.isImplicit, state.publicationsByTopic[record.topic] == id {
-        state.publicationsByTopic[record.topic] = nil
+      guard record.handles == 1, !record.isImplicit else { return }
+      if state.publicationsByTopic[TopicKey(record.topic)] == id {
+        state.publicationsByTopic[TopicKey(record.topic)] = nil
       }
+      state.publications[id] = nil
+      state.writableMarks[id] = nil
     }
   }
 
@@ -69,7 +73,6 @@ extension Driver {
       } catch {
         throw EndpointFailure(error)
       }
-      if case .admitted(_, let position) = result { state.noteEnd(position, of: id) }
       if state.gatheredBytes == 0 { state.gatheredSince = now }
       state.gatheredBytes += payload.count + Self.messageOverhead
       return result
@@ -108,29 +111,23 @@ extension Driver {
     throw EndpointFailure.timedOut(waitingFor: "room in a publication")
   }
 
-  /// Sends a direct message; waits for room as long as it takes.
+  /// Sends a direct message; waits for room as long as it takes. Returns the session too that it went into.
   func send(
     _ bytes: [UInt8], to peer: EndpointID, lifetime: Duration?
-  ) async throws -> (sequence: UInt64, position: UInt64) {
+  ) async throws -> (session: UInt32, sequence: UInt64, position: UInt64) {
     while true {
-      let (result, end) = try submit(isMessage: true) {
-        (state, now) throws(EndpointFailure) -> (PublishResult, UInt64) in
+      let (result, session) = try submit(isMessage: true) {
+        (state, now) throws(EndpointFailure) -> (PublishResult, UInt32) in
         try state.checkOpen()
         let result = try bytes.withUnsafeBytes { payload -> Result<PublishResult, EndpointError> in
           Result { () throws(EndpointError) in
             try state.machine.send(payload, to: peer, lifetime: lifetime.map { Nanoseconds($0) }, at: now)
           }
         }.mapError(EndpointFailure.init).get()
-        if case .admitted(_, let position) = result { state.noteDirect(peer, end: position) }
-        return (result, state.direct[peer]?.end ?? 0)
+        return (result, state.machine.session(with: peer) ?? 0)
       }
-      if case .admitted(let sequence, let position) = result { return (sequence, position) }
-      // Room comes with acknowledgements; there is no event for it.
-      let before = lock.withLock { $0.direct[peer]?.acknowledgedBelow ?? 0 }
-      let outcome = await wait(for: .direct(peer), timeout: .milliseconds(100)) {
-        $0.direct[peer].map { $0.acknowledgedBelow > before || $0.acknowledgedBelow >= end } ?? true
-      }
-      if outcome == .timedOut || outcome == .ready { continue }
+      if case .admitted(let sequence, let position) = result { return (session, sequence, position) }
+      let outcome = await wait(for: .direct(peer)) { $0.machine.hasRoom(for: bytes.count, to: peer) }
       try outcome.check(waitingFor: "room", failure: failure)
     }
   }
@@ -148,7 +145,7 @@ extension Driver {
     let key: WaitKey =
       switch target {
       case .publication(let id): .acknowledged(id)
-      case .direct(let peer): .direct(peer)
+      case .direct(let peer, _): .direct(peer)
       }
     _ = await wait(for: key, timeout: timeout) { state in state.isSettled(target, below: position) }
     let missing = lock.withLock { $0.unacknowledged(target, below: position) }

@@ -38,6 +38,7 @@ extension Driver {
           if isCancellable, Task.isCancelled { return (.cancelled, false) }
           state.waiters.add(
             Waiters.Waiter(number: number, deadline: deadline, isReady: isReady, continuation: continuation), for: key)
+          if let timeout, state.phase == .ready { endWait(number, for: key, after: timeout) }
           // The I/O thread ends waits whose time is up, so it has to know of an earlier one.
           guard let deadline, state.sleepsUntil.map({ deadline < $0 }) ?? true else { return (nil, false) }
           return (nil, state.wakes())
@@ -49,6 +50,14 @@ extension Driver {
       // If it does not wait yet, it will find the task cancelled before it does.
       guard isCancellable else { return }
       lock.withLock { $0.waiters.remove(number, for: key) }?.resume(returning: .cancelled)
+    }
+  }
+
+  /// Ends a wait that began before there was an I/O thread to do so.
+  private func endWait(_ number: UInt64, for key: WaitKey, after timeout: Duration) {
+    Task { [weak self] in
+      try? await Task.sleep(for: timeout)
+      self?.lock.withLock { $0.waiters.remove(number, for: key) }?.resume(returning: .timedOut)
     }
   }
 }

@@ -120,7 +120,7 @@ final class Driver: Sendable {
       return state.phase == .leaving
     }
     if isRunning, timeout > .zero {
-      _ = await wait(for: .allAcknowledged, timeout: timeout, isCancellable: false) { $0.isAllAcknowledged }
+      _ = await wait(for: .allAcknowledged, timeout: timeout, isCancellable: false) { $0.machine.isAllAcknowledged }
     }
     beginClosing()
     _ = await wait(for: .closed, isCancellable: false) { $0.phase == .closed }

@@ -44,6 +44,9 @@ final class DriverLog: Sendable {
       )
     case .typeMismatch(let mismatch):
       (.warning, "mismatch", ["topic": "\(mismatch.topic)", "publisher": "\(mismatch.publisher)"])
+    case .publicationRefused(let topic, let peer): (.warning, "refused", ["topic": "\(topic)", "peer": "\(peer)"])
+    case .subscriptionRefused(let filter, let peer):
+      (.warning, "refused", ["filter": "\(filter)", "peer": "\(peer)"])
     case .clash(let notice): (.error, "clash", ["holder": "\(notice.holder.id)", "loser": "\(notice.loser.id)"])
     case .incompatible(let id, let name, let versions):
       (.warning, "incompatible", ["peer": "\(id)", "name": "\(name)", "versions": "\(versions)"])

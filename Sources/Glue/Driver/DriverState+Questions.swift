@@ -12,53 +12,33 @@ extension DriverState {
       throw EndpointFailure(error)
     }
     if publications[id] == nil { publications[id] = PublicationRecord(topic: topic, options: options) }
-    publicationsByTopic[topic] = id
+    publicationsByTopic[TopicKey(topic)] = id
     return id
   }
 
-  /// Whether everybody concerned has everything below the position.
+  /// Whether everybody concerned has the message that ends at the position.
   func isAcknowledged(_ target: Receipt.Target, below position: UInt64) -> Bool {
     switch target {
-    case .publication(let id): machine.isAcknowledged(id, below: position)
-    case .direct(let peer): direct[peer].map { $0.acknowledgedBelow >= position } ?? false
+    case .publication(let id):
+      machine.isAcknowledged(id, below: position) && machine.unacknowledged(id, below: position).isEmpty
+    case .direct(_, let session): machine.directOutcome(in: session, endingAt: position) == .acknowledged
     }
   }
 
-  /// Whether nothing can change any more about who has everything below the position.
+  /// Whether nothing can change any more about who has it.
   func isSettled(_ target: Receipt.Target, below position: UInt64) -> Bool {
-    if isAcknowledged(target, below: position) { return true }
     switch target {
-    case .publication: return false
-    case .direct(let peer): return direct[peer]?.isGone ?? true
+    case .publication(let id): machine.isAcknowledged(id, below: position)
+    case .direct(_, let session): machine.directOutcome(in: session, endingAt: position) != .pending
     }
   }
 
-  /// Who has not acknowledged everything below the position.
+  /// Who does not have it.
   func unacknowledged(_ target: Receipt.Target, below position: UInt64) -> [EndpointID] {
     switch target {
     case .publication(let id): machine.unacknowledged(id, below: position)
-    case .direct(let peer): isAcknowledged(target, below: position) ? [] : [peer]
+    case .direct(let peer, _): isAcknowledged(target, below: position) ? [] : [peer]
     }
-  }
-
-  /// Whether nobody is waited for.
-  var isAllAcknowledged: Bool {
-    publications.allSatisfy { id, record in
-      machine.isAcknowledged(id, below: latest.flatMap { $0.id == id ? $0.end : nil } ?? record.end)
-    }
-      && direct.values.allSatisfy { $0.isGone || $0.acknowledgedBelow >= $0.end }
-  }
-
-  /// Records of peers that left are kept for receipts; this many, before they are thrown away.
-  private static let maximumDirectRecords = 4_096
-
-  /// Takes note of a direct message. Positions begin anew with every session.
-  mutating func noteDirect(_ peer: EndpointID, end position: UInt64) {
-    if direct.count >= Self.maximumDirectRecords { direct = direct.filter { !$0.value.isGone } }
-    var record = direct[peer] ?? DirectRecord()
-    if record.isGone || record.acknowledgedBelow >= position { record = DirectRecord() }
-    record.end = position
-    direct[peer] = record
   }
 
   // MARK: Waits
@@ -93,7 +73,6 @@ extension DriverState {
     case .peerAdded(let info): return (.peerAdded(Peer(info)), [])
     case .peerUpdated(let info): return (.peerUpdated(Peer(info)), [])
     case .peerRemoved(let info, let reason):
-      direct[info.id]?.isGone = true
       let acknowledgements = waiters.waiting.keys.filter { key in
         if case .acknowledged = key { true } else { false }
       }
@@ -119,9 +98,9 @@ extension DriverState {
       writableMarks[id, default: 0] += 1
       return (nil, [.writable(id)])
     case .acknowledged(let id, below: _): return (nil, [.acknowledged(id)])
-    case .directAcknowledged(let peer, let position):
-      direct[peer]?.acknowledgedBelow = position
-      return (nil, [.direct(peer)])
+    case .directAcknowledged(let peer): return (nil, [.direct(peer)])
+    case .publicationRefused(let topic, let peer): return (.publicationRefused(topic: topic, by: peer), [])
+    case .subscriptionRefused(let filter, let peer): return (.subscriptionRefused(filter: filter, by: peer), [])
     }
   }
 }

@@ -26,16 +26,6 @@ struct DriverState: ~Copyable, @unchecked Sendable {
     var handles = 0
     /// Whether `publish(_:to:)` uses it; it then stays until the end.
     var isImplicit = false
-    /// The position above the last message's; see ``DriverState/latest``.
-    var end: UInt64 = 0
-  }
-
-  /// Direct messages to a peer.
-  struct DirectRecord {
-    var end: UInt64 = 0
-    var acknowledgedBelow: UInt64 = 0
-    /// The peer left; it acknowledges nothing more.
-    var isGone = false
   }
 
   let machine: EndpointMachine
@@ -77,14 +67,11 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   // MARK: What the program has
 
   var publications: [PublicationID: PublicationRecord] = [:]
-  /// The publication that was last used and its end: most messages follow one on the same topic, and need no look-up.
-  private(set) var latest: (id: PublicationID, end: UInt64)?
-  var publicationsByTopic: [String: PublicationID] = [:]
+  var publicationsByTopic: [TopicKey: PublicationID] = [:]
   var sinks: [SubscriptionID: Sink] = [:]
   /// Grows with every change of ``sinks`` and ``directReader``, so that the I/O thread knows when its copy is old.
   var sinksVersion: UInt64 = 1
   var directReader: DeliveryQueue?
-  var direct: [EndpointID: DirectRecord] = [:]
   /// How often each publication that was full got room again.
   var writableMarks: [PublicationID: UInt64] = [:]
   var eventReaders: [EventQueue] = []
@@ -113,12 +100,6 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   }
 
   var hasOutputs: Bool { !deliveries.isEmpty || !events.isEmpty }
-
-  /// Takes note of a publication's end.
-  mutating func noteEnd(_ position: UInt64, of id: PublicationID) {
-    if let latest, latest.id != id { publications[latest.id]?.end = latest.end }
-    latest = (id, position)
-  }
 
   /// Throws unless messages can be taken.
   func checkOpen() throws(EndpointFailure) {

@@ -133,8 +133,8 @@ extension Endpoint {
   ///   `CancellationError` if the task is cancelled while it waits for room.
   @discardableResult
   public func send(_ bytes: [UInt8], to peer: EndpointID, expiry: Duration? = nil) async throws -> Receipt {
-    let (sequence, position) = try await driver.send(bytes, to: peer, lifetime: expiry)
-    return Receipt(endpoint: self, target: .direct(peer), sequence: sequence, position: position)
+    let (session, sequence, position) = try await driver.send(bytes, to: peer, lifetime: expiry)
+    return Receipt(endpoint: self, target: .direct(peer, session: session), sequence: sequence, position: position)
   }
 
   /// Sends bytes to the peer with a name. See ``send(_:to:expiry:)``.

@@ -10,6 +10,10 @@ public enum Event: Sendable {
   case loss(LossReport)
   /// A filter matches a topic, the types do not; nothing is delivered.
   case typeMismatch(TypeMismatch)
+  /// A peer has reached its limit on streams and gets nothing of this topic from here, though it subscribed.
+  case publicationRefused(topic: String, by: EndpointID)
+  /// A peer has reached its limit on subscriptions and sends nothing for this one, whatever it publishes.
+  case subscriptionRefused(filter: String, by: EndpointID)
   /// Two endpoints claimed one endpoint ID or name.
   case clash(ClashNotice)
   /// An endpoint is there that speaks other versions of the protocol; the two cannot talk.
@@ -51,6 +55,10 @@ extension Event: CustomStringConvertible {
     case .typeMismatch(let mismatch):
       "type mismatch on \(mismatch.topic): publisher \(mismatch.publisher) has \(mismatch.publisherType ?? "no type"), "
         + "subscriber \(mismatch.subscriber) wants \(mismatch.subscriberType)"
+    case .publicationRefused(let topic, let peer):
+      "refused: \(peer) takes no more streams, and gets nothing of \(topic)"
+    case .subscriptionRefused(let filter, let peer):
+      "refused: \(peer) takes no more subscriptions, and sends nothing for \(filter)"
     case .clash(let notice): "clash: \(notice); \(notice.loser) has to go"
     case .incompatible(let id, let name, let versions):
       "incompatible: \(name) (\(id)) speaks versions \(versions.lowerBound) to \(versions.upperBound) of the protocol"

@@ -4,7 +4,8 @@ import GlueCore
 public struct Receipt: Sendable {
   enum Target: Hashable, Sendable {
     case publication(PublicationID)
-    case direct(EndpointID)
+    /// To a peer, in the session with this number.
+    case direct(EndpointID, session: UInt32)
   }
 
   let endpoint: Endpoint

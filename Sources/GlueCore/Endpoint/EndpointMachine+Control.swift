@@ -91,7 +91,20 @@ extension EndpointMachine {
         endpoint: endpoint, incarnation: incarnation, heldMilliseconds: heldMilliseconds, locators: locators,
         from: session.peer.id, at: now)
       drainDiscovery(at: now)
+    case .refused(.stream(let number)):
+      guard let reader = session.readers[number], let publication = topics.publications[number] else { return }
+      reader.stream.noteDeparture(of: reader)
+      forget(reader, at: now)
+      events.append(.publicationRefused(topic: publication.topic, by: session.peer.id))
+    case .refused(.subscription(let number)):
+      guard let subscription = topics.subscriptions[SubscriptionID(rawValue: number)] else { return }
+      events.append(.subscriptionRefused(filter: subscription.filter, by: session.peer.id))
     }
+  }
+
+  private func refuse(_ request: RefusedRequest, of session: Session, at now: Timestamp) {
+    session.send(.refused(request), at: now)
+    makeReady(session, at: now)
   }
 
   // MARK: Streams of the peer
@@ -108,6 +121,7 @@ extension EndpointMachine {
     guard session.inbound.count < configuration.topics.streamsPerPeer + Int(Session.firstTopicStream) else {
       inbox.counters.streamsRefused += 1
       events.append(.limit(name: "streamsPerPeer", count: inbox.counters.streamsRefused))
+      refuse(.stream(opening.stream), of: session, at: arrival.now)
       return
     }
     let (matching, _) = topics.subscribers(of: opening.topic, type: opening.type)
@@ -156,6 +170,7 @@ extension EndpointMachine {
     guard session.subscriptions.count < configuration.topics.subscriptionsPerPeer, !isDrowning else {
       inbox.counters.subscriptionsRefused += 1
       events.append(.limit(name: "subscriptionsPerPeer", count: inbox.counters.subscriptionsRefused))
+      if !isDrowning { refuse(.subscription(number), of: session, at: now) }
       return
     }
     session.subscriptions[number] = subscription
@@ -166,7 +181,7 @@ extension EndpointMachine {
       where TopicName.matches(filter: subscription.filter, topic: publication.topic) {
         match(publication, with: number, of: session, at: now)
       }
-    } else if let publication = topics.publicationsByTopic[subscription.filter] {
+    } else if let publication = topics.publicationsByTopic[TopicKey(subscription.filter)] {
       match(publication, with: number, of: session, at: now)
     }
   }
@@ -224,6 +239,12 @@ extension EndpointMachine {
   func close(_ reader: RemoteReader, at now: Timestamp) {
     let session = reader.session!
     session.send(.close(stream: reader.stream.number, position: reader.next), at: now)
+    forget(reader, at: now)
+  }
+
+  /// Ends a peer's reading of a stream on this side.
+  private func forget(_ reader: RemoteReader, at now: Timestamp) {
+    let session = reader.session!
     session.readers[reader.stream.number] = nil
     session.queue.removeAll { $0 === reader }
     reader.isQueued = false

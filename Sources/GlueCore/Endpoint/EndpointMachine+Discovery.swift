@@ -90,7 +90,9 @@ extension EndpointMachine {
       noteReadersChanged(of: reader.stream)
     }
     session.control.detach()
+    session.direct.stream.noteDeparture(of: session.direct)
     session.direct.detach()
+    if session.direct.stream.log.end > 0 { pastSessions.remember(session.direct.stream, as: UInt64(peer.localSession)) }
     let arrival = InboundStream.Arrival(
       now: now, receivedAt: now, oneWayDelay: .zero, received: session.received, patience: .zero)
     for number in session.inbound.keys.sorted() { session.inbound[number]?.finish(arrival: arrival, into: inbox) }

@@ -223,7 +223,7 @@ extension EndpointMachine {
     case Session.controlStream:
       tellInterest(to: reader.session, at: now)
     case Session.directStream:
-      events.append(.directAcknowledged(reader.session.peer.id, below: reader.acknowledged))
+      events.append(.directAcknowledged(reader.session.peer.id))
     default:
       if reportsAcknowledgements {
         events.append(.acknowledged(PublicationID(rawValue: stream.number), below: stream.acknowledged))

@@ -13,6 +13,8 @@ extension EndpointMachine {
       bytes.withUnsafeBytes { buffer.copyMemory(from: $0) }
       return sent(OutgoingDatagram(destination: destination, byteCount: bytes.count))
     }
+    // After the goodbye nothing else may follow.
+    guard !isStopped else { return nil }
     while let session = ready.first {
       if !session.isClosed {
         let size = session.nextDatagram(

@@ -11,7 +11,7 @@ extension EndpointMachine {
     guard !isStopped else { throw .stopped }
     if let problem = TopicName.problem(withTopic: topic) { throw .invalidTopic(topic, reason: problem) }
     try check(type: options.type)
-    if let existing = topics.publicationsByTopic[topic] {
+    if let existing = topics.publicationsByTopic[TopicKey(topic)] {
       guard existing.options == options else { throw .conflictingPublication(topic: topic) }
       existing.users += 1
       withdrawn.removeAll { $0 === existing }
@@ -32,7 +32,7 @@ extension EndpointMachine {
         topic: topic, type: options.type, publisher: configuration.id, publisherName: configuration.name,
         incarnation: incarnation, number: number, isDirect: false))
     topics.publications[number] = publication
-    topics.publicationsByTopic[topic] = publication
+    topics.publicationsByTopic[TopicKey(topic)] = publication
     let (own, mismatched) = topics.subscribers(of: topic, type: options.type)
     publication.localSubscribers = own
     for id in mismatched { reportOwnMismatch(publication, subscription: id) }
@@ -149,7 +149,8 @@ extension EndpointMachine {
     withdrawn.removeAll { publication in done.contains { $0 === publication } }
     for publication in done {
       topics.publications[publication.id.rawValue] = nil
-      topics.publicationsByTopic[publication.topic] = nil
+      topics.publicationsByTopic[TopicKey(publication.topic)] = nil
+      if publication.stream.hasUnserved { pastPublications.remember(publication.stream, as: publication.id.rawValue) }
       for reader in publication.stream.readers { close(reader, at: now) }
     }
   }
@@ -163,34 +164,6 @@ extension EndpointMachine {
     stream.wantsRoom = false
     stream.evictionReason = .evicted
     events.append(.writable(publication.id))
-  }
-
-  /// Asks the readers of a publication to acknowledge at once what they have not yet.
-  public func hurryAcknowledgement(of publication: PublicationID, at now: Timestamp) {
-    guard let publication = topics.publications[publication.rawValue] else { return }
-    for reader in publication.stream.readers where reader.hasOutstanding && publication.stream.isReliable {
-      reader.session.wantsAcknowledgement = true
-      reader.owesHeartbeat = true
-      enqueue(reader, at: now)
-    }
-  }
-
-  /// The number of remote endpoints with a matching subscription.
-  public func matchedSubscribers(of publication: PublicationID) -> Int {
-    topics.publications[publication.rawValue]?.stream.readers.count ?? 0
-  }
-
-  /// Whether every matched reliable reader has everything below the position.
-  public func isAcknowledged(_ publication: PublicationID, below position: UInt64) -> Bool {
-    guard let publication = topics.publications[publication.rawValue] else { return true }
-    return !publication.stream.isReliable || publication.stream.acknowledged >= position
-  }
-
-  /// The peers that have not acknowledged the message that ends at the position, ascending. Those that left without doing
-  /// so are among them, up to 64 departures back.
-  public func unacknowledged(_ publication: PublicationID, below position: UInt64) -> [EndpointID] {
-    guard let publication = topics.publications[publication.rawValue] else { return [] }
-    return publication.stream.unacknowledged(endingAt: position).sorted()
   }
 
   // MARK: Direct messages

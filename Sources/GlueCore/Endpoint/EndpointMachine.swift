@@ -33,6 +33,10 @@ public final class EndpointMachine {
   @exclusivity(unchecked) var topics = LocalTopics()
   /// Publications without users that are not acknowledged yet.
   @exclusivity(unchecked) var withdrawn: [LocalPublication] = []
+  /// Publications that ended with something unserved, by their number.
+  @exclusivity(unchecked) var pastPublications = PastStreams()
+  /// The streams of direct messages of sessions that ended, by the session's number.
+  @exclusivity(unchecked) var pastSessions = PastStreams()
   let inbox = Inbox()
   let budget: ReceiveBudget
   @exclusivity(unchecked) var events = Deque<EndpointEvent>()

@@ -190,6 +190,10 @@ public enum EndpointEvent: Sendable {
   case loss(Loss)
   /// Filter matches, type does not. `local` says whether the publisher is this endpoint.
   case typeMismatch(TypeMismatch)
+  /// A peer has reached its limit on streams and takes no publication of this topic.
+  case publicationRefused(topic: String, by: EndpointID)
+  /// A peer has reached its limit on subscriptions and sends nothing for this one.
+  case subscriptionRefused(filter: String, by: EndpointID)
   /// Two endpoints claimed one ID or name.
   case clash(ClashReport)
   /// An endpoint is there that speaks no version of the protocol that is spoken here.
@@ -206,8 +210,8 @@ public enum EndpointEvent: Sendable {
   case writable(PublicationID)
   /// Every matched reliable reader has everything of the publication below this position.
   case acknowledged(PublicationID, below: UInt64)
-  /// Everything sent directly to the peer below this position has arrived.
-  case directAcknowledged(EndpointID, below: UInt64)
+  /// A peer acknowledged direct messages; ``EndpointMachine/directOutcome(in:endingAt:)`` tells which.
+  case directAcknowledged(EndpointID)
 }
 
 /// A filter that matches a topic of another type.

@@ -7,6 +7,7 @@ extension ControlMessage {
     case close = 0x05
     case mismatch = 0x06
     case introduce = 0x07
+    case refused = 0x08
   }
 
   private static let hasTypeFlag: UInt8 = 1
@@ -42,6 +43,14 @@ extension ControlMessage {
       return .introduce(
         endpoint: try reader.endpointID(), incarnation: try reader.incarnation(),
         heldMilliseconds: try reader.varint(), locators: try reader.locators())
+    case .refused:
+      let code = try reader.u8()
+      let number = try reader.varint()
+      switch Code(rawValue: code) {
+      case .open: return .refused(.stream(number))
+      case .subscribe: return .refused(.subscription(number))
+      default: throw .invalidValue(.refused)
+      }
     }
   }
 
@@ -80,6 +89,16 @@ extension ControlMessage {
       writer.u64(incarnation.rawValue)
       writer.varint(heldMilliseconds)
       writer.locators(locators)
+    case .refused(let request):
+      writer.u8(Code.refused.rawValue)
+      switch request {
+      case .stream(let number):
+        writer.u8(Code.open.rawValue)
+        writer.varint(number)
+      case .subscription(let number):
+        writer.u8(Code.subscribe.rawValue)
+        writer.varint(number)
+      }
     }
   }
 
@@ -99,7 +118,7 @@ extension ControlMessage {
     case .mismatch(_, let topic, let publisherType, let subscriberType):
       64 + topic.utf8.count + publisherType.utf8.count + subscriberType.utf8.count
     case .introduce(_, _, _, let locators): 64 + 20 * locators.count
-    case .unsubscribe, .interest, .close: 64
+    case .unsubscribe, .interest, .close, .refused: 64
     }
   }
 }

@@ -273,6 +273,16 @@ public enum ControlMessage: Equatable, Sendable {
   case mismatch(subscription: UInt64, topic: String, publisherType: String, subscriberType: String)
   /// Another endpoint, and where it is.
   case introduce(endpoint: EndpointID, incarnation: Incarnation, heldMilliseconds: UInt64, locators: [SocketAddress])
+  /// The sender has reached a limit and does not take this; nothing comes of it.
+  case refused(RefusedRequest)
+}
+
+/// What a REFUSED answers, by the number that its addressee gave it (docs/protocol.md §7).
+public enum RefusedRequest: Hashable, Sendable {
+  /// An OPEN.
+  case stream(UInt64)
+  /// A SUBSCRIBE.
+  case subscription(UInt64)
 }
 
 /// OPEN: what a stream carries (docs/protocol.md §7).

@@ -44,6 +44,7 @@ public enum WireField: String, Sendable {
   case session
   case clashKind = "clash kind"
   case gapCount = "count of GAP"
+  case refused = "what is refused"
   case position
   case sequence
   case lag

@@ -2,7 +2,7 @@
 /// depth of the topic and the number of matches, not on the number of filters.
 struct FilterIndex<Value: Equatable> {
   private final class Node {
-    var children: [String: Node] = [:]
+    var children: [TopicKey: Node] = [:]
     /// The child for `+`.
     var single: Node?
     /// Values under a filter that ends here.
@@ -27,8 +27,8 @@ struct FilterIndex<Value: Equatable> {
         node.single = child
         node = child
       } else {
-        let child = node.children[level] ?? Node()
-        node.children[level] = child
+        let child = node.children[TopicKey(level)] ?? Node()
+        node.children[TopicKey(level)] = child
         node = child
       }
     }
@@ -53,9 +53,9 @@ struct FilterIndex<Value: Equatable> {
       remove(value, levels: levels.dropFirst(), at: child)
       if child.isEmpty { node.single = nil }
     default:
-      guard let child = node.children[level] else { return }
+      guard let child = node.children[TopicKey(level)] else { return }
       remove(value, levels: levels.dropFirst(), at: child)
-      if child.isEmpty { node.children[level] = nil }
+      if child.isEmpty { node.children[TopicKey(level)] = nil }
     }
   }
 
@@ -75,7 +75,7 @@ struct FilterIndex<Value: Equatable> {
       found += node.values
       return
     }
-    if let child = node.children[level] {
+    if let child = node.children[TopicKey(level)] {
       collect(levels.dropFirst(), at: child, isFirst: false, isInternal: isInternal, into: &found)
     }
     if wildcardsApply, let child = node.single {

@@ -45,7 +45,7 @@ struct RemoteSubscriber: Equatable {
 /// Publications and subscriptions of this endpoint, and whose filters match which topics.
 struct LocalTopics {
   var publications: OrderedDictionary<UInt64, LocalPublication> = [:]
-  var publicationsByTopic: [String: LocalPublication] = [:]
+  var publicationsByTopic: [TopicKey: LocalPublication] = [:]
   var subscriptions: OrderedDictionary<SubscriptionID, LocalSubscription> = [:]
   let ownFilters = FilterIndex<SubscriptionID>()
   let peerFilters = FilterIndex<RemoteSubscriber>()

@@ -55,3 +55,19 @@ public enum TopicName {
     return filterLevels.count == topicLevels.count
   }
 }
+
+/// A topic name or level as a key. Names are equal if their bytes are, as everywhere in the protocol; `String` also takes
+/// different spellings of the same characters for equal.
+package struct TopicKey: Hashable, Sendable {
+  private let text: String
+
+  package init(_ text: String) { self.text = text }
+
+  package static func == (one: TopicKey, other: TopicKey) -> Bool { one.text.utf8.elementsEqual(other.text.utf8) }
+
+  package func hash(into hasher: inout Hasher) {
+    var text = text
+    text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    hasher.combine(text.utf8.count)
+  }
+}

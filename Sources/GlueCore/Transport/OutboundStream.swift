@@ -42,6 +42,9 @@ final class OutboundStream {
     noteUnserved(reader.session.peer.id, reader.acknowledged..<log.end)
   }
 
+  /// Whether somebody did not get something.
+  var hasUnserved: Bool { !unserved.isEmpty }
+
   /// Takes note that a peer will never get a range.
   func noteUnserved(_ peer: EndpointID, _ range: Range<UInt64>) {
     if let last = unserved.last, last.peer == peer, range.lowerBound <= last.range.upperBound,

@@ -45,9 +45,10 @@ extension SimulatedEndpoint {
       simulation.recorder.trace.note(.acknowledged, life, topic, Int(truncatingIfNeeded: below), at: now)
       guard simulation.recorder.topics[topic].reliability == .reliable else { return }
       simulation.recorder.acknowledgement.acknowledged(StreamKey(publisher: life, topic: topic), below: below)
-    case .directAcknowledged(let id, let below):
-      simulation.recorder.trace.note(
-        .directAcknowledged, life, peers[id] ?? -1, Int(truncatingIfNeeded: below), at: now)
+    case .directAcknowledged(let id):
+      simulation.recorder.trace.note(.directAcknowledged, life, peers[id] ?? -1, at: now)
+    case .publicationRefused(_, let id), .subscriptionRefused(_, let id):
+      simulation.recorder.trace.note(.refused, life, peers[id] ?? -1, at: now)
     }
   }
 

@@ -84,6 +84,7 @@ import Testing
     .mismatch(subscription: 1, topic: "t", publisherType: "", subscriberType: String(repeating: "t", count: 256)),
     .introduce(
       endpoint: EndpointID(1), incarnation: Incarnation(2), heldMilliseconds: 3, locators: announcement.locators),
+    .refused(.stream(.max)), .refused(.subscription(1)),
   ]) func controlMessages(_ message: ControlMessage) throws {
     let bytes = message.encoded()
     let read = { (r: inout WireReader) throws(WireError) in try ControlMessage.read(from: &r) }

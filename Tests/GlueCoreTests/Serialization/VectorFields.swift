@@ -204,6 +204,8 @@ extension ControlMessage {
         "message": "INTRODUCE", "endpoint": JSON(endpoint.rawValue), "incarnation": JSON(incarnation.rawValue),
         "held": JSON(heldMilliseconds), "locators": .array(locators.map(\.fields)),
       ]
+    case .refused(.stream(let number)): ["message": "REFUSED", "of": "OPEN", "number": JSON(number)]
+    case .refused(.subscription(let number)): ["message": "REFUSED", "of": "SUBSCRIBE", "number": JSON(number)]
     }
   }
 }

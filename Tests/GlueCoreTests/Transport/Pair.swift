@@ -43,11 +43,16 @@ final class Pair {
     settle()
   }
 
+  /// Sessions made from now on have other numbers.
+  func renumber() { firstSession += 2 }
+  private var firstSession: UInt32 = 100
+
   func peer(of index: Int) -> PeerInfo {
     let other = 1 - index
     return PeerInfo(
       id: EndpointID(UInt64(other + 1)), name: "endpoint-\(other + 1)", incarnation: Incarnation(UInt64(1_001 + other)),
-      address: addresses[other], slot: 0, localSession: UInt32(100 + index), remoteSession: UInt32(100 + other),
+      address: addresses[other], slot: 0, localSession: firstSession + UInt32(index),
+      remoteSession: firstSession + UInt32(other),
       version: 1, receiveBufferBytes: 1 << 20, capabilities: [], interestVersion: 0, locators: [],
       attributes: Attributes(), origin: .group, since: now, interval: .seconds(1), leaseDeadline: .distantFuture,
       isHeardByGroup: true, hearsGroup: true, hasUniqueTag: true, acceptsGroupTag: true, startEstimate: 0)

@@ -51,6 +51,16 @@ struct EndToEndLifeTests {
     await endpoint.shutdown()
   }
 
+  @Test("A wait that began before the start ends in time")
+  func waitsBeforeTheStart() async throws {
+    let endpoint = try await Endpoint(LoopbackNetwork().configuration())
+    let publication = try endpoint.publication("t")
+    await #expect(throws: EndpointFailure.timedOut(waitingFor: "1 subscribers of t")) {
+      try await within { try await publication.awaitSubscribers(1, timeout: .milliseconds(20)) }
+    }
+    await endpoint.shutdown()
+  }
+
   @Test("A shutdown waits for acknowledgements: nothing published before it is lost")
   func shutdownDelivers() async throws {
     let network = LoopbackNetwork()
