@@ -59,7 +59,7 @@ struct Demo: AsyncParsableCommand {
         }
       }
       // Whatever ends first, the publisher, a signal or the time limit: the rest is told to end, and then read to its end.
-      try? await untilStopped(after: duration + .seconds(20)) {
+      _ = try? await untilStopped(after: duration + .seconds(20)) {
         try await withThrowingTaskGroup(of: Void.self) { live in
           live.addTask {
             let status = await publisher.exitStatus()

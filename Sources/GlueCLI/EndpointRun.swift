@@ -1,7 +1,6 @@
 import ArgumentParser
 import Glue
 import Logging
-import UnixSignals
 
 /// Options of every command that runs an endpoint.
 struct EndpointOptions: ParsableArguments {
@@ -23,13 +22,15 @@ struct EndpointOptions: ParsableArguments {
   }
 }
 
-/// Runs `endpoint` while `body` works with it: until the body returns, `duration` is over, SIGINT or SIGTERM arrives,
-/// or the endpoint fails. Then calls `conclude`, while the endpoint still runs if it can, and shuts the endpoint down.
+/// Runs `endpoint` while `body` works with it: until the body returns, `duration` is over, a signal arrives, or the
+/// endpoint fails. Then calls `conclude` with the signal, if there was one, while the endpoint still runs if it can, and
+/// shuts the endpoint down.
 func run(
   _ endpoint: Endpoint, quiet: Bool, for duration: Duration? = nil,
   _ body: @escaping @Sendable (Endpoint) async throws -> Void,
-  conclude: @escaping @Sendable (Endpoint) async throws -> Void = { _ in }
+  conclude: @escaping @Sendable (Endpoint, StopSignal?) async throws -> Void = { _, _ in }
 ) async throws {
+  _ = StopSignals.shared  // from the start on, so that an early signal ends the command properly too
   let events = endpoint.events
   try await endpoint.start()
   let outcomes = await withTaskGroup(of: (fromEndpoint: Bool, result: Result<Void, any Error>).self) { group in
@@ -38,19 +39,21 @@ func run(
     }
     group.addTask {
       let result: Result<Void, any Error>
+      var stop: StopSignal?
       do {
-        try await untilStopped(after: duration) {
+        stop = try await untilStopped(after: duration) {
           try await withThrowingTaskGroup(of: Void.self) { inner in
             if !quiet { inner.addTask { for await event in events { Console.error("event: \(event)") } } }
             try await body(endpoint)
             inner.cancelAll()
           }
         }
-        result = .success(try await conclude(endpoint))
+        result = .success(try await conclude(endpoint, stop))
       } catch {
         result = .failure(error)
       }
-      await endpoint.shutdown()
+      // After a signal nothing is waited for but what `conclude` has waited for.
+      await endpoint.shutdown(timeout: stop == nil ? .seconds(2) : .zero)
       return (false, result)
     }
     var outcomes: [(fromEndpoint: Bool, result: Result<Void, any Error>)] = []
@@ -65,18 +68,26 @@ func run(
   for outcome in outcomes { try outcome.result.get() }
 }
 
-/// Runs `body`, and cancels it when `duration` is over or SIGINT or SIGTERM arrives.
-func untilStopped(after duration: Duration? = nil, _ body: @escaping @Sendable () async throws -> Void) async throws {
-  try await withThrowingTaskGroup(of: Void.self) { group in
+/// Runs `body`, and cancels it when `duration` is over or a signal arrives, which it then returns.
+@discardableResult
+func untilStopped(
+  after duration: Duration? = nil, _ body: @escaping @Sendable () async throws -> Void
+) async throws -> StopSignal? {
+  try await withThrowingTaskGroup(of: StopSignal?.self) { group in
     group.addTask {
       do { try await body() } catch is CancellationError {}
+      return nil
     }
-    group.addTask {
-      for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm) { return }
+    group.addTask { await StopSignals.shared.first() }
+    if let duration {
+      group.addTask {
+        try? await Task.sleep(for: duration)
+        return nil
+      }
     }
-    if let duration { group.addTask { try? await Task.sleep(for: duration) } }
-    try await group.next()
+    let stop = try await group.next() ?? nil
     group.cancelAll()
     try await group.waitForAll()
+    return stop
   }
 }

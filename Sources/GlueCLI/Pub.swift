@@ -8,7 +8,10 @@ struct Pub: AsyncParsableCommand {
     abstract: "Publish messages on a topic, and wait for their acknowledgement.",
     discussion: """
       The payload is PAYLOAD, or a file, or made up (--size), or with --stdin each line of standard input is one message. \
-      Ends with status 0 when every matched subscriber has acknowledged everything; otherwise tells who has not.
+      Ends with status 0 when every matched subscriber has acknowledged everything, otherwise with status 1 after telling \
+      who has not. On SIGINT, SIGTERM or SIGHUP it takes no more messages, waits up to 2s for acknowledgements, tells how \
+      many messages were published and who has not acknowledged them, and ends with status 130, 143 or 129. A second \
+      signal ends it at once.
       """)
 
   @Argument(help: "The topic.")
@@ -84,19 +87,32 @@ struct Pub: AsyncParsableCommand {
           group.cancelAll()
         }
       },
-      conclude: { endpoint in
-        let missing = await ledger.missing(timeout: timeout)
-        if ledger.published > 0 && missing.isEmpty && publication.matchedSubscribers == 0 {
-          Console.error("glue: \(topic) has no subscriber now; --await-subscribers N waits for N of them")
-        }
-        guard !missing.isEmpty else { return }
+      conclude: { endpoint, signal in
+        let missing = await ledger.missing(timeout: signal == nil ? timeout : min(timeout, Self.patience))
         let names = Dictionary(endpoint.peers.map { ($0.id, $0.name) }, uniquingKeysWith: { a, _ in a })
         let list = missing.map { peer in
           "\(peer.id)\(names[peer.id].map { " (\($0))" } ?? "") up to seq=\(peer.sequence)"
+        }.joined(separator: ", ")
+        if let signal {
+          let count = "\(ledger.published) \(ledger.published == 1 ? "message" : "messages")"
+          let rest = list.isEmpty ? "all acknowledged" : "not acknowledged by \(list)"
+          let isAcknowledgeable = ledger.published > 0 && !bestEffort && publication.matchedSubscribers > 0
+          Console.error(
+            "glue: \(signal) after \(count) on \(topic)"
+              + (isAcknowledgeable || !list.isEmpty ? "; \(rest)" : ""))
+          throw ExitCode(signal.status)
         }
-        throw CommandFailure("messages on \(topic) were not acknowledged by \(list.joined(separator: ", "))")
+        if ledger.published > 0 && missing.isEmpty && publication.matchedSubscribers == 0 {
+          Console.error("glue: \(topic) has no subscriber now; --await-subscribers N waits for N of them")
+        }
+        guard missing.isEmpty else {
+          throw CommandFailure("messages on \(topic) were not acknowledged by \(list)")
+        }
       })
   }
+
+  /// How long a signal lets it wait for acknowledgements: supervisors kill what takes much longer.
+  private static let patience = Duration.seconds(2)
 
   /// How long the first message waits for a subscriber when none is demanded: ten times what it takes to find one.
   private static let acquaintance = Duration.milliseconds(500)

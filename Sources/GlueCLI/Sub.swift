@@ -7,8 +7,8 @@ struct Sub: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show the messages on the topics that match a filter.",
     discussion: """
-      One line per message on stdout, events on stderr. Ends after --count messages, after --duration, or on SIGINT or \
-      SIGTERM.
+      One line per message on stdout, events on stderr. Ends with status 0 after --count messages, after --duration, or on \
+      SIGINT, SIGTERM or SIGHUP; a second signal ends it at once.
       """)
 
   @Argument(help: "Topic filter: + stands for one level, # at the end for all the rest.")
@@ -52,7 +52,7 @@ struct Sub: AsyncParsableCommand {
           if let count, seen >= count { break }
         }
       },
-      conclude: { _ in if summary { Console.line(record.value.summary) } })
+      conclude: { _, _ in if summary { Console.line(record.value.summary) } })
   }
 
   private func textLine(_ message: Message) -> String {

@@ -22,9 +22,12 @@ public struct NetworkError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 
   /// One line for people: `cannot bind 10.9.9.9:80: …; expected …`.
-  public var description: String {
+  public var description: String { "\(reason); expected \(expectation)" }
+
+  /// The first half of ``description``, without what is expected: `cannot bind 10.9.9.9:80: …`.
+  public var reason: String {
     let cause = code.map { ": \($0)" } ?? ""
-    return "cannot \(operation) \(subject)\(cause); expected \(expectation)"
+    return "cannot \(operation) \(subject)\(cause)"
   }
 }
 

@@ -2,6 +2,14 @@ import Glue
 import Logging
 import Testing
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 @Suite("Configuration")
 struct ConfigurationTests {
   @Test("Nothing set: the defaults")
@@ -87,6 +95,60 @@ struct ConfigurationTests {
     #expect("\(error)" == "GLUE_DISCOVERY_RATE_MILLISECONDS=\"abc\": expected an integer from 10 to 60000")
   }
 
+  @Test(
+    "IPv6 addresses are refused, with and without brackets",
+    arguments: [
+      "GLUE_LISTEN_ADDRESS", "GLUE_DISCOVERY_TARGET_ADDRESS", "GLUE_DISCOVERY_LISTEN_ADDRESS",
+    ])
+  func noIPv6(variable: String) throws {
+    for value in ["[::1]:5000", "[ff02::1]:27320", "[::ffff:127.0.0.1]:5000", "::1", "fe80::1%lo:5000"] {
+      let error = try #require(throws: ConfigurationError.self) {
+        _ = try Endpoint.Configuration.fromEnvironment([variable: value])
+      }
+      #expect("\(error)".hasPrefix("\(variable)=\"\(value)\": expected ADDRESS:PORT"))
+      #expect("\(error)".hasSuffix("; only IPv4 addresses are accepted so far"))
+    }
+  }
+
+  @Test("A value that is not UTF-8 is refused, not taken for one that is not set")
+  func notUTF8() async {
+    // In a process of its own: the environment belongs to all tests.
+    await #expect(processExitsWith: .success) {
+      for variable in Endpoint.Configuration.environmentVariables {
+        setenv(variable, "K\u{FF}che".unicodeScalars.map { CChar(truncatingIfNeeded: $0.value) } + [0], 1)
+        let error = try #require(throws: ConfigurationError.self) { _ = try Endpoint.Configuration.fromEnvironment() }
+        #expect(error.name == variable)
+        #expect(error.value == "K\u{FFFD}che")
+        #expect(error.expectation.hasSuffix(", in UTF-8"))
+        unsetenv(variable)
+      }
+      setenv("GLUE_ENDPOINT_NAME", "Küche", 1)
+      #expect(try Endpoint.Configuration.fromEnvironment().endpointName == "Küche")
+    }
+  }
+
+  @Test(
+    "Any port to listen for announcements goes with a unicast target only: nobody else would know it",
+    arguments: [
+      ("239.192.137.1:27320", "127.0.0.1:0", false), ("239.192.137.1:27320", "239.192.137.1:0", false),
+      ("255.255.255.255:27320", "0.0.0.0:0", false), ("255.255.255.255:27320", "127.0.0.1:0", false),
+      ("0", "127.0.0.1:0", false), ("0", "239.192.137.1:0", false),
+      ("127.0.0.1:27320", "239.192.137.1:0", false), ("127.0.0.1:27320", "255.255.255.255:0", false),
+      ("127.0.0.1:27320", "127.0.0.1:0", true), ("127.0.0.1:27320", "0.0.0.0:0", true),
+      ("239.192.137.1:27320", "127.0.0.1:27321", true), ("0", "127.0.0.1:27321", true),
+    ])
+  func anyDiscoveryPort(target: String, listen: String, isGood: Bool) async throws {
+    let configuration = try Endpoint.Configuration.fromEnvironment([
+      "GLUE_LISTEN_INTERFACE": "lo", "GLUE_DISCOVERY_TARGET_ADDRESS": target, "GLUE_DISCOVERY_LISTEN_ADDRESS": listen,
+    ])
+    if isGood {
+      _ = try await Endpoint(configuration)
+    } else {
+      let error = try await #require(throws: ConfigurationError.self) { _ = try await Endpoint(configuration) }
+      #expect("\(error)".hasPrefix("GLUE_DISCOVERY_LISTEN_ADDRESS=\"\(listen)\": expected ADDRESS:PORT with a port"))
+    }
+  }
+
   @Test("What only the system can tell to be wrong stops the making of an endpoint")
   func interface() async throws {
     let configuration = try Endpoint.Configuration.fromEnvironment(["GLUE_LISTEN_INTERFACE": "no-such-interface"])
@@ -108,6 +170,7 @@ struct ConfigurationTests {
     let change: @Sendable (inout Endpoint.Configuration) -> Void
     var testDescription: String { name }
 
+    private static let v6 = SocketAddress(ip: IPAddress(v6High: 0, low: 1), port: 5_000)
     static let all = [
       BadField(name: "endpointID") { $0.endpointID = EndpointID(0) },
       BadField(name: "endpointName") { $0.endpointName = "" },
@@ -119,6 +182,12 @@ struct ConfigurationTests {
       },
       BadField(name: "listenAddress") {
         $0.listenAddress = SocketAddress(ip: DiscoveryTarget.standardGroup, port: 5_000)
+      },
+      BadField(name: "listenAddress") { $0.listenAddress = v6 },
+      BadField(name: "discoveryTarget") { $0.discoveryTarget = .address(v6) },
+      BadField(name: "discoveryListenAddress") { $0.discoveryListenAddress = v6 },
+      BadField(name: "discoveryListenAddress") {
+        $0.discoveryListenAddress = SocketAddress(ip: DiscoveryTarget.standardGroup, port: 0)
       },
       BadField(name: "receiveBufferBytes") { $0.receiveBufferBytes = 0 },
       BadField(name: "eventQueueLimit") { $0.eventQueueLimit = 0 },

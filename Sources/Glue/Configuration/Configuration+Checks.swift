@@ -24,8 +24,15 @@ extension Endpoint.Configuration {
       "10 ms to 60 s")
     try check(
       (1...1_000_000).contains(discoveryTimeoutMultiplier), .discoveryTimeoutMultiplier, discoveryTimeoutMultiplier)
+    func checkFamily(_ setting: Setting, _ address: SocketAddress?) throws(ConfigurationError) {
+      guard let address else { return }
+      try check(address.ip.family == .v4, setting, address, "\(setting.expectation); \(Self.familyExpectation)")
+    }
+    try checkFamily(.listenAddress, listenAddress)
+    try checkFamily(.discoveryListenAddress, discoveryListenAddress)
     if let address = listenAddress { try check(!address.ip.isMulticast, .listenAddress, address) }
     if case .address(let target) = discoveryTarget {
+      try checkFamily(.discoveryTarget, target)
       try check(
         target.port != 0 && !target.ip.isUnspecified, .discoveryTarget, target,
         Setting.discoveryTarget.expectation + "; the address is not the wildcard, the port not 0")

@@ -8,6 +8,13 @@ import GlueNetwork
 #else
   import Foundation
 #endif
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
 
 extension Endpoint.Configuration {
   /// The environment variables that are settings, in the order of the documentation.
@@ -19,8 +26,9 @@ extension Endpoint.Configuration {
   /// - Parameter environment: The variables; by default those of this process.
   /// - Throws: ``ConfigurationError`` that names the variable, its value and what is accepted.
   public static func fromEnvironment(
-    _ environment: [String: String] = ProcessInfo.processInfo.environment
+    _ environment: [String: String]? = nil
   ) throws(ConfigurationError) -> Endpoint.Configuration {
+    let environment = if let environment { environment } else { try processEnvironment() }
     // Names are matched exactly, here and by the provider, so that `glue_network_id` is no setting on any system.
     let variables = environment.filter { $0.key.hasPrefix("GLUE_") }
     let reader = ConfigReader(provider: EnvironmentVariablesProvider(environmentVariables: variables))
@@ -34,6 +42,17 @@ extension Endpoint.Configuration {
     let known = Set(environmentVariables)
     configuration.unknownVariables = variables.keys.filter { !known.contains($0) }.sorted()
     return configuration
+  }
+
+  /// The variables of this process.
+  private static func processEnvironment() throws(ConfigurationError) -> [String: String] {
+    // Foundation leaves out what is not UTF-8: such a setting would be taken for one that is not set.
+    for setting in Setting.allCases {
+      guard let bytes = getenv(setting.variable), String(validatingCString: bytes) == nil else { continue }
+      throw ConfigurationError(
+        name: setting.variable, value: String(cString: bytes), expectation: "\(setting.expectation), in UTF-8")
+    }
+    return ProcessInfo.processInfo.environment
   }
 
   /// One setting of the environment.
@@ -75,6 +94,9 @@ extension Endpoint.Configuration {
     }
   }
 
+  /// What is accepted of the two address families.
+  static let familyExpectation = "only IPv4 addresses are accepted so far"
+
   /// An error about a setting that names it as the program's user knows it.
   func error(_ setting: Setting, value: String, expected expectation: String) -> ConfigurationError {
     let name = environmentSettings.contains(setting) ? setting.variable : "\(setting)"
@@ -86,11 +108,16 @@ extension Endpoint.Configuration {
       ConfigurationError(name: setting.variable, value: text, expectation: setting.expectation + reason)
     }
     func address() throws(ConfigurationError) -> SocketAddress {
+      let address: SocketAddress
       do {
-        return try SocketAddress(resolvingInterfaceIn: text)
+        address = try SocketAddress(resolvingInterfaceIn: text)
       } catch {
-        throw refused("; \(error.reason)")
+        // Whoever left out the brackets of an IPv6 address is not to be told to add them.
+        let isIPv6 = text.utf8.count { $0 == UInt8(ascii: ":") } > 1
+        throw refused("; " + (isIPv6 ? Self.familyExpectation : error.reason))
       }
+      guard address.ip.family == .v4 else { throw refused("; \(Self.familyExpectation)") }
+      return address
     }
 
     switch setting {

@@ -24,7 +24,8 @@ extension Endpoint {
     public var discoveryTarget: DiscoveryTarget = .standard
     /// Where this endpoint listens for announcements (`GLUE_DISCOVERY_LISTEN_ADDRESS`). Default: `nil`, the discovery
     /// target if that is a group or a broadcast address; the data socket alone if it is a unicast address; the standard
-    /// group and unicast to port 27320 if there is no target.
+    /// group and unicast to port 27320 if there is no target. Port 0, any, goes with a unicast target only: nobody else
+    /// would know where this endpoint listens.
     public var discoveryListenAddress: SocketAddress?
     /// The time between two announcements, 10 ms … 60 s (`GLUE_DISCOVERY_RATE_MILLISECONDS`). Default: 1 s. A shorter
     /// one finds the dead sooner and costs a datagram each time.

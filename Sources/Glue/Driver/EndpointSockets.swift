@@ -30,8 +30,7 @@ struct EndpointSockets: Sendable {
     do throws(NetworkError) {
       try add(DatagramSocket(binding: plan.listenAddress, options: Self.dataOptions(plan, settings)), isGroup: false)
     } catch {
-      guard let address = settings.listenAddress else { throw EndpointFailure.network("\(error)") }
-      throw settings.error(.listenAddress, value: "\(address)", expected: "\(error.expectation); \(error)")
+      throw Self.refusal(.listenAddress, settings.listenAddress, error, settings)
     }
 
     var rendezvousError: NetworkError?
@@ -103,9 +102,29 @@ struct EndpointSockets: Sendable {
       }
       return settings.error(.discoveryTarget, value: "0", expected: "one such endpoint on a host; \(reason)")
     }
-    if let address = settings.discoveryListenAddress {
-      return settings.error(.discoveryListenAddress, value: "\(address)", expected: "\(error.expectation); \(error)")
+    if settings.discoveryListenAddress == nil, case .address(let target) = settings.discoveryTarget,
+      settings.environmentSettings.contains(.discoveryTarget)
+    {
+      return refusal(.discoveryTarget, target, error, settings)
     }
-    return EndpointFailure.network("\(error)")
+    return refusal(.discoveryListenAddress, settings.discoveryListenAddress, error, settings)
+  }
+
+  /// The error of a socket whose address came from this setting, or from none.
+  private static func refusal(
+    _ setting: Endpoint.Configuration.Setting, _ address: SocketAddress?, _ error: NetworkError,
+    _ settings: Endpoint.Configuration
+  ) -> any Error {
+    let expectation: String
+    switch error.code {
+    case _ where error.operation != "bind": expectation = error.expectation
+    case .addressInUse?: expectation = "a port that no other program has for itself"
+    case .addressNotAvailable?: expectation = "an address of this host"
+    case .accessDenied?: expectation = "a port that this program may use, from 1024 up"
+    default: expectation = error.expectation
+    }
+    let reason = error.reason
+    guard let address else { return EndpointFailure.network("\(reason); expected \(expectation)") }
+    return settings.error(setting, value: "\(address)", expected: "\(expectation); \(reason)")
   }
 }

@@ -69,6 +69,16 @@ struct SocketPlan: Sendable {
     broadcasts = target.map { broadcastAddresses.contains($0.ip) } ?? false
 
     if let address = settings.discoveryListenAddress {
+      // The others have to know the port: those of a group or a network send there, and to an endpoint that announces to
+      // nobody everybody does. Only one that goes to a unicast target makes itself known without it.
+      let listensToMany = address.ip.isMulticast || broadcastAddresses.contains(address.ip)
+      let isFoundWithoutPort = target?.ip.isMulticast == false && !broadcasts
+      if address.port == 0, listensToMany || !isFoundWithoutPort {
+        throw settings.error(
+          .discoveryListenAddress, value: "\(address)",
+          expected: "ADDRESS:PORT with a port other than 0; "
+            + "0, any port, goes with a unicast address and a unicast target only")
+      }
       if address.ip.isMulticast {
         discovery = [.group(address)]
         isRendezvous = target == nil

@@ -61,7 +61,21 @@ struct EndToEndDiscoveryTests {
     let error = try await #require(throws: ConfigurationError.self) { try await second.start() }
     #expect(error.name == "listenAddress")
     #expect(error.value == "127.0.0.1:\(network.target.port)")
+    let address = "127.0.0.1:\(network.target.port)"
+    #expect("\(error)".contains(": expected a port that no other program has for itself; cannot bind \(address): "))
     await first.shutdown()
+  }
+
+  @Test("A listen address of another host is named, with the reason", arguments: [true, false])
+  func foreignAddress(ofData: Bool) async throws {
+    var configuration = LoopbackNetwork().configuration()
+    let address = SocketAddress(ip: IPAddress(v4: 0xC000_0201), port: 27_321)
+    if ofData { configuration.listenAddress = address } else { configuration.discoveryListenAddress = address }
+    let endpoint = try await Endpoint(configuration)
+    let error = try await #require(throws: ConfigurationError.self) { try await endpoint.start() }
+    #expect(error.name == (ofData ? "listenAddress" : "discoveryListenAddress"))
+    #expect(error.value == "\(address)")
+    #expect(error.expectation.hasPrefix("an address of this host; cannot bind \(address): "))
   }
 
   @Test("Endpoints of different networks ignore each other")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 
 from lab import expect, wait_until
 
@@ -54,6 +55,43 @@ def scenario_unacknowledged_is_reported(lab):
     line = publisher.err.matching("not acknowledged")
     expect(len(line) == 1 and "41" in line[0], f"{publisher.err.texts()}")
     return line[0]
+
+
+def scenario_interrupted_publisher(lab):
+    """A signal ends `glue pub` with its own status and an account; SIGHUP ends a subscriber; a second signal ends at once."""
+    first, second = lab.bridged(2)
+    subscriber = first.glue("sub", "t", "--summary", env={"GLUE_ENDPOINT_ID": "41"})
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)):
+        seen = len(subscriber.out.all)
+        publisher = second.glue("pub", "t", "x", "--rate", "50", "--await-subscribers", "1")
+        wait_until(lambda: len(subscriber.out.all) > seen + 5, "messages")
+        publisher.process.send_signal(number)
+        expect(publisher.wait() == status, f"status {publisher.wait()} after {number.name}: {publisher.tail()}")
+        account = publisher.err.matching(rf"^glue: {number.name} after \d+ messages on t; all acknowledged$")
+        expect(len(account) == 1, f"{publisher.err.texts()}")
+        published = int(re.search(r"after (\d+)", account[0]).group(1))
+        wait_until(lambda: len(subscriber.out.all) == seen + published, f"{published} messages")
+
+    # Without a way to the subscriber there is something to wait for.
+    publishers = [second.glue("pub", "t", "x", "--rate", "1000", "--await-subscribers", "1") for _ in range(2)]
+    for publisher in publishers:
+        name = publisher.wait_for_line("peer added", stream="err") and f"glue-{publisher.pid}-"
+        wait_until(lambda: any(name in line for line in subscriber.out.texts()[-200:]), f"messages of {name}")
+    first.command("ip", "link", "set", "eth0", "down")
+    publishers[0].process.send_signal(signal.SIGINT)
+    status = publishers[0].wait()
+    account = publishers[0].err.matching(r"^glue: SIGINT after \d+ messages on t; not acknowledged by 41 .*up to seq=\d+$")
+    expect(status == 130 and len(account) == 1, f"status {status}: {publishers[0].err.texts()}")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        publishers[1].process.send_signal(number)
+    status = publishers[1].wait()
+    expect(status in (130, 143), f"status {status} after two signals: {publishers[1].tail()}")
+    expect(not publishers[1].err.matching("^glue: SIG"), f"it waited after the second signal: {publishers[1].tail()}")
+
+    subscriber.process.send_signal(signal.SIGHUP)
+    expect(subscriber.wait() == 0, f"status after SIGHUP: {subscriber.tail()}")
+    subscriber.summary()
+    return account[0]
 
 
 def scenario_benchmarks_run(lab):
