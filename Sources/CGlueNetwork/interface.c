@@ -59,6 +59,11 @@ int cglue_interfaces(struct cglue_interface **entries) {
 
 void cglue_interfaces_free(struct cglue_interface *entries) { free(entries); }
 
+void cglue_interface_name(uint32_t index, char *name, size_t capacity) {
+  _Static_assert(IF_NAMESIZE <= 32, "names of interfaces must fit");
+  if (capacity < IF_NAMESIZE || if_indextoname(index, name) == NULL) name[0] = 0;
+}
+
 int cglue_default_source(uint8_t family, struct cglue_address *source) {
   int descriptor = cglue_socket_open(family);
   if (descriptor < 0) return descriptor;

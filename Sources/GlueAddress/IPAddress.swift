@@ -37,6 +37,8 @@ public struct IPAddress: Hashable, Sendable {
   public static let loopbackV4 = IPAddress(v4: 0x7F00_0001)
   /// ::.
   public static let anyV6 = IPAddress(v6High: 0, low: 0)
+  /// ::1.
+  public static let loopbackV6 = IPAddress(v6High: 0, low: 1)
 
   /// Whether this is the wildcard address of its family.
   public var isUnspecified: Bool { high == 0 && low == 0 }
@@ -56,6 +58,17 @@ public struct IPAddress: Hashable, Sendable {
     case .v6: high == 0 && low == 1
     }
   }
+
+  /// Whether it names something on one link or interface only, so that a ``SocketAddress`` needs a scope to say on which:
+  /// IPv6 addresses in fe80::/10, and IPv6 groups whose own scope is the interface or the link (ff01::, ff02::, ff12::, …).
+  public var needsScope: Bool {
+    guard family == .v6 else { return false }
+    if isMulticast { return (1...2).contains(high >> 48 & 0xF) }
+    return high >> 54 == 0xFE80 >> 6
+  }
+
+  /// Whether it is an IPv4 address in the form of an IPv6 one, ::ffff:a.b.c.d.
+  public var isV4Mapped: Bool { family == .v6 && high == 0 && low >> 32 == 0xFFFF }
 }
 
 /// Where a datagram goes to or comes from: an IP address, a port and, for IPv6 link-local addresses, a scope.
@@ -64,7 +77,8 @@ public struct SocketAddress: Hashable, Sendable {
   public let ip: IPAddress
   /// The UDP port, in host order. Zero asks the system to choose when binding.
   public let port: UInt16
-  /// The interface index that a link-local IPv6 address belongs to; zero for all others.
+  /// The index of the interface on whose link the address is meant, for addresses that need it
+  /// (``IPAddress/needsScope``); zero for all others.
   public let scope: UInt32
 
   /// An address and port.
@@ -72,5 +86,11 @@ public struct SocketAddress: Hashable, Sendable {
     self.ip = ip
     self.port = port
     self.scope = scope
+  }
+
+  /// The same address on the link of an interface, unless it has a scope already or needs none; without a scope that it
+  /// does not need.
+  public func scoped(to interfaceIndex: UInt32) -> SocketAddress {
+    SocketAddress(ip: ip, port: port, scope: !ip.needsScope ? 0 : scope != 0 ? scope : interfaceIndex)
   }
 }

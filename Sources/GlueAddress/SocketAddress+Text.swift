@@ -50,7 +50,7 @@ extension SocketAddress: CustomStringConvertible {
     if percent < host.endIndex {
       let name = host[(percent + 1)...]
       guard let index = UInt32(digits: name, radix: 10) ?? interfaceIndex(String(decoding: name, as: UTF8.self)) else {
-        throw failure("expected the index of an interface after \"%\", for example [fe80::1%2]:80")
+        throw failure("expected an interface of this host after \"%\", by name or index, for example [fe80::1%2]:80")
       }
       scope = index
     }

@@ -26,7 +26,7 @@ struct Peers: AsyncParsableCommand {
   }
 
   private func textLine(_ peer: Peer) -> String {
-    "\(peer.id) \(peer.name) at \(peer.address)"
+    "\(peer.id) \(peer.name) at \(peer.addressText)"
   }
 
   private func jsonLine(_ peer: Peer) -> String {
@@ -34,7 +34,7 @@ struct Peers: AsyncParsableCommand {
     line.add("id", peer.id.rawValue)
     line.add("name", peer.name)
     line.add("incarnation", peer.incarnation.rawValue)
-    line.add("address", "\(peer.address)")
+    line.add("address", peer.addressText)
     return line.line
   }
 }

@@ -4,7 +4,7 @@ import GlueAddress
 extension DatagramSocket {
   /// The most datagrams that one message carries (older Linux kernels allow 64, newer ones 128).
   static let maximumSegments = 64
-  /// The largest UDP payload over IPv4, in bytes: 65,535 less the IP and UDP headers.
+  /// The largest UDP payload over IPv4, in bytes: 65,535 less the IP and UDP headers. IPv6 would take 20 bytes more.
   public static let maximumDatagramBytes = 65_507
 
   /// Sends the batch's datagrams in order, without waiting.
@@ -16,19 +16,22 @@ extension DatagramSocket {
   /// - Parameters:
   ///   - batch: The datagrams.
   ///   - index: The datagram to start with, see ``SendResult/nextIndex``.
+  ///   - end: The index behind the last datagram to send, see ``SendBatch/endOfFamily(from:)``; by default all are sent.
   /// - Returns: How many went, and which were refused and why.
-  public func send(_ batch: SendBatch, startingAt index: Int = 0) -> SendResult {
-    precondition(index >= 0 && index <= batch.count, "no datagram \(index) in a batch of \(batch.count)")
+  public func send(_ batch: SendBatch, startingAt index: Int = 0, upTo end: Int? = nil) -> SendResult {
+    let end = end ?? batch.count
+    precondition(
+      index >= 0 && index <= end && end <= batch.count, "no datagrams \(index)..<\(end) in a batch of \(batch.count)")
     var result = SendResult(startingAt: index)
     let isOpen: Void? = descriptor.use { number in
-      while result.nextIndex < batch.count, !result.isBlocked {
+      while result.nextIndex < end, !result.isBlocked {
         let segments = segmentationWorks.load(ordering: .relaxed) ? Self.maximumSegments : 1
-        let messageCount = batch.prepareMessages(from: result.nextIndex, maximumSegments: segments)
+        let messageCount = batch.prepareMessages(from: result.nextIndex, upTo: end, maximumSegments: segments)
         sendMessages(messageCount, of: batch, on: number, result: &result)
       }
     }
     if isOpen == nil {
-      result.fail(batch.count - index, with: .closed)
+      result.fail(end - index, with: .closed)
     }
     return result
   }
@@ -103,12 +106,12 @@ extension SendResult {
 }
 
 extension SendBatch {
-  /// Cuts datagrams from `index` on into runs and fills in one message for each; returns the number of messages.
-  func prepareMessages(from index: Int, maximumSegments: Int) -> Int {
+  /// Cuts datagrams from `index` up to `limit` into runs and fills in one message for each; returns the number of messages.
+  func prepareMessages(from index: Int, upTo limit: Int, maximumSegments: Int) -> Int {
     var index = index
     var messageCount = 0
-    while index < count, messageCount < Self.messagesPerCall {
-      let runLength = runLength(from: index, maximumSegments: maximumSegments)
+    while index < limit, messageCount < Self.messagesPerCall {
+      let runLength = runLength(from: index, upTo: limit, maximumSegments: maximumSegments)
       prepareMessage(messageCount, from: index, runLength: runLength)
       runLengths[messageCount] = runLength
       index += runLength
@@ -132,12 +135,12 @@ extension SendBatch {
   }
 
   /// How many datagrams from `index` on can leave as one: equal destination and size, the last may be shorter.
-  private func runLength(from index: Int, maximumSegments: Int) -> Int {
+  private func runLength(from index: Int, upTo limit: Int, maximumSegments: Int) -> Int {
     let first = datagrams[index]
     guard first.byteCount > 0 else { return 1 }
     var total = first.byteCount
     var end = index + 1
-    while end < count, end - index < maximumSegments {
+    while end < limit, end - index < maximumSegments {
       let next = datagrams[end]
       guard next.byteCount > 0, next.byteCount <= first.byteCount,
         total + next.byteCount <= DatagramSocket.maximumDatagramBytes,

@@ -21,6 +21,8 @@ public final class SendBatch {
   public private(set) var count = 0
   /// The number of bytes in it.
   public private(set) var byteCount = 0
+  /// Whether there are destinations of both address families.
+  private var isMixed = false
 
   struct Datagram {
     var offset: Int
@@ -103,6 +105,7 @@ public final class SendBatch {
     (datagrams + count).initialize(
       to: Datagram(
         offset: self.byteCount, byteCount: byteCount, destination: destination, interfaceIndex: interfaceIndex))
+    isMixed = isMixed || destination.ip.family != datagrams[0].destination.ip.family
     self.byteCount += byteCount
     count += 1
   }
@@ -115,10 +118,19 @@ public final class SendBatch {
     return (UnsafeRawBufferPointer(rebasing: bytes), datagram.destination)
   }
 
+  /// The index behind the run of datagrams from `index` on whose destinations are of one address family: so many can go out
+  /// by one socket.
+  public func endOfFamily(from index: Int) -> Int {
+    guard isMixed else { return count }
+    let family = self[index].destination.ip.family
+    return (index + 1..<count).first { datagrams[$0].destination.ip.family != family } ?? count
+  }
+
   /// Empties the batch for the next turn.
   public func removeAll() {
     count = 0
     byteCount = 0
+    isMixed = false
   }
 }
 

@@ -35,4 +35,15 @@ extension SocketAddress {
   public init(resolvingInterfaceIn text: some StringProtocol) throws(AddressError) {
     try self.init(text) { name in try? NetworkInterface.named(name).index }
   }
+
+  /// The address as ``init(resolvingInterfaceIn:)`` reads it, with the name of the interface that is its scope:
+  /// `[fe80::1%eth0]:80`. With its index if there is no such interface any more.
+  public var textNamingInterface: String {
+    guard scope != 0 else { return description }
+    let name = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { text in
+      cglue_interface_name(scope, text.baseAddress, text.count)
+      return String(cString: text.baseAddress!)
+    }
+    return name.isEmpty ? description : "[\(ip)%\(name)]:\(port)"
+  }
 }

@@ -59,7 +59,20 @@ import Testing
     let loopback = try #require(try NetworkInterface.all().first { $0.isLoopback })
     let address = try SocketAddress(resolvingInterfaceIn: "[fe80::1%\(loopback.name)]:80")
     #expect(address.scope == loopback.index)
+    #expect(address.textNamingInterface == "[fe80::1%\(loopback.name)]:80")
+    #expect(SocketAddress(ip: address.ip, port: 80, scope: .max).textNamingInterface == "[fe80::1%4294967295]:80")
     #expect(throws: AddressError.self) { try SocketAddress(resolvingInterfaceIn: "[fe80::1%none-such]:80") }
+  }
+
+  @Test(arguments: [
+    ("fe80::1", true), ("febf::1", true), ("fec0::1", false), ("fd00::1", false), ("::1", false), ("ff02::1", true),
+    ("ff12::efc0:8901", true), ("ff01::1", true), ("ff05::1", false), ("ff0e::1", false), ("169.254.1.1", false),
+  ])
+  func whatIsGoodOnOneLinkNeedsAScope(_ text: String, _ needsScope: Bool) throws {
+    let ip = try IPAddress(text)
+    #expect(ip.needsScope == needsScope)
+    #expect(SocketAddress(ip: ip, port: 1).scoped(to: 3).scope == (needsScope ? 3 : 0))
+    #expect(SocketAddress(ip: ip, port: 1, scope: 2).scoped(to: 3).scope == (needsScope ? 2 : 0))
   }
 
   /// Any text gives an address or an error, and what is accepted prints to something that parses to the same.

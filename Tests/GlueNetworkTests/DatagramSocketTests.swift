@@ -250,4 +250,28 @@ import Testing
       #expect(try receive(200, on: far).map(\.bytes) == (0..<200).map { payload($0, count: 100) })
     }
   #endif
+
+  @Test(.enabled(if: (try? localSocket(ip: .loopbackV6)) != nil))
+  func batchOfBothFamiliesGoesOutByTwoSockets() throws {
+    let near = [try localSocket(), try localSocket(ip: .loopbackV6)]
+    let far = [try localSocket(), try localSocket(ip: .loopbackV6)]
+    let batch = SendBatch()
+    let order = [0, 0, 1, 1, 1, 0, 1]
+    for (number, family) in order.enumerated() { batch.append([UInt8(number)], to: far[family].localAddress) }
+    var index = 0
+    var ends: [Int] = []
+    while index < batch.count {
+      let end = batch.endOfFamily(from: index)
+      let result = near[order[index]].send(batch, startingAt: index, upTo: end)
+      #expect(result.failures == [] && result.nextIndex == end && result.sentCount == end - index)
+      index = end
+      ends.append(end)
+    }
+    #expect(ends == [2, 5, 6, 7])
+    #expect(try receive(3, on: far[0]).map(\.bytes) == [[0], [1], [5]])
+    #expect(try receive(4, on: far[1]).map(\.bytes) == [[2], [3], [4], [6]])
+    batch.removeAll()
+    for number: UInt8 in 0..<3 { batch.append([number], to: far[1].localAddress) }
+    #expect(batch.endOfFamily(from: 1) == 3)
+  }
 }

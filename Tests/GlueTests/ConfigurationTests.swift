@@ -1,4 +1,5 @@
 import Glue
+import GlueAddress
 import Logging
 import Testing
 
@@ -24,7 +25,8 @@ struct ConfigurationTests {
     #expect(configuration.discoveryListenAddress == nil)
     #expect(configuration.discoveryInterval == .seconds(1))
     #expect(configuration.discoveryTimeoutMultiplier == 5)
-    #expect(DiscoveryTarget.standard == .address(try SocketAddress("239.192.137.1:27320")))
+    #expect(DiscoveryTarget.standardGroup == (try IPAddress("239.192.137.1")))
+    #expect(DiscoveryTarget.standardGroupV6 == (try IPAddress("ff12::efc0:8901")))
   }
 
   @Test("Everything set")
@@ -96,18 +98,54 @@ struct ConfigurationTests {
   }
 
   @Test(
-    "IPv6 addresses are refused, with and without brackets",
+    "IPv6 addresses are accepted as IPv4 addresses are",
     arguments: [
       "GLUE_LISTEN_ADDRESS", "GLUE_DISCOVERY_TARGET_ADDRESS", "GLUE_DISCOVERY_LISTEN_ADDRESS",
     ])
-  func noIPv6(variable: String) throws {
-    for value in ["[::1]:5000", "[ff02::1]:27320", "[::ffff:127.0.0.1]:5000", "::1", "fe80::1%lo:5000"] {
+  func v6(variable: String) throws {
+    for value in ["[::1]:5000", "[fd00::1]:27320", "[fe80::1%1]:5000", "[ff02::1]:27320"] {
+      let configuration = try Endpoint.Configuration.fromEnvironment([variable: value])
+      let address =
+        if case .address(let target) = configuration.discoveryTarget {
+          target
+        } else {
+          configuration.listenAddress ?? configuration.discoveryListenAddress
+        }
+      #expect(address == (try SocketAddress(value)))
+    }
+    let named = try Endpoint.Configuration.fromEnvironment(["GLUE_LISTEN_ADDRESS": "[fe80::1%lo]:5000"])
+    #expect(named.listenAddress?.scope != 0)
+    for (value, reason) in [
+      ("::1", "to stand in brackets"), ("fe80::1%lo:5000", "to stand in brackets"), ("[::1]", "and a port"),
+      ("[fe80::1%nosuch0]:5000", "an interface of this host after \"%\""),
+    ] {
       let error = try #require(throws: ConfigurationError.self) {
         _ = try Endpoint.Configuration.fromEnvironment([variable: value])
       }
       #expect("\(error)".hasPrefix("\(variable)=\"\(value)\": expected ADDRESS:PORT"))
-      #expect("\(error)".hasSuffix("; only IPv4 addresses are accepted so far"))
+      #expect("\(error)".contains(reason))
     }
+  }
+
+  @Test("Addresses of one endpoint are of one family, and on one link")
+  func families() async throws {
+    for (variable, value, reason) in [
+      ("GLUE_LISTEN_ADDRESS", "[::]:0", "one address family, and GLUE_DISCOVERY_TARGET_ADDRESS is 239.1.2.3:4000"),
+      ("GLUE_DISCOVERY_LISTEN_ADDRESS", "[ff02::1]:4000", "one address family"),
+      ("GLUE_LISTEN_ADDRESS", "[::ffff:127.0.0.1]:0", "an IPv4 address stands without ::ffff: and brackets"),
+    ] {
+      let configuration = try Endpoint.Configuration.fromEnvironment([
+        "GLUE_LISTEN_INTERFACE": "lo", "GLUE_DISCOVERY_TARGET_ADDRESS": "239.1.2.3:4000", variable: value,
+      ])
+      let error = try await #require(throws: ConfigurationError.self) { _ = try await Endpoint(configuration) }
+      #expect("\(error)".hasPrefix("\(variable)=\"\(value)\": expected ADDRESS:PORT"))
+      #expect("\(error)".contains(reason))
+    }
+    let elsewhere = try Endpoint.Configuration.fromEnvironment([
+      "GLUE_LISTEN_INTERFACE": "lo", "GLUE_LISTEN_ADDRESS": "[fe80::1%4711]:0",
+    ])
+    let error = try await #require(throws: ConfigurationError.self) { _ = try await Endpoint(elsewhere) }
+    #expect("\(error)" == "GLUE_LISTEN_ADDRESS=\"[fe80::1%4711]:0\": expected an address on the interface lo")
   }
 
   @Test("A value that is not UTF-8 is refused, not taken for one that is not set")
@@ -183,9 +221,14 @@ struct ConfigurationTests {
       BadField(name: "listenAddress") {
         $0.listenAddress = SocketAddress(ip: DiscoveryTarget.standardGroup, port: 5_000)
       },
-      BadField(name: "listenAddress") { $0.listenAddress = v6 },
-      BadField(name: "discoveryTarget") { $0.discoveryTarget = .address(v6) },
-      BadField(name: "discoveryListenAddress") { $0.discoveryListenAddress = v6 },
+      BadField(name: "listenAddress") {
+        $0.discoveryTarget = .address(SocketAddress(ip: DiscoveryTarget.standardGroup, port: 1))
+        $0.listenAddress = v6
+      },
+      BadField(name: "listenAddress") {
+        $0.listenAddress = SocketAddress(ip: .anyV4, port: 0)
+        $0.discoveryListenAddress = v6
+      },
       BadField(name: "discoveryListenAddress") {
         $0.discoveryListenAddress = SocketAddress(ip: DiscoveryTarget.standardGroup, port: 0)
       },

@@ -146,8 +146,11 @@ class Running:
                     own.add(os.readlink(f"/proc/{self.pid}/fd/{name}"))
                 except OSError:  # closed meanwhile
                     pass
-            with open(f"/proc/{self.pid}/net/udp", encoding="ascii") as table:
-                return any(f"socket:[{line.split()[9]}]" in own for line in table.readlines()[1:])
+            for family in ("udp", "udp6"):
+                with open(f"/proc/{self.pid}/net/{family}", encoding="ascii") as table:
+                    if any(f"socket:[{line.split()[9]}]" in own for line in table.readlines()[1:]):
+                        return True
+            return False
 
         wait_until(has_socket, f"a socket of {' '.join(map(str, self.words))}", limit)
 
@@ -199,6 +202,7 @@ class Host:
         self.name = name
         self.namespace = f"{lab.prefix}-{name}"
         self.address = None
+        self.address6 = None
         command("ip", "netns", "add", self.namespace)
         lab.hosts.append(self)
         self.command("ip", "link", "set", "lo", "up")
@@ -214,6 +218,16 @@ class Host:
 
     def glue(self, *words, env=None, stdin=None):
         return self.start("glue", *words, env=env, stdin=stdin)
+
+    def link_local(self, interface="eth0"):
+        """The host's link-local IPv6 address on an interface, once it has one."""
+
+        def look():
+            found = json.loads(self.command("ip", "-6", "-json", "address", "show", "dev", interface, "scope", "link"))
+            entries = [entry for item in found for entry in item.get("addr_info", [])]
+            return [entry["local"] for entry in entries if "local" in entry and "tentative" not in entry]
+
+        return wait_until(look, f"a link-local address of {self.name}")[0]
 
 
 class Lab:
@@ -242,8 +256,11 @@ class Lab:
         """A host with nothing but loopback."""
         return Host(self, name)
 
-    def bridged(self, count, subnet="10.77.1", names=None):
-        """Hosts joined by a bridge, like computers at one switch. Each has its default route there."""
+    def bridged(self, count, subnet="10.77.1", names=None, families=None):
+        """Hosts joined by a bridge, like computers at one switch. Each has its default route there.
+
+        `families` tells for each host which addresses it has: "4", "6" or "46", which is the default.
+        """
         switch = Host(self, "switch")
         switch.command("ip", "link", "add", "bridge", "type", "bridge", "mcast_snooping", "0", "forward_delay", "0")
         switch.command("ip", "link", "set", "bridge", "up")
@@ -251,10 +268,16 @@ class Lab:
         for index in range(count):
             host = Host(self, names[index] if names else f"h{index + 1}")
             port = f"port{index + 1}"
-            self._cable(host, "eth0", switch, port)
+            own = families[index] if families else "46"
+            self._cable(host, "eth0", switch, port, has_v6="6" in own)
             switch.command("ip", "link", "set", port, "master", "bridge")
-            self._address(host, "eth0", f"{subnet}.{index + 1}")
-            host.command("ip", "route", "add", "default", "dev", "eth0")
+            if "4" in own:
+                self._address(host, "eth0", f"{subnet}.{index + 1}")
+                host.command("ip", "route", "add", "default", "dev", "eth0")
+            if "6" in own:
+                host.address6 = f"fd77::{index + 1}"
+                host.command("ip", "address", "add", f"{host.address6}/64", "dev", "eth0", "nodad")
+                host.command("ip", "-6", "route", "add", "default", "dev", "eth0", "metric", "4096")
             host.port = port
             hosts.append(host)
         self.switch = switch
@@ -292,14 +315,18 @@ class Lab:
                 "nft", "add", "chain", "netdev", table, "ingress",
                 "{", "type", "filter", "hook", "ingress", "device", host.port, "priority", "0", ";", "}")
             self.switch.command(
-                "nft", "add", "rule", "netdev", table, "ingress", "ip", "protocol", "udp",
+                "nft", "add", "rule", "netdev", table, "ingress", "meta", "l4proto", "udp",
                 "numgen", "random", "mod", "10000", "<", threshold, "counter", "drop")
 
     def dropped_packets(self):
         ruleset = self.switch.command("nft", "list", "ruleset")
         return sum(int(number) for number in re.findall(r"counter packets (\d+)", ruleset))
 
-    def _cable(self, a, a_name, b, b_name):
+    def _cable(self, a, a_name, b, b_name, has_v6=True):
+        for host in (a, b):
+            # Nobody else has these addresses; looking for that would take two seconds before each can be used.
+            host.command("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0")
+        a.command("sysctl", "-qw", f"net.ipv6.conf.default.disable_ipv6={0 if has_v6 else 1}")
         command(
             "ip", "link", "add", a_name, "netns", a.namespace, "type", "veth", "peer", "name", b_name, "netns", b.namespace)
         for host, name in ((a, a_name), (b, b_name)):

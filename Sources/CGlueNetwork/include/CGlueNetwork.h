@@ -137,6 +137,8 @@ struct cglue_interface {
 /// Lists all interfaces, one entry per address. The caller frees `*entries` with cglue_interfaces_free.
 int cglue_interfaces(struct cglue_interface **entries);
 void cglue_interfaces_free(struct cglue_interface *entries);
+/// Writes the name of the interface with this index, or "" if there is none; `capacity` is at least 32.
+void cglue_interface_name(uint32_t index, char *name, size_t capacity);
 /// The address that datagrams to far-away hosts leave from. Sends nothing.
 int cglue_default_source(uint8_t family, struct cglue_address *source);
 /// A non-blocking descriptor that becomes readable when addresses or links change.

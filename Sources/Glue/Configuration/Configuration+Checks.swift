@@ -24,15 +24,9 @@ extension Endpoint.Configuration {
       "10 ms to 60 s")
     try check(
       (1...1_000_000).contains(discoveryTimeoutMultiplier), .discoveryTimeoutMultiplier, discoveryTimeoutMultiplier)
-    func checkFamily(_ setting: Setting, _ address: SocketAddress?) throws(ConfigurationError) {
-      guard let address else { return }
-      try check(address.ip.family == .v4, setting, address, "\(setting.expectation); \(Self.familyExpectation)")
-    }
-    try checkFamily(.listenAddress, listenAddress)
-    try checkFamily(.discoveryListenAddress, discoveryListenAddress)
+    try checkFamilies()
     if let address = listenAddress { try check(!address.ip.isMulticast, .listenAddress, address) }
     if case .address(let target) = discoveryTarget {
-      try checkFamily(.discoveryTarget, target)
       try check(
         target.port != 0 && !target.ip.isUnspecified, .discoveryTarget, target,
         Setting.discoveryTarget.expectation + "; the address is not the wildcard, the port not 0")
@@ -49,6 +43,32 @@ extension Endpoint.Configuration {
     settings.endpointID = endpointID ?? EndpointID(UInt64.random(in: 1 ... .max, using: &generator))
     settings.endpointName = endpointName ?? Self.derivedName(chance: generator.next())
     return settings
+  }
+
+  /// The addresses that were set, the one that decides about the family first.
+  var addresses: [(setting: Setting, address: SocketAddress)] {
+    var result: [(setting: Setting, address: SocketAddress)] = []
+    if case .address(let target) = discoveryTarget { result.append((.discoveryTarget, target)) }
+    if let discoveryListenAddress { result.append((.discoveryListenAddress, discoveryListenAddress)) }
+    if let listenAddress { result.append((.listenAddress, listenAddress)) }
+    return result
+  }
+
+  /// Checks that the addresses that were set are of one family.
+  private func checkFamilies() throws(ConfigurationError) {
+    for (setting, address) in addresses {
+      let (first, decisive) = addresses[0]
+      if address.ip.isV4Mapped {
+        throw error(
+          setting, value: "\(address)",
+          expected: "\(setting.expectation); an IPv4 address stands without ::ffff: and brackets")
+      }
+      guard address.ip.family != decisive.ip.family else { continue }
+      let name = environmentSettings.contains(first) ? first.variable : "\(first)"
+      throw error(
+        setting, value: "\(address)",
+        expected: "\(setting.expectation); one endpoint has one address family, and \(name) is \(decisive)")
+    }
   }
 
   /// A name that no other endpoint has, and that tells people which program it is: `PROGRAM-PROCESS-CHANCE`.

@@ -84,18 +84,17 @@ extension Endpoint.Configuration {
       case .networkID: "an integer from 0 to 18446744073709551615"
       case .endpointID: "an integer from 1 to 18446744073709551615"
       case .endpointName: "1 to 256 bytes of text"
-      case .listenAddress: "ADDRESS:PORT with an address of this host, for example 0.0.0.0:0 or 192.168.1.4:5000"
+      case .listenAddress:
+        "ADDRESS:PORT with an address of this host, for example 0.0.0.0:0, 192.168.1.4:5000 or [fe80::1%eth0]:5000"
       case .listenInterface: "the name of a network interface"
-      case .discoveryTarget: "ADDRESS:PORT, for example 239.192.137.1:27320, or 0 to announce to nobody"
-      case .discoveryListenAddress: "ADDRESS:PORT, for example 239.192.137.1:27320"
+      case .discoveryTarget:
+        "ADDRESS:PORT, for example 239.192.137.1:27320 or [ff12::efc0:8901]:27320, or 0 to announce to nobody"
+      case .discoveryListenAddress: "ADDRESS:PORT, for example 239.192.137.1:27320 or [ff12::efc0:8901]:27320"
       case .discoveryInterval: "an integer from 10 to 60000"
       case .discoveryTimeoutMultiplier: "a number of at least 1, at most 1000000"
       }
     }
   }
-
-  /// What is accepted of the two address families.
-  static let familyExpectation = "only IPv4 addresses are accepted so far"
 
   /// An error about a setting that names it as the program's user knows it.
   func error(_ setting: Setting, value: String, expected expectation: String) -> ConfigurationError {
@@ -108,16 +107,11 @@ extension Endpoint.Configuration {
       ConfigurationError(name: setting.variable, value: text, expectation: setting.expectation + reason)
     }
     func address() throws(ConfigurationError) -> SocketAddress {
-      let address: SocketAddress
       do {
-        address = try SocketAddress(resolvingInterfaceIn: text)
+        return try SocketAddress(resolvingInterfaceIn: text)
       } catch {
-        // Whoever left out the brackets of an IPv6 address is not to be told to add them.
-        let isIPv6 = text.utf8.count { $0 == UInt8(ascii: ":") } > 1
-        throw refused("; " + (isIPv6 ? Self.familyExpectation : error.reason))
+        throw refused("; " + error.reason)
       }
-      guard address.ip.family == .v4 else { throw refused("; \(Self.familyExpectation)") }
-      return address
     }
 
     switch setting {

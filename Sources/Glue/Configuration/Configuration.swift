@@ -13,18 +13,22 @@ extension Endpoint {
     /// The endpoint name, 1 … 256 bytes of UTF-8 (`GLUE_ENDPOINT_NAME`): the instance. Unique in the network. Default:
     /// `nil`, derived from the program's name, the process and chance.
     public var endpointName: String?
-    /// Where this endpoint receives data (`GLUE_LISTEN_ADDRESS`). Default: `nil`, the wildcard address and a port that
-    /// the system chooses. A fixed port helps with firewalls and serves one endpoint per host.
+    /// Where this endpoint receives data (`GLUE_LISTEN_ADDRESS`). Default: `nil`, the wildcard addresses of IPv4 and
+    /// IPv6 and a port that the system chooses. A fixed port helps with firewalls and serves one endpoint per host.
+    ///
+    /// This and the other two addresses decide about the family: an endpoint with an IPv4 address among them uses IPv4
+    /// only, one with an IPv6 address IPv6 only, and without any it uses what ``listenInterface`` has. A link-local
+    /// address without a scope is meant on that interface; one with a scope chooses it.
     public var listenAddress: SocketAddress?
     /// The network interface for multicast (`GLUE_LISTEN_INTERFACE`), for example `eth0`. Default: `nil`, that of the
-    /// default route, or loopback where there is none.
+    /// default route (of IPv4, else of IPv6), or loopback where there is none.
     public var listenInterface: String?
-    /// Whom this endpoint announces itself to (`GLUE_DISCOVERY_TARGET_ADDRESS`). Default: the multicast group
-    /// 239.192.137.1:27320.
+    /// Whom this endpoint announces itself to (`GLUE_DISCOVERY_TARGET_ADDRESS`). Default: the multicast groups
+    /// 239.192.137.1:27320 and [ff12::efc0:8901]:27320.
     public var discoveryTarget: DiscoveryTarget = .standard
     /// Where this endpoint listens for announcements (`GLUE_DISCOVERY_LISTEN_ADDRESS`). Default: `nil`, the discovery
     /// target if that is a group or a broadcast address; the data socket alone if it is a unicast address; the standard
-    /// group and unicast to port 27320 if there is no target. Port 0, any, goes with a unicast target only: nobody else
+    /// groups and unicast to port 27320 if there is no target. Port 0, any, goes with a unicast target only: nobody else
     /// would know where this endpoint listens.
     public var discoveryListenAddress: SocketAddress?
     /// The time between two announcements, 10 ms … 60 s (`GLUE_DISCOVERY_RATE_MILLISECONDS`). Default: 1 s. A shorter
@@ -61,6 +65,9 @@ extension Endpoint {
 
 /// Whom an endpoint announces itself to.
 public enum DiscoveryTarget: Hashable, Sendable {
+  /// The multicast groups ``standardGroup`` and ``standardGroupV6``, port ``standardPort``: whichever of the two families
+  /// this endpoint uses.
+  case standard
   /// A multicast group, a broadcast address, or one endpoint that passes on what it knows (the rendezvous).
   case address(SocketAddress)
   /// Nobody: this endpoint waits to be found. Others name its address, port 27320, as their target.
@@ -68,8 +75,8 @@ public enum DiscoveryTarget: Hashable, Sendable {
 
   /// The port on which endpoints find each other.
   public static let standardPort: UInt16 = 27320
-  /// The multicast group in which endpoints find each other, 239.192.137.1.
+  /// The IPv4 multicast group in which endpoints find each other, 239.192.137.1.
   public static let standardGroup = IPAddress(v4: 0xEFC0_8901)
-  /// The default target: ``standardGroup`` and ``standardPort``.
-  public static let standard = DiscoveryTarget.address(SocketAddress(ip: standardGroup, port: standardPort))
+  /// The IPv6 multicast group in which endpoints find each other, ff12::efc0:8901, on the link of the chosen interface.
+  public static let standardGroupV6 = IPAddress(v6High: 0xFF12 << 48, low: 0xEFC0_8901)
 }

@@ -125,10 +125,20 @@ extension Driver {
         isFull = false
         break
       }
+      guard isReachable(datagram.destination) else {
+        localCounters.add(to: .sendForeignFamily)
+        continue
+      }
       sendBatch.append(byteCount: datagram.byteCount, to: datagram.destination)
     }
     if !isFull { state.gatheredBytes = 0 }
     return !sendBatch.isEmpty
+  }
+
+  /// Whether this endpoint has a way to addresses of this family: none to a group where the interface has no address to
+  /// send from, which the system would refuse each time.
+  private func isReachable(_ destination: SocketAddress) -> Bool {
+    !destination.ip.isMulticast || plan.groupFamilies.contains(destination.ip.family)
   }
 
   /// Sends the batch and what becomes due meanwhile. The caller has set `isSending`; it is no longer set afterwards, unless
@@ -139,21 +149,17 @@ extension Driver {
   ///   - rounds: How many batches to send at most.
   /// - Returns: Whether to wake the I/O thread.
   func sendBatches(startingAt index: Int = 0, rounds: Int) -> Bool {
-    guard let socket = sockets.withLock({ $0?.data.socket }) else {
+    guard let sockets = sockets.withLock({ $0 }) else {
       lock.withLock { $0.isSending = false }
       return false
     }
     var index = index
     for round in 1... {
-      let result = socket.send(sendBatch, startingAt: index)
-      index = 0
-      if !result.failures.isEmpty { note(result.failures) }
-      if result.isBlocked {
-        localCounters.add(to: .sendBlocked)
-        lock.withLock { $0.blockedAt = result.nextIndex }
-        poller.setWatchesWritability(true, of: socket)
+      if let blocked = sendBatch(from: index, by: sockets) {
+        poller.setWatchesWritability(true, of: blocked)
         return false
       }
+      index = 0
       let (isDone, wakes) = lock.withLock { state -> (Bool, Bool) in
         if round < rounds, fillBatch(&state, at: .now) { return (false, false) }
         state.isSending = false
@@ -166,6 +172,30 @@ extension Driver {
       if isDone { return wakes }
     }
     return false
+  }
+
+  /// Sends the datagrams of the batch, each by the socket of its family.
+  ///
+  /// - Returns: The socket that had no room; `nil` if everything was tried.
+  private func sendBatch(from index: Int, by sockets: EndpointSockets) -> DatagramSocket? {
+    var index = index
+    while index < sendBatch.count {
+      let end = sendBatch.endOfFamily(from: index)
+      guard let socket = sockets.data(sendBatch[index].destination.ip.family) else {
+        localCounters.add(UInt64(end - index), to: .sendForeignFamily)
+        index = end
+        continue
+      }
+      let result = socket.send(sendBatch, startingAt: index, upTo: end)
+      if !result.failures.isEmpty { note(result.failures) }
+      if result.isBlocked {
+        localCounters.add(to: .sendBlocked)
+        lock.withLock { $0.blockedAt = result.nextIndex }
+        return socket
+      }
+      index = end
+    }
+    return nil
   }
 
   /// Sends what is due, unless another thread is at it; by the I/O thread.
@@ -203,7 +233,8 @@ extension Driver {
     for (code, note) in firstOfCode {
       localCounters.add(note.count, to: .sendErrors)
       reportNetworkError(
-        code, "cannot send \(note.count) datagrams, the first to \(note.destination): \(code)", count: note.count)
+        code, "cannot send \(note.count) datagrams, the first to \(note.destination.textNamingInterface): \(code)",
+        count: note.count)
     }
   }
 }

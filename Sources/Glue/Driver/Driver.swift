@@ -94,7 +94,8 @@ final class Driver: Sendable {
       log.logger.info(
         "started",
         metadata: [
-          "address": "\(opened.data.socket.localAddress)", "interface": "\(plan.interface.name)",
+          "addresses": "\(opened.dataAddresses.map(\.description).joined(separator: " "))",
+          "interface": "\(plan.interface.name)",
           "network": "\(coreConfiguration.networkID)",
         ])
     } catch {

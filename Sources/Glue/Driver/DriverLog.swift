@@ -32,7 +32,7 @@ final class DriverLog: Sendable {
   private static func describe(_ event: Event) -> (Logger.Level, cause: String?, Logger.Metadata) {
     switch event {
     case .peerAdded(let peer), .peerUpdated(let peer):
-      (.info, nil, ["peer": "\(peer.id)", "address": "\(peer.address)"])
+      (.info, nil, ["peer": "\(peer.id)", "address": "\(peer.addressText)"])
     case .peerRemoved(let peer, let reason): (.info, nil, ["peer": "\(peer.id)", "reason": "\(reason)"])
     case .loss(let report):
       (

@@ -12,10 +12,11 @@ struct EndpointSockets: Sendable {
     let isGroup: Bool
   }
 
-  /// For everything that is sent, and all data.
-  let data: Entry
-  /// The data socket and the discovery sockets.
+  /// The data sockets, one for each address family in use, and then the discovery sockets.
   let all: [Entry]
+  /// For everything that is sent, and all data; by family.
+  private let dataV4: DatagramSocket?
+  private let dataV6: DatagramSocket?
 
   /// Opens the sockets, and watches them.
   ///
@@ -28,24 +29,33 @@ struct EndpointSockets: Sendable {
     }
 
     do throws(NetworkError) {
-      try add(DatagramSocket(binding: plan.listenAddress, options: Self.dataOptions(plan, settings)), isGroup: false)
+      for socket in try Self.openDataSockets(plan, settings) { try add(socket, isGroup: false) }
     } catch {
       throw Self.refusal(.listenAddress, settings.listenAddress, error, settings)
     }
+    let data = entries.map(\.socket)
+    dataV4 = data.first { $0.localAddress.ip.family == .v4 }
+    dataV6 = data.first { $0.localAddress.ip.family == .v6 }
 
     var rendezvousError: NetworkError?
+    var meetingPlaces = 0
     for discovery in plan.discovery {
       do throws(NetworkError) {
         switch discovery {
         case .group(let address):
-          let socket = try DatagramSocket(binding: address, options: .sharedPort)
-          try socket.join(group: address.ip, on: plan.interface)
-          try add(socket, isGroup: true)
+          do throws(NetworkError) {
+            let socket = try DatagramSocket(binding: address, options: .sharedPort)
+            try socket.join(group: address.ip, on: plan.interface)
+            try add(socket, isGroup: true)
+          } catch  where address.ip.family == .v6 && plan.discovery.count > 1 {
+            continue  // a system, or an interface, whose IPv6 is switched off while we look: IPv4 will do
+          }
         case .broadcast(let address):
           try add(DatagramSocket(binding: address, options: .sharedPort), isGroup: false)
         case .rendezvous(let address):
           do throws(NetworkError) {
             try add(DatagramSocket(binding: address), isGroup: false)
+            meetingPlaces += 1
           } catch  where error.code == .addressNotAvailable && plan.discovery.count > 1 {
             rendezvousError = error  // an address that has just gone, or one that is not ready yet
           }
@@ -54,13 +64,42 @@ struct EndpointSockets: Sendable {
         throw Self.refusal(of: discovery, error, settings)
       }
     }
-    if let rendezvousError, entries.count <= 2 { throw EndpointFailure.network("\(rendezvousError)") }
-    data = entries[0]
+    if let rendezvousError, meetingPlaces == 0 { throw EndpointFailure.network("\(rendezvousError)") }
     all = entries
   }
 
-  /// The settings of the data socket.
-  static func dataOptions(_ plan: SocketPlan, _ settings: Endpoint.Configuration) -> DatagramSocket.Options {
+  /// The socket that sends to addresses of a family; `nil` if this endpoint does not use it.
+  func data(_ family: IPAddress.Family) -> DatagramSocket? { family == .v4 ? dataV4 : dataV6 }
+
+  /// Where data arrives.
+  var dataAddresses: [SocketAddress] { [dataV4, dataV6].compactMap { $0?.localAddress } }
+
+  /// Opens a socket for each address of the plan, on one port if the system chooses the port and can.
+  private static func openDataSockets(
+    _ plan: SocketPlan, _ settings: Endpoint.Configuration
+  ) throws(NetworkError) -> [DatagramSocket] {
+    let options = dataOptions(plan, settings)
+    var sockets: [DatagramSocket] = []
+    for address in plan.listenAddresses {
+      do throws(NetworkError) {
+        let port = sockets.first?.localAddress.port ?? address.port
+        do throws(NetworkError) {
+          sockets.append(
+            try DatagramSocket(
+              binding: SocketAddress(ip: address.ip, port: port, scope: address.scope), options: options))
+        } catch  where error.code == .addressInUse && port != address.port {
+          sockets.append(try DatagramSocket(binding: address, options: options))
+        }
+      } catch  where plan.listenAddresses.count > 1 && error.code != .addressInUse {
+        // One family is enough, and there are systems that have only one.
+        if sockets.isEmpty && address == plan.listenAddresses.last { throw error }
+      }
+    }
+    return sockets
+  }
+
+  /// The settings of the data sockets.
+  private static func dataOptions(_ plan: SocketPlan, _ settings: Endpoint.Configuration) -> DatagramSocket.Options {
     var options = DatagramSocket.Options()
     options.receiveBufferBytes = settings.receiveBufferBytes
     options.multicastInterface = plan.interface
@@ -68,20 +107,24 @@ struct EndpointSockets: Sendable {
     return options
   }
 
-  /// How many bytes of datagrams may wait in the data socket, as the system would grant it now.
+  /// How many bytes of datagrams may wait in a data socket, as the system would grant it now.
   ///
   /// - Throws: ``NetworkError`` if no socket can be opened.
   static func grantedReceiveBufferBytes(
     _ plan: SocketPlan, _ settings: Endpoint.Configuration
   ) throws(NetworkError) -> Int {
-    let address = SocketAddress(ip: plan.listenAddress.ip.family == .v4 ? .anyV4 : .anyV6, port: 0)
-    let probe = try DatagramSocket(binding: address, options: dataOptions(plan, settings))
-    defer { probe.close() }
+    var anyPort = plan
+    anyPort.listenAddresses = plan.listenAddresses.map {
+      SocketAddress(ip: $0.ip.family == .v4 ? .anyV4 : .anyV6, port: 0)
+    }
+    let probes = try openDataSockets(anyPort, settings)
+    defer { for probe in probes { probe.close() } }
+    let least = probes.map(\.receiveBufferBytes).min() ?? 0
     // Linux reports twice what it grants, and counts its own overhead against that.
     #if os(Linux)
-      return probe.receiveBufferBytes / 2
+      return least / 2
     #else
-      return probe.receiveBufferBytes
+      return least
     #endif
   }
 

@@ -10,6 +10,8 @@ final class LocalCounters: Sendable {
     case slowCallbacks = "driver.slowCallbacks"
     case sendErrors = "driver.sendErrors"
     case sendBlocked = "driver.sendBlocked"
+    /// To an address family that this endpoint does not use.
+    case sendForeignFamily = "driver.sendForeignFamily"
     case receiveErrors = "driver.receiveErrors"
     case receiveTruncated = "driver.receiveTruncated"
     case receiveQueueDrops = "driver.receiveQueueDrops"

@@ -1,8 +1,8 @@
 import GlueAddress
 import GlueNetwork
 
-/// Which sockets an endpoint needs, as its configuration says; nothing is open yet.
-struct SocketPlan: Sendable {
+/// Which sockets an endpoint needs, as its configuration and the host's interfaces say; nothing is open yet.
+struct SocketPlan: Hashable, Sendable {
   /// A socket on which announcements arrive.
   enum Discovery: Hashable, Sendable {
     /// Bound to a multicast group and joined; shared with the other endpoints of this host.
@@ -15,10 +15,13 @@ struct SocketPlan: Sendable {
 
   /// The interface that multicast uses.
   let interface: NetworkInterface
-  /// Where the data socket is bound. Everything is sent from there, so that the source of whatever a peer receives is
-  /// where this endpoint is reached, also when it was the rendezvous port that the peer wrote to first.
-  let listenAddress: SocketAddress
-  /// Whom to announce to.
+  /// Where the data sockets are bound, one for each family, the first one needed. Everything is sent from there, so that
+  /// the source of whatever a peer receives is where this endpoint is reached, also when it was the rendezvous port that
+  /// the peer wrote to first.
+  var listenAddresses: [SocketAddress]
+  /// The families in which this endpoint can send to groups: those that the interface has addresses of.
+  let groupFamilies: Set<IPAddress.Family>
+  /// Whom to announce to. Groups have no scope: they are sent to on ``interface``, whatever its number.
   let targets: [SocketAddress]
   /// Whether the data socket must be allowed to broadcast.
   let broadcasts: Bool
@@ -29,97 +32,141 @@ struct SocketPlan: Sendable {
   /// Whether others are told to find each other through this endpoint.
   let isRendezvous: Bool
 
+  /// A host has a handful of addresses; one with more (containers) is reached at these, and the poller watches 64 sockets.
+  private static let maximumRendezvousAddresses = 48
+
   /// - Throws: ``ConfigurationError`` if the interface is not there, or addresses contradict each other.
   init(_ settings: Endpoint.Configuration) throws {
     let interfaces: [NetworkInterface]
     do throws(NetworkError) {
       interfaces = try NetworkInterface.all()
-      if let name = settings.listenInterface {
-        interface = try NetworkInterface.named(name)
-      } else {
-        interface = try NetworkInterface.preferred()
-      }
+      let named = try Self.interface(settings, among: interfaces)
+      interface = if let named { named } else { try NetworkInterface.preferred() }
     } catch {
       guard let name = settings.listenInterface else { throw EndpointFailure.network("\(error)") }
       throw settings.error(.listenInterface, value: name, expected: error.expectation)
     }
-
-    let target: SocketAddress? =
-      switch settings.discoveryTarget {
-      case .address(let address): address
-      case .nobody: nil
-      }
-    let family = (target ?? settings.discoveryListenAddress ?? settings.listenAddress)?.ip.family ?? .v4
-    let wildcard = family == .v4 ? IPAddress.anyV4 : .anyV6
-    // Whoever finds others on the loopback interface only is for this host only. The wildcard address would also let the
-    // system give its multicast the address of another interface.
-    let isLocal = interface.isLoopback && target?.ip.isMulticast == true
-    let loopback = family == .v4 ? IPAddress.loopbackV4 : IPAddress(v6High: 0, low: 1)
-    listenAddress = settings.listenAddress ?? SocketAddress(ip: isLocal ? loopback : wildcard, port: 0)
-    targets = target.map { [$0] } ?? []
-    for (setting, address) in [
-      (Endpoint.Configuration.Setting.listenAddress, listenAddress),
-      (.discoveryListenAddress, settings.discoveryListenAddress ?? listenAddress),
-    ] where address.ip.family != family {
-      throw settings.error(setting, value: "\(address)", expected: "an address of the target's family, \(family)")
+    let index = interface.index
+    for (setting, address) in settings.addresses where address.scope != 0 && address.scope != index {
+      let expectation = "an address on the interface \(interface.name)"
+      throw settings.error(setting, value: "\(address)", expected: expectation)
     }
 
+    // The families in question: that of the addresses set, or those that the host has.
+    let families = settings.addresses.first.map { [$0.address.ip.family] } ?? [.v4, .v6]
     let broadcastAddresses = interfaces.compactMap(\.broadcastAddress) + [IPAddress(v4: 0xFFFF_FFFF)]
     self.broadcastAddresses = broadcastAddresses
-    broadcasts = target.map { broadcastAddresses.contains($0.ip) } ?? false
+    let groupFamilies = Self.groupFamilies(of: interface, among: families)
+    self.groupFamilies = Set(groupFamilies)
+    targets = Self.targets(settings, families, on: interface)
+    broadcasts = targets.contains { broadcastAddresses.contains($0.ip) }
 
-    if let address = settings.discoveryListenAddress {
-      // The others have to know the port: those of a group or a network send there, and to an endpoint that announces to
-      // nobody everybody does. Only one that goes to a unicast target makes itself known without it.
-      let listensToMany = address.ip.isMulticast || broadcastAddresses.contains(address.ip)
-      let isFoundWithoutPort = target?.ip.isMulticast == false && !broadcasts
-      if address.port == 0, listensToMany || !isFoundWithoutPort {
-        throw settings.error(
-          .discoveryListenAddress, value: "\(address)",
-          expected: "ADDRESS:PORT with a port other than 0; "
-            + "0, any port, goes with a unicast address and a unicast target only")
-      }
-      if address.ip.isMulticast {
-        discovery = [.group(address)]
-        isRendezvous = target == nil
-      } else if broadcasts || broadcastAddresses.contains(address.ip) {
-        discovery = [.broadcast(SocketAddress(ip: wildcard, port: address.port))]
-        isRendezvous = target == nil
-      } else {
-        discovery = [.rendezvous(address)]
-        isRendezvous = true
-      }
-      return
+    // Whoever finds others on the loopback interface only is for this host only. The wildcard address would also let the
+    // system give its multicast the address of another interface.
+    let isLocal = interface.isLoopback && targets.contains { $0.ip.isMulticast }
+    if let address = settings.listenAddress {
+      listenAddresses = [address.scoped(to: index)]
+    } else if isLocal {
+      listenAddresses = groupFamilies.map { SocketAddress(ip: $0.loopback, port: 0) }
+    } else {
+      listenAddresses = families.map { SocketAddress(ip: $0.wildcard, port: 0) }
     }
-    switch target {
-    case .some(let target) where target.ip.isMulticast:
-      discovery = [.group(target)]
-      isRendezvous = false
-    case .some(let target) where broadcasts:
-      discovery = [.broadcast(SocketAddress(ip: wildcard, port: target.port))]
-      isRendezvous = false
-    case .some:
-      // The answers come to the data socket; the rendezvous port is the rendezvous' own.
-      discovery = []
-      isRendezvous = false
-    case nil:
-      let port = DiscoveryTarget.standardPort
-      let (name, index) = (settings.listenInterface, interface.index)
-      let usable = interfaces.filter {
-        $0.isUp && (name == nil || $0.isLoopback || $0.index == index)
-      }
-      // One socket per address, none of them shared. A shared one at the wildcard address would let a second rendezvous
-      // take this one's datagrams, and a wildcard one that is not shared could not be bound beside the multicast
-      // endpoints of this host.
-      let own = usable.flatMap(\.addresses).filter { $0.family == family && !$0.isMulticast }
-      let group: [Discovery] =
-        family == .v4 ? [.group(SocketAddress(ip: DiscoveryTarget.standardGroup, port: port))] : []
+    if let address = settings.discoveryListenAddress {
+      discovery = [try Self.discovery(at: address.scoped(to: index), settings, targets, broadcastAddresses)]
+      isRendezvous = if case .rendezvous = discovery[0] { true } else { targets.isEmpty }
+    } else if targets.isEmpty {
+      let own = Self.rendezvousAddresses(settings, interfaces, interface).filter { families.contains($0.ip.family) }
       discovery =
-        group + own.prefix(Self.maximumRendezvousAddresses).map { .rendezvous(SocketAddress(ip: $0, port: port)) }
+        groupFamilies.map { .group($0.standardGroup.scoped(to: index)) }
+        + own.prefix(Self.maximumRendezvousAddresses).map { .rendezvous($0) }
       isRendezvous = true
+    } else {
+      // With a unicast target the answers come to the data socket; the rendezvous port is the rendezvous' own.
+      discovery = targets.compactMap { target in
+        if broadcastAddresses.contains(target.ip) { return .broadcast(SocketAddress(ip: .anyV4, port: target.port)) }
+        guard target.ip.isMulticast, groupFamilies.contains(target.ip.family) else { return nil }
+        return .group(target.scoped(to: index))
+      }
+      isRendezvous = false
     }
   }
 
-  /// A host has a handful of addresses; one with more (containers) is reached at these, and the poller watches 64 sockets.
-  private static let maximumRendezvousAddresses = 48
+  /// The interface that the settings name, by its name or as the scope of an address; `nil` if they name none.
+  private static func interface(
+    _ settings: Endpoint.Configuration, among interfaces: [NetworkInterface]
+  ) throws(NetworkError) -> NetworkInterface? {
+    if let name = settings.listenInterface { return try NetworkInterface.named(name) }
+    let scope = settings.addresses.lazy.map(\.address.scope).first { $0 != 0 }
+    return scope.flatMap { scope in interfaces.first { $0.index == scope } }
+  }
+
+  /// The families in which the interface can send to groups, among some.
+  private static func groupFamilies(
+    of interface: NetworkInterface, among families: [IPAddress.Family]
+  ) -> [IPAddress.Family] {
+    let own = families.filter { family in interface.addresses.contains { $0.family == family } }
+    // One family is all that an interface to this host itself needs, and Linux's loopback has no IPv6 multicast unless
+    // somebody gave it a route for it. Where there is no address at all yet, the first family may get one.
+    return own.isEmpty || interface.isLoopback ? [own.first ?? families[0]] : own
+  }
+
+  private static func targets(
+    _ settings: Endpoint.Configuration, _ families: [IPAddress.Family], on interface: NetworkInterface
+  ) -> [SocketAddress] {
+    switch settings.discoveryTarget {
+    case .standard: families.map(\.standardGroup)
+    case .nobody: []
+    case .address(let target) where target.ip.isMulticast: [SocketAddress(ip: target.ip, port: target.port)]
+    case .address(let target): [target.scoped(to: interface.index)]
+    }
+  }
+
+  /// Where announcements arrive if that was set.
+  private static func discovery(
+    at address: SocketAddress, _ settings: Endpoint.Configuration, _ targets: [SocketAddress],
+    _ broadcastAddresses: [IPAddress]
+  ) throws(ConfigurationError) -> Discovery {
+    // The others have to know the port: those of a group or a network send there, and to an endpoint that announces to
+    // nobody everybody does. Only one that goes to a unicast target makes itself known without it.
+    let listensToMany = address.ip.isMulticast || broadcastAddresses.contains(address.ip)
+    let broadcasts = targets.contains { broadcastAddresses.contains($0.ip) }
+    let isFoundWithoutPort = !targets.isEmpty && !broadcasts && !targets.contains { $0.ip.isMulticast }
+    if address.port == 0, listensToMany || !isFoundWithoutPort {
+      throw settings.error(
+        .discoveryListenAddress, value: "\(settings.discoveryListenAddress ?? address)",
+        expected: "ADDRESS:PORT with a port other than 0; "
+          + "0, any port, goes with a unicast address and a unicast target only")
+    }
+    if address.ip.isMulticast { return .group(address) }
+    return broadcasts || listensToMany
+      ? .broadcast(SocketAddress(ip: .anyV4, port: address.port)) : .rendezvous(address)
+  }
+
+  /// The addresses at which an endpoint that announces to nobody waits for others.
+  ///
+  /// One socket per address, none of them shared. A shared one at the wildcard address would let a second rendezvous take
+  /// this one's datagrams, and a wildcard one that is not shared could not be bound beside the multicast endpoints of
+  /// this host.
+  private static func rendezvousAddresses(
+    _ settings: Endpoint.Configuration, _ interfaces: [NetworkInterface], _ chosen: NetworkInterface
+  ) -> [SocketAddress] {
+    let usable = interfaces.filter {
+      $0.isUp && (settings.listenInterface == nil || $0.isLoopback || $0.index == chosen.index)
+    }
+    return usable.flatMap { interface in
+      interface.addresses.filter { !$0.isMulticast }.map {
+        SocketAddress(ip: $0, port: DiscoveryTarget.standardPort).scoped(to: interface.index)
+      }
+    }
+  }
+}
+
+extension IPAddress.Family {
+  fileprivate var wildcard: IPAddress { self == .v4 ? .anyV4 : .anyV6 }
+  fileprivate var loopback: IPAddress { self == .v4 ? .loopbackV4 : .loopbackV6 }
+  fileprivate var standardGroup: SocketAddress {
+    SocketAddress(
+      ip: self == .v4 ? DiscoveryTarget.standardGroup : DiscoveryTarget.standardGroupV6,
+      port: DiscoveryTarget.standardPort)
+  }
 }

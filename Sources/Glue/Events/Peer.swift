@@ -1,5 +1,6 @@
 import GlueAddress
 import GlueCore
+import GlueNetwork
 
 /// Another endpoint that this one has a session with.
 public struct Peer: Hashable, Sendable, CustomStringConvertible {
@@ -19,8 +20,11 @@ public struct Peer: Hashable, Sendable, CustomStringConvertible {
     address = info.address
   }
 
+  /// ``address`` as people write it, a link-local one with the name of the interface: `[fe80::1%eth0]:40000`.
+  public var addressText: String { address.textNamingInterface }
+
   /// For example `kitchen (17 at 192.168.1.4:40000)`.
-  public var description: String { "\(name) (\(id) at \(address))" }
+  public var description: String { "\(name) (\(id) at \(addressText))" }
 }
 
 /// Two endpoints that claimed one endpoint ID or one name.
@@ -60,7 +64,7 @@ public struct ClashNotice: Hashable, Sendable, CustomStringConvertible {
 
     /// For example `kitchen (17 at 192.168.1.4:40000)`.
     public var description: String {
-      address.map { "\(name) (\(id) at \($0))" } ?? "\(name) (\(id))"
+      address.map { "\(name) (\(id) at \($0.textNamingInterface))" } ?? "\(name) (\(id))"
     }
   }
 

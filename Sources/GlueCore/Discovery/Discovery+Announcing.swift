@@ -150,8 +150,7 @@ extension Discovery {
     guard table[slot].info.address == source else {
       // An endpoint with several addresses announces from each of them. Only when the one in use has fallen silent may
       // the session move, or it would go to and fro.
-      let silentAfter = Nanoseconds(table[slot].info.interval.count / 2 * 3)
-      guard now >= table[slot].addressHeardAt + silentAfter else { return }
+      guard now >= table[slot].addressHeardAt + silence(of: slot) else { return }
       guard datagramBytes >= WireLimits.announceDatagramBytes else {
         counters.undersized += 1
         return

@@ -150,7 +150,13 @@ extension Discovery {
       return
     }
     if let index = handshakeIndex(header) {
-      if handshakes[index].address == source, handshakes[index].claim?.state == .refused { refuse(index, at: now) }
+      if handshakes[index].address == source {
+        if handshakes[index].claim?.state == .refused { refuse(index, at: now) }
+      } else if handshakes[index].claim == nil, source.ip.family.isPreferred(to: handshakes[index].address.ip.family) {
+        // Each may have met the other first at an address of another family. Both go on with the one that both prefer.
+        handshakes[index].address = source
+        sendWelcome(index, at: now)
+      }
       return
     }
     beginHandshake(
@@ -229,7 +235,12 @@ extension Discovery {
   ) {
     guard welcome.session != 0 else { return }
     if let slot = table.slot(of: header.sender, header.incarnation) {
-      if table[slot].info.address == source { receive(welcome, header, ofPeerIn: slot, now) }
+      if table[slot].info.address == source {
+        receive(welcome, header, ofPeerIn: slot, now)
+      } else if datagramBytes >= WireLimits.challengeDatagramBytes, mayMove(slot, to: source, at: now) {
+        // It found us by another address than we found it, and will not take our WELCOMEs from where we send them.
+        beginMove(slot, to: source, at: now)
+      }
       return
     }
     if let index = handshakeIndex(header) {
@@ -301,7 +312,8 @@ extension Discovery {
       hasUniqueTag: false, acceptsGroupTag: welcome.acceptsGroupTag, startEstimate: handshake.startEstimate)
     let firstLook = interval * 4
     let peer = Peer(
-      info: info, lease: lease, addressHeardAt: now, groupHeardAt: handshake.origin == .group ? now : nil,
+      info: info, lease: lease, addressHeardAt: now, sessionHeardAt: now,
+      groupHeardAt: handshake.origin == .group ? now : nil,
       isConfirmed: isBound, isBound: isBound, welcomeNumber: handshake.welcomeNumber,
       welcome: isBound ? nil : Repetition(bounds: configuration.welcomeRepetition, from: now),
       introductionAt: now + firstLook, introductionDelay: firstLook)

@@ -15,9 +15,12 @@ extension Discovery {
     guard Nanoseconds.milliseconds(heldMilliseconds) < configuration.leaseBounds.upperBound else { return }
     let key = Handshake.Key(id: endpoint, incarnation: incarnation)
     guard table.slot(of: endpoint, incarnation) == nil, handshakeIndex(key) == nil else { return }
+    let link = table[introducer].info.address.scope
     let isLocal = table[introducer].info.address.ip.isLoopback
     var addresses: [SocketAddress] = []
-    for locator in locators where addresses.count < configuration.maximumLocators {
+    for locator in locators.map({ $0.scoped(to: link) }) where addresses.count < configuration.maximumLocators {
+      // A link-local address comes without its link, which we can only take to be the one we share with the introducer.
+      if locator.ip.needsScope && locator.scope == 0 { continue }
       // A loopback address means another host to the introducer than to us, unless it is on this one.
       guard locator.port != 0, !locator.ip.isGroup, !locator.ip.isUnspecified, !locator.ip.isLoopback || isLocal,
         !addresses.contains(locator)

@@ -103,6 +103,21 @@ extension Discovery {
 
   // MARK: Moves
 
+  /// Whether a session may move to an address from which the peer writes to us in it.
+  ///
+  /// Within a family yes: the peer has got another address. Between families two endpoints that reach each other by both
+  /// could follow each other to and fro for ever, each to the address that the other is just leaving. So a session goes
+  /// to the family that all prefer at once, and to the other one only if the peer is silent where it was. Announcements
+  /// do not count here: they come by both families whichever the session uses.
+  func mayMove(_ slot: Int, to address: SocketAddress, at now: Timestamp) -> Bool {
+    let (family, present) = (address.ip.family, table[slot].info.address.ip.family)
+    return family == present || family.isPreferred(to: present)
+      || now >= table[slot].sessionHeardAt + silence(of: slot)
+  }
+
+  /// How long nothing has come from a peer's address when others are tried.
+  func silence(of slot: Int) -> Nanoseconds { Nanoseconds(table[slot].info.interval.count / 2 * 3) }
+
   /// Challenges a new address of a peer.
   mutating func beginMove(_ slot: Int, to address: SocketAddress, at now: Timestamp) {
     if let move = table[slot].move, now < move.sentAt + configuration.probeSpacing { return }
@@ -123,6 +138,7 @@ extension Discovery {
     let before = table[slot].info
     table[slot].move = nil
     table[slot].info.address = move.address
+    table[slot].sessionHeardAt = now
     heard(slot, at: now)
     tellIfChanged(slot, from: before)
   }
@@ -222,4 +238,9 @@ extension Discovery {
     }
     return due
   }
+}
+
+extension IPAddress.Family {
+  /// Which of two families a session uses that could use both: IPv4, whose datagrams carry 20 bytes more of ours.
+  func isPreferred(to other: IPAddress.Family) -> Bool { self == .v4 && other == .v6 }
 }

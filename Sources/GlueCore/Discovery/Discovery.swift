@@ -178,12 +178,13 @@ public struct Discovery: Sendable {
     table[slot].info.leaseDeadline = now + table[slot].lease
     if table[slot].info.address == source {
       table[slot].addressHeardAt = now
+      table[slot].sessionHeardAt = now
     } else {
       // It knows the session, so this is more than hearsay, but not yet proof that it receives there.
       let credit = (table[slot].stray.map { $0.address == source ? $0.bytes : 0 } ?? 0) + datagramBytes
       let isEnough = credit >= WireLimits.challengeDatagramBytes
       table[slot].stray = (source, isEnough ? 0 : credit)
-      if isEnough { beginMove(slot, to: source, at: now) }
+      if isEnough, mayMove(slot, to: source, at: now) { beginMove(slot, to: source, at: now) }
     }
     if !table[slot].isConfirmed {
       table[slot].isConfirmed = true

@@ -28,7 +28,8 @@ struct Handshake: Sendable {
 
   let id: EndpointID
   let incarnation: Incarnation
-  let address: SocketAddress
+  /// Where it was proven to be.
+  var address: SocketAddress
   let origin: PeerInfo.Origin
   let slot: Int
   let session: UInt32

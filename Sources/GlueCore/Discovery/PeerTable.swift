@@ -7,6 +7,8 @@ struct Peer: Sendable {
   var lease: Nanoseconds
   /// When something valid last came from `info.address`.
   var addressHeardAt: Timestamp
+  /// When a datagram of the session last came from there.
+  var sessionHeardAt: Timestamp
   /// When an announcement last came by multicast or broadcast, and when one last listed this endpoint.
   var groupHeardAt: Timestamp?
   var heardUsAt: Timestamp?

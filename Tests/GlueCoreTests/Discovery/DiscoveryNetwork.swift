@@ -4,10 +4,16 @@ import GlueAddress
 
 let group = SocketAddress(ip: IPAddress(v4: 0xEFC0_8901), port: 27_320)
 
+let groupV6 = SocketAddress(ip: IPAddress(v6High: 0xFF12 << 48, low: 0xEFC0_8901), port: 27_320)
+
 func milliseconds(_ n: UInt64) -> Timestamp { Timestamp(nanoseconds: n * 1_000_000) }
 
 func address(_ n: Int) -> SocketAddress {
   SocketAddress(ip: IPAddress(v4: 0x0A00_0000 + UInt32(n)), port: 4_000)
+}
+
+func addressV6(_ n: Int) -> SocketAddress {
+  SocketAddress(ip: IPAddress(v6High: 0xFE80 << 48, low: UInt64(n)), port: 4_000, scope: 2)
 }
 
 /// Several discovery machines on one network in virtual time. What the transport would do, an exchange of datagrams in each
@@ -17,6 +23,9 @@ final class DiscoveryNetwork {
     var machine: Discovery
     var address: SocketAddress
     var isUp = true
+    /// Its address of the other family, if it has both or that one only.
+    var addressV6: SocketAddress?
+    var hasV4 = true
     let inGroup: Bool
     var packetNumber: UInt64 = 0
     var wakeAt: UInt64 = .max
@@ -84,6 +93,20 @@ final class DiscoveryNetwork {
         machine: Discovery(configuration: configuration, local: local, seed: generator.next()),
         address: address(place ?? index + 1), inGroup: inGroup))
     return index
+  }
+
+  /// Gives a node IPv6 besides IPv4, or instead of it.
+  func addV6(_ index: Int, only: Bool = false) {
+    nodes[index].addressV6 = addressV6(index + 1)
+    places[addressV6(index + 1), default: []].append(index)
+    nodes[index].hasV4 = !only
+  }
+
+  /// A node sends each peer a datagram in its session.
+  func chat(_ index: Int) {
+    for info in nodes[index].machine.peers {
+      transmit(.hello(info.remoteSession, isReply: true, mine: info.localSession), from: index, to: info.address)
+    }
   }
 
   func start(_ index: Int) {
@@ -236,11 +259,13 @@ final class DiscoveryNetwork {
   }
 
   private func transmit(_ payload: Payload, from: Int, to: SocketAddress) {
-    let source = nodes[from].address
-    let receivers = to == group ? nodes.indices.filter { nodes[$0].inGroup } : places[to, default: []]
-    for index in receivers where nodes[index].isUp {
+    let isV6 = to.ip.family == .v6
+    guard let source = isV6 ? nodes[from].addressV6 : nodes[from].hasV4 ? nodes[from].address : nil else { return }
+    let isGroup = to == group || to == groupV6
+    let receivers = isGroup ? nodes.indices.filter { nodes[$0].inGroup } : places[to, default: []]
+    for index in receivers where nodes[index].isUp && (isV6 ? nodes[index].addressV6 != nil : nodes[index].hasV4) {
       let packet = Packet(
-        payload: payload, from: from, source: source, to: index, arrival: to == group ? .group : .unicast)
+        payload: payload, from: from, source: source, to: index, arrival: isGroup ? .group : .unicast)
       onSend?(packet)
       for delay in link(packet, &generator) { push(.packet(packet), at: now + delay.count) }
     }

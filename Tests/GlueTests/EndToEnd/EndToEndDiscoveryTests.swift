@@ -3,10 +3,10 @@ import Testing
 
 @Suite("EndToEnd: discovery", .serialized, .timeLimit(.minutes(1)))
 struct EndToEndDiscoveryTests {
-  @Test("Endpoints that know only the rendezvous find each other")
-  func rendezvous() async throws {
+  @Test("Endpoints that know only the rendezvous find each other", arguments: [IPAddress.loopbackV4, .loopbackV6])
+  func rendezvous(ip: IPAddress) async throws {
     let network = LoopbackNetwork()
-    let meeting = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: network.target.port)
+    let meeting = SocketAddress(ip: ip, port: network.target.port)
     var first = network.configuration("first")
     first.discoveryTarget = .nobody
     first.discoveryListenAddress = meeting
@@ -22,6 +22,7 @@ struct EndToEndDiscoveryTests {
     }
     let all = [rendezvous] + others
     try await eventually("everybody knows everybody") { all.allSatisfy { $0.peers.count == 3 } }
+    #expect(all.allSatisfy { $0.peers.allSatisfy { $0.address.ip == ip } })
 
     let received = Collected<UInt64>()
     for other in others.dropFirst() { try other.subscribe(to: "t") { received.append($0.sequence) } }
