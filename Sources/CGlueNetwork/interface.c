@@ -36,6 +36,8 @@ int cglue_interfaces(struct cglue_interface **entries) {
     if (item->ifa_flags & IFF_BROADCAST) {
 #ifdef __linux__
       entry->broadcast = cglue_address_decode(item->ifa_broadaddr);
+      // The address itself where the network was given none (`ip address add` without `broadcast`).
+      if (entry->broadcast.low == entry->address.low) memset(&entry->broadcast, 0, sizeof entry->broadcast);
 #else
       entry->broadcast = cglue_address_decode(item->ifa_dstaddr);
 #endif
