@@ -1,7 +1,9 @@
 #include "internal.h"
 
 #include <ifaddrs.h>
+#include <inttypes.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #ifdef __linux__
@@ -10,6 +12,29 @@
 #else
 #include <fcntl.h>
 #include <net/route.h>
+#endif
+
+#ifdef __linux__
+// From linux/if_addr.h, which clashes with net/if.h in some C libraries.
+enum { ADDRESS_OPTIMISTIC = 0x04, ADDRESS_DAD_FAILED = 0x08, ADDRESS_TENTATIVE = 0x40 };
+
+/// Marks the IPv6 addresses that duplicate address detection has not approved; getifaddrs does not tell.
+static void mark_tentative(struct cglue_interface *entries, int count) {
+  FILE *table = fopen("/proc/net/if_inet6", "re");
+  if (table == NULL) return;
+  uint64_t high, low;
+  unsigned index, flags;
+  while (fscanf(table, "%16" SCNx64 "%16" SCNx64 " %x %*x %*x %x %*s", &high, &low, &index, &flags) == 4) {
+    bool is_checked = (flags & ADDRESS_TENTATIVE) == 0 || (flags & ADDRESS_OPTIMISTIC) != 0;
+    if (is_checked && (flags & ADDRESS_DAD_FAILED) == 0) continue;
+    for (int i = 0; i < count; i++) {
+      const struct cglue_address *address = &entries[i].address;
+      if (entries[i].index == index && address->family == 6 && address->high == high && address->low == low)
+        entries[i].is_tentative = true;
+    }
+  }
+  fclose(table);
+}
 #endif
 
 int cglue_interfaces(struct cglue_interface **entries) {
@@ -55,6 +80,9 @@ int cglue_interfaces(struct cglue_interface **entries) {
   }
   close(descriptor);
   freeifaddrs(list);
+#ifdef __linux__
+  mark_tentative(result, capacity);
+#endif
   *entries = result;
   return capacity;
 }

@@ -7,7 +7,8 @@ public struct NetworkInterface: Hashable, Sendable {
   public let index: UInt32
   /// The system's name, for example `eth0`, `en0` or `lo`.
   public let name: String
-  /// The IP addresses, in the system's order.
+  /// The IP addresses that can be used, in the system's order. On Linux without those IPv6 addresses of which the system
+  /// still looks whether another host has them.
   public internal(set) var addresses: [IPAddress]
   /// The IPv4 broadcast address of its first network that has one.
   public internal(set) var broadcastAddress: IPAddress?
@@ -33,7 +34,7 @@ public struct NetworkInterface: Hashable, Sendable {
     var interfaces: [UInt32: NetworkInterface] = [:]
     for entry in UnsafeBufferPointer(start: entries, count: Int(count)) where entry.index != 0 {
       var interface = interfaces[entry.index] ?? NetworkInterface(entry)
-      if let ip = entry.address.ip { interface.addresses.append(ip) }
+      if let ip = entry.address.ip, !entry.is_tentative { interface.addresses.append(ip) }
       interface.broadcastAddress = interface.broadcastAddress ?? entry.broadcast.ip
       interfaces[entry.index] = interface
     }

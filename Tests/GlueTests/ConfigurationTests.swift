@@ -187,11 +187,17 @@ struct ConfigurationTests {
     }
   }
 
-  @Test("What only the system can tell to be wrong stops the making of an endpoint")
+  @Test("An interface that is not there is waited for; a name that no interface can have is refused")
   func interface() async throws {
-    let configuration = try Endpoint.Configuration.fromEnvironment(["GLUE_LISTEN_INTERFACE": "no-such-interface"])
-    let error = try await #require(throws: ConfigurationError.self) { _ = try await Endpoint(configuration) }
-    #expect("\(error)".hasPrefix("GLUE_LISTEN_INTERFACE=\"no-such-interface\": expected one of "))
+    let missing = try Endpoint.Configuration.fromEnvironment(["GLUE_LISTEN_INTERFACE": "nosuch0"])
+    let choice = try await Endpoint(missing).interfaceChoice
+    #expect(choice.name == "nosuch0" && choice.reason == .setting && choice.obstacle == .missing)
+    #expect("\(choice)" == "nosuch0, as set: waiting for it, it is not there")
+    for name in ["no-such-interface", "a/b", "a b"] {
+      let configuration = try Endpoint.Configuration.fromEnvironment(["GLUE_LISTEN_INTERFACE": name])
+      let error = try await #require(throws: ConfigurationError.self) { _ = try await Endpoint(configuration) }
+      #expect("\(error)".hasPrefix("GLUE_LISTEN_INTERFACE=\"\(name)\": expected the name of a network interface"))
+    }
   }
 
   @Test("Fields are checked as variables are", arguments: BadField.all)

@@ -180,6 +180,9 @@ class Running:
             self.process.kill()
         self.process.wait()
 
+    def open_files(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     def summary(self):
         """The last line of `glue sub --summary`."""
         lines = [line for line in self.out.texts() if line.startswith('{"received":')]
@@ -256,10 +259,11 @@ class Lab:
         """A host with nothing but loopback."""
         return Host(self, name)
 
-    def bridged(self, count, subnet="10.77.1", names=None, families=None):
+    def bridged(self, count, subnet="10.77.1", names=None, families=None, plugged=True):
         """Hosts joined by a bridge, like computers at one switch. Each has its default route there.
 
-        `families` tells for each host which addresses it has: "4", "6" or "46", which is the default.
+        `families` tells for each host which addresses it has: "4", "6" or "46", which is the default. Hosts that are not
+        `plugged` have loopback only until `plug`.
         """
         switch = Host(self, "switch")
         switch.command("ip", "link", "add", "bridge", "type", "bridge", "mcast_snooping", "0", "forward_delay", "0")
@@ -267,21 +271,37 @@ class Lab:
         hosts = []
         for index in range(count):
             host = Host(self, names[index] if names else f"h{index + 1}")
-            port = f"port{index + 1}"
-            own = families[index] if families else "46"
-            self._cable(host, "eth0", switch, port, has_v6="6" in own)
-            switch.command("ip", "link", "set", port, "master", "bridge")
-            if "4" in own:
-                self._address(host, "eth0", f"{subnet}.{index + 1}")
-                host.command("ip", "route", "add", "default", "dev", "eth0")
-            if "6" in own:
+            host.port = f"port{index + 1}"
+            host.families = families[index] if families else "46"
+            if "4" in host.families:
+                host.address = f"{subnet}.{index + 1}"
+            if "6" in host.families:
                 host.address6 = f"fd77::{index + 1}"
-                host.command("ip", "address", "add", f"{host.address6}/64", "dev", "eth0", "nodad")
-                host.command("ip", "-6", "route", "add", "default", "dev", "eth0", "metric", "4096")
-            host.port = port
             hosts.append(host)
         self.switch = switch
+        for host in hosts:
+            if plugged:
+                self.plug(host)
         return hosts
+
+    def plug(self, host):
+        """Connects a host with the switch by a new interface eth0, and gives that its addresses and routes."""
+        self._cable(host, "eth0", self.switch, host.port, has_v6="6" in host.families)
+        self.switch.command("ip", "link", "set", host.port, "master", "bridge")
+        self.configure(host)
+
+    def configure(self, host):
+        """Gives eth0 its addresses and default routes, as far as it does not have them: they go when it is down."""
+        if host.address:
+            host.command("ip", "address", "replace", f"{host.address}/24", "dev", "eth0")
+            host.command("ip", "route", "replace", "default", "dev", "eth0")
+        if host.address6:
+            host.command("ip", "address", "replace", f"{host.address6}/64", "dev", "eth0", "nodad")
+            host.command("ip", "-6", "route", "replace", "default", "dev", "eth0", "metric", "4096")
+
+    def unplug(self, host):
+        """Removes the interface eth0 of a host."""
+        host.command("ip", "link", "delete", "eth0")
 
     def routed(self, first=2, second=2):
         """Hosts in two subnets with a router between them; multicast does not pass it."""

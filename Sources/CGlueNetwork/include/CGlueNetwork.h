@@ -132,6 +132,8 @@ struct cglue_interface {
   bool is_up;
   bool is_loopback;
   bool supports_multicast;
+  /// The address cannot be used yet, or not at all: the system looks, or found, whether another host has it.
+  bool is_tentative;
 };
 
 /// Lists all interfaces, one entry per address. The caller frees `*entries` with cglue_interfaces_free.

@@ -1,5 +1,6 @@
 import GlueAddress
 import GlueCore
+import GlueNetwork
 
 #if canImport(FoundationEssentials)
   import FoundationEssentials
@@ -39,6 +40,13 @@ extension Endpoint.Configuration {
       throw ConfigurationError(name: "eventQueueLimit", value: "\(eventQueueLimit)", expectation: "at least 1")
     }
 
+    if let name = listenInterface {
+      try check(
+        (1...15).contains(name.utf8.count) && !name.utf8.contains { $0 <= 0x20 || $0 == UInt8(ascii: "/") },
+        .listenInterface, name)
+    }
+    try settings.nameLink()
+
     var generator = SystemRandomNumberGenerator()
     settings.endpointID = endpointID ?? EndpointID(UInt64.random(in: 1 ... .max, using: &generator))
     settings.endpointName = endpointName ?? Self.derivedName(chance: generator.next())
@@ -69,6 +77,23 @@ extension Endpoint.Configuration {
         setting, value: "\(address)",
         expected: "\(setting.expectation); one endpoint has one address family, and \(name) is \(decisive)")
     }
+  }
+
+  /// Replaces the scopes of addresses by the name of the interface that they stand for.
+  private mutating func nameLink() throws(ConfigurationError) {
+    let interfaces = (try? NetworkInterface.all()) ?? []
+    for (setting, address) in addresses where address.scope != 0 && address.ip.needsScope {
+      let name = interfaces.first { $0.index == address.scope }?.name
+      guard let name, name == (listenInterface ?? linkName ?? name) else {
+        let wanted = (listenInterface ?? linkName).map { "the interface \($0)" } ?? "an interface of this host"
+        throw error(setting, value: address.textNamingInterface, expected: "an address on \(wanted)")
+      }
+      linkName = name
+    }
+    func withoutScope(_ address: SocketAddress) -> SocketAddress { SocketAddress(ip: address.ip, port: address.port) }
+    if case .address(let target) = discoveryTarget { discoveryTarget = .address(withoutScope(target)) }
+    discoveryListenAddress = discoveryListenAddress.map(withoutScope)
+    listenAddress = listenAddress.map(withoutScope)
   }
 
   /// A name that no other endpoint has, and that tells people which program it is: `PROGRAM-PROCESS-CHANCE`.

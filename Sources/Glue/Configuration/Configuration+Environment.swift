@@ -86,7 +86,7 @@ extension Endpoint.Configuration {
       case .endpointName: "1 to 256 bytes of text"
       case .listenAddress:
         "ADDRESS:PORT with an address of this host, for example 0.0.0.0:0, 192.168.1.4:5000 or [fe80::1%eth0]:5000"
-      case .listenInterface: "the name of a network interface"
+      case .listenInterface: "the name of a network interface, 1 to 15 bytes"
       case .discoveryTarget:
         "ADDRESS:PORT, for example 239.192.137.1:27320 or [ff12::efc0:8901]:27320, or 0 to announce to nobody"
       case .discoveryListenAddress: "ADDRESS:PORT, for example 239.192.137.1:27320 or [ff12::efc0:8901]:27320"

@@ -20,8 +20,9 @@ extension Endpoint {
     /// only, one with an IPv6 address IPv6 only, and without any it uses what ``listenInterface`` has. A link-local
     /// address without a scope is meant on that interface; one with a scope chooses it.
     public var listenAddress: SocketAddress?
-    /// The network interface for multicast (`GLUE_LISTEN_INTERFACE`), for example `eth0`. Default: `nil`, that of the
-    /// default route (of IPv4, else of IPv6), or loopback where there is none.
+    /// The network interface for multicast (`GLUE_LISTEN_INTERFACE`), for example `eth0`; one that is not there yet is
+    /// waited for. Default: `nil`, that of the default route (of IPv4, else of IPv6), or loopback where there is none;
+    /// when routes change, another one is chosen (``Event/interfaces(_:)``).
     public var listenInterface: String?
     /// Whom this endpoint announces itself to (`GLUE_DISCOVERY_TARGET_ADDRESS`). Default: the multicast groups
     /// 239.192.137.1:27320 and [ff12::efc0:8901]:27320.
@@ -55,6 +56,9 @@ extension Endpoint {
     public var logger = Logger(label: "glue")
     /// Environment variables that look like settings but are none; the endpoint warns of them when it is made.
     package var unknownVariables: [String] = []
+    /// The name of the interface that an address has as its scope; the addresses themselves then have none any more, since
+    /// the interface can come back with another number.
+    var linkName: String?
     /// The settings that came from the environment, so that errors name the variable rather than the field.
     var environmentSettings: Set<Setting> = []
 

@@ -125,7 +125,9 @@ extension Driver {
         isFull = false
         break
       }
-      guard isReachable(datagram.destination) else {
+      let ip = datagram.destination.ip
+      // Where the interface has no address to send from, the system would refuse it each time.
+      guard !ip.isMulticast || state.groupFamilies.contains(ip.family) else {
         localCounters.add(to: .sendForeignFamily)
         continue
       }
@@ -133,12 +135,6 @@ extension Driver {
     }
     if !isFull { state.gatheredBytes = 0 }
     return !sendBatch.isEmpty
-  }
-
-  /// Whether this endpoint has a way to addresses of this family: none to a group where the interface has no address to
-  /// send from, which the system would refuse each time.
-  private func isReachable(_ destination: SocketAddress) -> Bool {
-    !destination.ip.isMulticast || plan.groupFamilies.contains(destination.ip.family)
   }
 
   /// Sends the batch and what becomes due meanwhile. The caller has set `isSending`; it is no longer set afterwards, unless
@@ -149,15 +145,17 @@ extension Driver {
   ///   - rounds: How many batches to send at most.
   /// - Returns: Whether to wake the I/O thread.
   func sendBatches(startingAt index: Int = 0, rounds: Int) -> Bool {
-    guard let sockets = sockets.withLock({ $0 }) else {
-      lock.withLock { $0.isSending = false }
-      return false
-    }
     var index = index
     for round in 1... {
+      guard let sockets = sockets.withLock({ $0 }) else {
+        lock.withLock { $0.isSending = false }
+        return false
+      }
       if let blocked = sendBatch(from: index, by: sockets) {
         poller.setWatchesWritability(true, of: blocked)
-        return false
+        guard let rest = takeBack(from: blocked) else { return false }
+        index = rest
+        continue
       }
       index = 0
       let (isDone, wakes) = lock.withLock { state -> (Bool, Bool) in
@@ -181,7 +179,7 @@ extension Driver {
     var index = index
     while index < sendBatch.count {
       let end = sendBatch.endOfFamily(from: index)
-      guard let socket = sockets.data(sendBatch[index].destination.ip.family) else {
+      guard let socket = sockets.dataSocket(sendBatch[index].destination.ip.family) else {
         localCounters.add(UInt64(end - index), to: .sendForeignFamily)
         index = end
         continue
@@ -196,6 +194,16 @@ extension Driver {
       index = end
     }
     return nil
+  }
+
+  /// Takes a batch back that waits for room in a socket which was replaced meanwhile, and will never tell that it has room.
+  /// The I/O thread looks for a waiting batch after it has replaced sockets, and here it is looked for replaced sockets
+  /// after the batch began to wait: one of the two finds it.
+  ///
+  /// - Returns: The datagram with which to go on.
+  private func takeBack(from socket: DatagramSocket) -> Int? {
+    let isCurrent = sockets.withLock { $0?.dataSocket(socket.localAddress.ip.family) === socket }
+    return isCurrent ? nil : lock.withLock { $0.blockedAt.take() }
   }
 
   /// Sends what is due, unless another thread is at it; by the I/O thread.
@@ -230,6 +238,8 @@ extension Driver {
         firstOfCode[failure.code, default: (0, datagram.destination)].count += 1
       }
     }
+    // A socket that was replaced while its datagrams were on their way there: no error of the network.
+    firstOfCode[.closed] = nil
     for (code, note) in firstOfCode {
       localCounters.add(note.count, to: .sendErrors)
       reportNetworkError(

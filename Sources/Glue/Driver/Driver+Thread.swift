@@ -28,15 +28,18 @@ extension Driver {
     var credits: [DeliveryQueue.Credit] = []
     var drops = DropCollector()
     var lastActivity = Timestamp(nanoseconds: 0)
-    var queueDrops: [UInt32]
+    var sockets: EndpointSockets
+    /// What each socket's full buffer had dropped, by its place in the poller.
+    var queueDrops = [UInt32](repeating: 0, count: Poller.capacity)
+    var network: NetworkWatch
     var metrics: MetricsSampler
   }
 
   /// The life of the I/O thread: waits, takes what has arrived, hands it over, sends; until the endpoint closes.
-  func runIOThread(_ sockets: EndpointSockets) {
+  func runIOThread(_ sockets: EndpointSockets, _ monitor: NetworkWatch.Monitor?) {
     ioThread.store(IOThread.current, ordering: .relaxed)
     var turn = Turn(
-      queueDrops: Array(repeating: 0, count: sockets.all.count),
+      sockets: sockets, network: NetworkWatch(monitor: monitor, retries: !sockets.problems.isEmpty),
       metrics: MetricsSampler(endpoint: coreConfiguration.name))
     advance(&turn)  // what the start has produced leaves before the first wait
     while true {
@@ -49,14 +52,16 @@ extension Driver {
         log.logger.critical("the I/O thread cannot wait", metadata: ["error": "\(error)"])
         break
       }
-      for (index, entry) in sockets.all.enumerated() {
+      for entry in turn.sockets.all {
         if ready.isWritable(entry.slot) { resumeSending(on: entry.socket) }
         guard ready.isReadable(entry.slot) else { continue }
-        receive(from: entry, number: index, &turn)
+        receive(from: entry, &turn)
       }
+      watchNetwork(ready, &turn)
       advance(&turn)
     }
     finishSending(&turn)
+    if let monitor = turn.network.monitor { poller.remove(monitor.watcher) }
     close()
     ioThread.store(0, ordering: .relaxed)
   }
@@ -82,7 +87,7 @@ extension Driver {
       state.collect()
       if state.hasOutputs || (state.hasLeftovers && !state.isSending) { return 0 }
       var until = state.machine.nextWakeup
-      for other in [state.waiters.earliestDeadline, turn.metrics.nextSample] {
+      for other in [state.waiters.earliestDeadline, turn.metrics.nextSample, turn.network.lookAt] {
         if let other { until = min(until ?? other, other) }
       }
       if now.since(turn.lastActivity) < Self.lingerTime {
@@ -103,7 +108,7 @@ extension Driver {
   }
 
   /// Takes one batch of datagrams; what is left makes the next wait return at once.
-  private func receive(from entry: EndpointSockets.Entry, number: Int, _ turn: inout Turn) {
+  private func receive(from entry: EndpointSockets.Entry, _ turn: inout Turn) {
     let batch = turn.batch
     let truncated = batch.truncatedCount
     do {
@@ -115,10 +120,12 @@ extension Driver {
     }
     localCounters.add(batch.truncatedCount - truncated, to: .receiveTruncated)
     if batch.queueDropCount != 0 {
-      localCounters.add(UInt64(batch.queueDropCount &- turn.queueDrops[number]), to: .receiveQueueDrops)
-      turn.queueDrops[number] = batch.queueDropCount
+      let place = entry.slot.index
+      localCounters.add(UInt64(batch.queueDropCount &- turn.queueDrops[place]), to: .receiveQueueDrops)
+      turn.queueDrops[place] = batch.queueDropCount
     }
     let wall = MonotonicClock.wallNanoseconds()
+    let broadcastAddresses = turn.sockets.plan.broadcastAddresses
     lock.withLock { state in
       state.isAsleep = false
       let now = Timestamp.now
@@ -128,7 +135,8 @@ extension Driver {
         let arrivedBefore = waited > Self.longestSocketWait ? .zero : waited
         let receivedAt = Timestamp(nanoseconds: now.nanoseconds - min(now.nanoseconds, arrivedBefore.count))
         state.machine.receive(
-          datagram.bytes, from: datagram.source, arrival: arrival(of: datagram, at: entry), at: now,
+          datagram.bytes, from: datagram.source, arrival: arrival(of: datagram, at: entry, broadcastAddresses),
+          at: now,
           receivedAt: receivedAt)
       }
       turn.lastActivity = now
@@ -137,10 +145,12 @@ extension Driver {
     handOver(&turn)
   }
 
-  private func arrival(of datagram: ReceivedDatagram, at entry: EndpointSockets.Entry) -> Arrival {
+  private func arrival(
+    of datagram: ReceivedDatagram, at entry: EndpointSockets.Entry, _ broadcastAddresses: [IPAddress]
+  ) -> Arrival {
     if entry.isGroup { return .group }
     guard let destination = datagram.destination else { return .unicast }
-    return destination.isMulticast || plan.broadcastAddresses.contains(destination) ? .group : .unicast
+    return destination.isMulticast || broadcastAddresses.contains(destination) ? .group : .unicast
   }
 
   /// Lets time pass, hands over what others' inputs have produced, and sends what is due.

@@ -35,11 +35,12 @@ final class Driver: Sendable {
   /// When the I/O thread began to hand over messages without having drained datagrams since; 0 while it does not.
   let callbacksSince = Atomic<UInt64>(0)
   let localCounters = LocalCounters()
-  let plan: SocketPlan
+  /// As it was when the endpoint was made; see ``EndpointSockets/plan``.
+  private let firstPlan: SocketPlan
 
   init(_ settings: Endpoint.Configuration, plan: SocketPlan) throws {
     self.settings = settings
-    self.plan = plan
+    firstPlan = plan
     guard let id = settings.endpointID, let name = settings.endpointName else {
       preconditionFailure("the configuration has no identity: \(settings)")
     }
@@ -83,21 +84,24 @@ final class Driver: Sendable {
     }
     guard mayStart else { throw EndpointFailure.alreadyStarted }
     do {
+      let monitor = openMonitor()
       let opened = try openSockets()
       sockets.withLock { $0 = opened }
       lock.withLock { state in
         guard state.phase < .closing else { return }  // a shutdown was faster
+        state.groupFamilies = opened.plan.groupFamilies
+        state.machine.networkChanged(targets: opened.plan.targets, at: .now)
         state.machine.start(at: .now)
         state.collect()
       }
-      try IOThread.start(named: "glue-io") { [self] in runIOThread(opened) }
+      try IOThread.start(named: "glue-io") { [self] in runIOThread(opened, monitor) }
       log.logger.info(
         "started",
         metadata: [
-          "addresses": "\(opened.dataAddresses.map(\.description).joined(separator: " "))",
-          "interface": "\(plan.interface.name)",
+          "addresses": "\(opened.data.map { "\($0.socket.localAddress)" }.joined(separator: " "))",
           "network": "\(coreConfiguration.networkID)",
         ])
+      broadcast(.interfaces(opened.plan.choice))
     } catch {
       // Nothing runs, and nothing will: whoever waits for something is told.
       close()
@@ -107,11 +111,15 @@ final class Driver: Sendable {
 
   private func openSockets() throws -> EndpointSockets {
     do {
+      let plan = try SocketPlan(settings, previous: firstPlan)
       return try EndpointSockets(plan, settings: settings, poller: poller)
     } catch let error as NetworkError {
       throw EndpointFailure.network("\(error)")
     }
   }
+
+  /// Which interface is used, and why.
+  var interfaceChoice: InterfaceChoice { sockets.withLock { $0?.plan.choice } ?? firstPlan.choice }
 
   /// See ``Endpoint/shutdown(timeout:)``.
   func shutdown(timeout: Duration) async {

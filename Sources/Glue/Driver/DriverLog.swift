@@ -58,6 +58,11 @@ final class DriverLog: Sendable {
         .warning, "undecodable",
         ["topic": "\(topic)", "publisher": "\(publisher.id)", "sequence": "\(sequence)"]
       )
+    case .interfaces(let choice):
+      (
+        choice.obstacle == nil ? .info : .warning, nil,
+        ["interface": "\(choice.name ?? "none")", "reason": "\(choice.reason)"]
+      )
     case .networkError: (.warning, nil, [:])  // limited where it is made, by cause
     case .eventsDropped(let count): (.warning, "events dropped", ["count": "\(count)"])
     }

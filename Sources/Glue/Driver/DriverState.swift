@@ -1,3 +1,4 @@
+import GlueAddress
 import GlueCore
 import GlueNetwork
 
@@ -40,6 +41,9 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   var hasLeftovers = false
   var deliveries: [Delivery] = []
   var events: [EndpointEvent] = []
+
+  /// The families in which the interface can send to groups.
+  var groupFamilies: Set<IPAddress.Family> = []
 
   // MARK: Who sends
 

@@ -12,100 +12,84 @@ struct EndpointSockets: Sendable {
     let isGroup: Bool
   }
 
-  /// The data sockets, one for each address family in use, and then the discovery sockets.
-  let all: [Entry]
-  /// For everything that is sent, and all data; by family.
-  private let dataV4: DatagramSocket?
-  private let dataV6: DatagramSocket?
+  /// What they were opened for.
+  let plan: SocketPlan
+  /// For everything that is sent, and all data: one for each address family in use.
+  private(set) var data: [Entry] = []
+  /// Where announcements arrive besides.
+  private(set) var discovery: [Entry] = []
+  /// Why not everything that is planned is open: another try may help.
+  private(set) var problems: [NetworkError] = []
+
+  /// All sockets.
+  var all: [Entry] { data + discovery }
 
   /// Opens the sockets, and watches them.
   ///
   /// - Throws: ``ConfigurationError`` that names the setting whose address cannot be used, or
   ///   ``EndpointFailure/network(_:)``.
   init(_ plan: SocketPlan, settings: Endpoint.Configuration, poller: Poller) throws {
-    var entries: [Entry] = []
-    func add(_ socket: DatagramSocket, isGroup: Bool) throws(NetworkError) {
-      entries.append(Entry(socket: socket, slot: try poller.add(socket), isGroup: isGroup))
-    }
-
+    self.plan = plan
     do throws(NetworkError) {
-      for socket in try Self.openDataSockets(plan, settings) { try add(socket, isGroup: false) }
+      data = try Self.watch(Self.openData(plan, settings, ports: [:]), poller)
     } catch {
       throw Self.refusal(.listenAddress, settings.listenAddress, error, settings)
     }
-    let data = entries.map(\.socket)
-    dataV4 = data.first { $0.localAddress.ip.family == .v4 }
-    dataV6 = data.first { $0.localAddress.ip.family == .v6 }
-
-    var rendezvousError: NetworkError?
-    var meetingPlaces = 0
-    for discovery in plan.discovery {
+    for item in plan.discovery {
       do throws(NetworkError) {
-        switch discovery {
-        case .group(let address):
-          do throws(NetworkError) {
-            let socket = try DatagramSocket(binding: address, options: .sharedPort)
-            try socket.join(group: address.ip, on: plan.interface)
-            try add(socket, isGroup: true)
-          } catch  where address.ip.family == .v6 && plan.discovery.count > 1 {
-            continue  // a system, or an interface, whose IPv6 is switched off while we look: IPv4 will do
-          }
-        case .broadcast(let address):
-          try add(DatagramSocket(binding: address, options: .sharedPort), isGroup: false)
-        case .rendezvous(let address):
-          do throws(NetworkError) {
-            try add(DatagramSocket(binding: address), isGroup: false)
-            meetingPlaces += 1
-          } catch  where error.code == .addressNotAvailable && plan.discovery.count > 1 {
-            rendezvousError = error  // an address that has just gone, or one that is not ready yet
-          }
-        }
+        discovery.append(try Self.open(item, plan, poller))
       } catch {
-        throw Self.refusal(of: discovery, error, settings)
+        // An address that has just gone, or a family that is being switched off: the others will do, and it is tried again.
+        guard plan.discovery.count > 1, error.code == .addressNotAvailable || item.isV6Group else {
+          throw Self.refusal(of: item, error, settings)
+        }
+        problems.append(error)
       }
     }
-    if let rendezvousError, meetingPlaces == 0 { throw EndpointFailure.network("\(rendezvousError)") }
-    all = entries
+    if let problem = problems.first, discovery.isEmpty { throw EndpointFailure.network("\(problem)") }
+  }
+
+  /// The sockets for another plan, after the host's interfaces have changed. What can stay open does, the rest is closed;
+  /// the data sockets keep their ports if they can. What cannot be opened is left out, see ``problems``.
+  init(_ plan: SocketPlan, replacing old: EndpointSockets, settings: Endpoint.Configuration, poller: Poller) {
+    self.plan = plan
+    do throws(NetworkError) {
+      if plan.listenAddresses == old.plan.listenAddresses && !old.data.isEmpty {
+        data = old.data
+        if let interface = plan.interface {
+          for entry in data { try entry.socket.setMulticastInterface(interface) }
+        }
+      } else {
+        old.close(old.data, poller)
+        data = try Self.watch(Self.openData(plan, settings, ports: old.ports), poller)
+      }
+    } catch {
+      problems.append(error)
+    }
+    formerPorts = old.ports
+    if plan.discovery == old.plan.discovery && plan.interface == old.plan.interface && old.problems.isEmpty {
+      discovery = old.discovery
+      return
+    }
+    // Memberships went with the interface, or are those of another one.
+    old.close(old.discovery, poller)
+    for item in plan.discovery {
+      do throws(NetworkError) {
+        discovery.append(try Self.open(item, plan, poller))
+      } catch {
+        problems.append(error)
+      }
+    }
   }
 
   /// The socket that sends to addresses of a family; `nil` if this endpoint does not use it.
-  func data(_ family: IPAddress.Family) -> DatagramSocket? { family == .v4 ? dataV4 : dataV6 }
-
-  /// Where data arrives.
-  var dataAddresses: [SocketAddress] { [dataV4, dataV6].compactMap { $0?.localAddress } }
-
-  /// Opens a socket for each address of the plan, on one port if the system chooses the port and can.
-  private static func openDataSockets(
-    _ plan: SocketPlan, _ settings: Endpoint.Configuration
-  ) throws(NetworkError) -> [DatagramSocket] {
-    let options = dataOptions(plan, settings)
-    var sockets: [DatagramSocket] = []
-    for address in plan.listenAddresses {
-      do throws(NetworkError) {
-        let port = sockets.first?.localAddress.port ?? address.port
-        do throws(NetworkError) {
-          sockets.append(
-            try DatagramSocket(
-              binding: SocketAddress(ip: address.ip, port: port, scope: address.scope), options: options))
-        } catch  where error.code == .addressInUse && port != address.port {
-          sockets.append(try DatagramSocket(binding: address, options: options))
-        }
-      } catch  where plan.listenAddresses.count > 1 && error.code != .addressInUse {
-        // One family is enough, and there are systems that have only one.
-        if sockets.isEmpty && address == plan.listenAddresses.last { throw error }
-      }
-    }
-    return sockets
+  func dataSocket(_ family: IPAddress.Family) -> DatagramSocket? {
+    for entry in data where entry.socket.localAddress.ip.family == family { return entry.socket }
+    return nil
   }
 
-  /// The settings of the data sockets.
-  private static func dataOptions(_ plan: SocketPlan, _ settings: Endpoint.Configuration) -> DatagramSocket.Options {
-    var options = DatagramSocket.Options()
-    options.receiveBufferBytes = settings.receiveBufferBytes
-    options.multicastInterface = plan.interface
-    options.allowsBroadcast = plan.broadcasts
-    return options
-  }
+  /// Closes all sockets.
+  func close(_ poller: Poller) { close(all, poller) }
 
   /// How many bytes of datagrams may wait in a data socket, as the system would grant it now.
   ///
@@ -117,7 +101,7 @@ struct EndpointSockets: Sendable {
     anyPort.listenAddresses = plan.listenAddresses.map {
       SocketAddress(ip: $0.ip.family == .v4 ? .anyV4 : .anyV6, port: 0)
     }
-    let probes = try openDataSockets(anyPort, settings)
+    let probes = try openData(anyPort, settings, ports: [:])
     defer { for probe in probes { probe.close() } }
     let least = probes.map(\.receiveBufferBytes).min() ?? 0
     // Linux reports twice what it grants, and counts its own overhead against that.
@@ -128,46 +112,81 @@ struct EndpointSockets: Sendable {
     #endif
   }
 
-  func close(_ poller: Poller) {
-    for entry in all {
+  // MARK: Opening
+
+  /// The ports of data sockets that could not be opened again, so that a later try asks for the same.
+  private var formerPorts: [IPAddress.Family: UInt16] = [:]
+
+  private var ports: [IPAddress.Family: UInt16] {
+    var ports = formerPorts
+    for entry in data { ports[entry.socket.localAddress.ip.family] = entry.socket.localAddress.port }
+    return ports
+  }
+
+  /// Opens a socket for each address of the plan; where the system is to choose the port, on that of `ports` or on one
+  /// for both families, if it is free.
+  private static func openData(
+    _ plan: SocketPlan, _ settings: Endpoint.Configuration, ports: [IPAddress.Family: UInt16]
+  ) throws(NetworkError) -> [DatagramSocket] {
+    var options = DatagramSocket.Options()
+    options.receiveBufferBytes = settings.receiveBufferBytes
+    options.multicastInterface = plan.interface
+    options.allowsBroadcast = plan.broadcasts
+    var sockets: [DatagramSocket] = []
+    var failure: NetworkError?
+    for address in plan.listenAddresses {
+      let port = ports[address.ip.family] ?? ports.values.min() ?? sockets.first?.localAddress.port
+      if address.port == 0, let port,
+        let socket = try? DatagramSocket(
+          binding: SocketAddress(ip: address.ip, port: port, scope: address.scope), options: options)
+      {
+        sockets.append(socket)
+        continue
+      }
+      do throws(NetworkError) {
+        sockets.append(try DatagramSocket(binding: address, options: options))
+      } catch {
+        failure = error
+      }
+    }
+    // One family is enough, and there are systems that have only one.
+    if let failure, sockets.isEmpty { throw failure }
+    return sockets
+  }
+
+  private static func open(
+    _ discovery: SocketPlan.Discovery, _ plan: SocketPlan, _ poller: Poller
+  ) throws(NetworkError) -> Entry {
+    switch discovery {
+    case .group(let address):
+      let socket = try DatagramSocket(binding: address, options: .sharedPort)
+      if let interface = plan.interface { try socket.join(group: address.ip, on: interface) }
+      return Entry(socket: socket, slot: try poller.add(socket), isGroup: true)
+    case .broadcast(let address):
+      let socket = try DatagramSocket(binding: address, options: .sharedPort)
+      return Entry(socket: socket, slot: try poller.add(socket), isGroup: false)
+    case .rendezvous(let address):
+      let socket = try DatagramSocket(binding: address)
+      return Entry(socket: socket, slot: try poller.add(socket), isGroup: false)
+    }
+  }
+
+  private static func watch(_ sockets: [DatagramSocket], _ poller: Poller) throws(NetworkError) -> [Entry] {
+    var entries: [Entry] = []
+    for socket in sockets { entries.append(Entry(socket: socket, slot: try poller.add(socket), isGroup: false)) }
+    return entries
+  }
+
+  private func close(_ entries: [Entry], _ poller: Poller) {
+    for entry in entries {
       poller.remove(entry.socket)
       entry.socket.close()
     }
   }
+}
 
-  private static func refusal(
-    of discovery: SocketPlan.Discovery, _ error: NetworkError, _ settings: Endpoint.Configuration
-  ) -> any Error {
-    if case .rendezvous(let address) = discovery, error.code == .addressInUse {
-      let reason = "another program, maybe another endpoint that announces to nobody, has \(address)"
-      if let address = settings.discoveryListenAddress {
-        return settings.error(.discoveryListenAddress, value: "\(address)", expected: "a free port; \(reason)")
-      }
-      return settings.error(.discoveryTarget, value: "0", expected: "one such endpoint on a host; \(reason)")
-    }
-    if settings.discoveryListenAddress == nil, case .address(let target) = settings.discoveryTarget,
-      settings.environmentSettings.contains(.discoveryTarget)
-    {
-      return refusal(.discoveryTarget, target, error, settings)
-    }
-    return refusal(.discoveryListenAddress, settings.discoveryListenAddress, error, settings)
-  }
-
-  /// The error of a socket whose address came from this setting, or from none.
-  private static func refusal(
-    _ setting: Endpoint.Configuration.Setting, _ address: SocketAddress?, _ error: NetworkError,
-    _ settings: Endpoint.Configuration
-  ) -> any Error {
-    let expectation: String
-    switch error.code {
-    case _ where error.operation != "bind": expectation = error.expectation
-    case .addressInUse?: expectation = "a port that no other program has for itself"
-    case .addressNotAvailable?: expectation = "an address of this host"
-    case .accessDenied?: expectation = "a port that this program may use, from 1024 up"
-    default: expectation = error.expectation
-    }
-    let reason = error.reason
-    guard let address else { return EndpointFailure.network("\(reason); expected \(expectation)") }
-    return settings.error(setting, value: "\(address)", expected: "\(expectation); \(reason)")
+extension SocketPlan.Discovery {
+  fileprivate var isV6Group: Bool {
+    if case .group(let address) = self { address.ip.family == .v6 } else { false }
   }
 }

@@ -13,8 +13,10 @@ struct SocketPlan: Hashable, Sendable {
     case rendezvous(SocketAddress)
   }
 
-  /// The interface that multicast uses.
-  let interface: NetworkInterface
+  /// The interface that multicast uses; `nil` while it is not there.
+  let interface: NetworkInterface?
+  /// Which interface that is, and why.
+  let choice: InterfaceChoice
   /// Where the data sockets are bound, one for each family, the first one needed. Everything is sent from there, so that
   /// the source of whatever a peer receives is where this endpoint is reached, also when it was the rendezvous port that
   /// the peer wrote to first.
@@ -35,38 +37,32 @@ struct SocketPlan: Hashable, Sendable {
   /// A host has a handful of addresses; one with more (containers) is reached at these, and the poller watches 64 sockets.
   private static let maximumRendezvousAddresses = 48
 
-  /// - Throws: ``ConfigurationError`` if the interface is not there, or addresses contradict each other.
-  init(_ settings: Endpoint.Configuration) throws {
-    let interfaces: [NetworkInterface]
-    do throws(NetworkError) {
-      interfaces = try NetworkInterface.all()
-      let named = try Self.interface(settings, among: interfaces)
-      interface = if let named { named } else { try NetworkInterface.preferred() }
-    } catch {
-      guard let name = settings.listenInterface else { throw EndpointFailure.network("\(error)") }
-      throw settings.error(.listenInterface, value: name, expected: error.expectation)
-    }
-    let index = interface.index
-    for (setting, address) in settings.addresses where address.scope != 0 && address.scope != index {
-      let expectation = "an address on the interface \(interface.name)"
-      throw settings.error(setting, value: "\(address)", expected: expectation)
-    }
-
+  /// - Parameters:
+  ///   - settings: Checked settings.
+  ///   - previous: The plan so far, when the host's interfaces have changed.
+  /// - Throws: ``ConfigurationError`` if addresses contradict each other, ``NetworkError`` if the system does not list its
+  ///   interfaces.
+  init(_ settings: Endpoint.Configuration, previous: SocketPlan? = nil) throws {
+    let interfaces = try NetworkInterface.all()
     // The families in question: that of the addresses set, or those that the host has.
     let families = settings.addresses.first.map { [$0.address.ip.family] } ?? [.v4, .v6]
+    let (interface, reason, name) = try Self.choose(settings, among: interfaces, previous)
+    self.interface = interface
+    choice = InterfaceChoice(interface, named: name, reason, families)
+    let index = interface?.index ?? 0
     let broadcastAddresses = interfaces.compactMap(\.broadcastAddress) + [IPAddress(v4: 0xFFFF_FFFF)]
     self.broadcastAddresses = broadcastAddresses
     let groupFamilies = Self.groupFamilies(of: interface, among: families)
     self.groupFamilies = Set(groupFamilies)
-    targets = Self.targets(settings, families, on: interface)
+    targets = Self.targets(settings, families, on: index)
     broadcasts = targets.contains { broadcastAddresses.contains($0.ip) }
 
     // Whoever finds others on the loopback interface only is for this host only. The wildcard address would also let the
     // system give its multicast the address of another interface.
-    let isLocal = interface.isLoopback && targets.contains { $0.ip.isMulticast }
+    let isLocal = interface?.isLoopback == true && targets.contains { $0.ip.isMulticast }
     if let address = settings.listenAddress {
       listenAddresses = [address.scoped(to: index)]
-    } else if isLocal {
+    } else if isLocal, !groupFamilies.isEmpty {
       listenAddresses = groupFamilies.map { SocketAddress(ip: $0.loopback, port: 0) }
     } else {
       listenAddresses = families.map { SocketAddress(ip: $0.wildcard, port: 0) }
@@ -91,33 +87,42 @@ struct SocketPlan: Hashable, Sendable {
     }
   }
 
-  /// The interface that the settings name, by its name or as the scope of an address; `nil` if they name none.
-  private static func interface(
-    _ settings: Endpoint.Configuration, among interfaces: [NetworkInterface]
-  ) throws(NetworkError) -> NetworkInterface? {
-    if let name = settings.listenInterface { return try NetworkInterface.named(name) }
-    let scope = settings.addresses.lazy.map(\.address.scope).first { $0 != 0 }
-    return scope.flatMap { scope in interfaces.first { $0.index == scope } }
+  /// The interface to use. Without a setting that is the one of the default route. When there is none any more, the one
+  /// in use stays as long as it can be used: routes come and go by themselves.
+  private static func choose(
+    _ settings: Endpoint.Configuration, among interfaces: [NetworkInterface], _ previous: SocketPlan?
+  ) throws(NetworkError) -> (NetworkInterface?, InterfaceChoice.Reason, name: String?) {
+    if let name = settings.listenInterface ?? settings.linkName {
+      return (interfaces.first { $0.name == name }, .setting, name)
+    }
+    if let interface = try NetworkInterface.ofDefaultRoute() {
+      return (interface, .defaultRoute, interface.name)
+    }
+    let former = interfaces.first { $0.index == previous?.interface?.index && !$0.isLoopback }
+    if let former, former.isUp, !former.addresses.isEmpty { return (former, .usedBefore, former.name) }
+    let loopback = interfaces.first { $0.isLoopback && $0.isUp }
+    return (loopback, .onlyLoopback, loopback?.name)
   }
 
   /// The families in which the interface can send to groups, among some.
   private static func groupFamilies(
-    of interface: NetworkInterface, among families: [IPAddress.Family]
+    of interface: NetworkInterface?, among families: [IPAddress.Family]
   ) -> [IPAddress.Family] {
+    guard let interface, interface.isUp else { return [] }
     let own = families.filter { family in interface.addresses.contains { $0.family == family } }
     // One family is all that an interface to this host itself needs, and Linux's loopback has no IPv6 multicast unless
-    // somebody gave it a route for it. Where there is no address at all yet, the first family may get one.
-    return own.isEmpty || interface.isLoopback ? [own.first ?? families[0]] : own
+    // somebody gave it a route for it.
+    return interface.isLoopback ? Array(own.prefix(1)) : own
   }
 
   private static func targets(
-    _ settings: Endpoint.Configuration, _ families: [IPAddress.Family], on interface: NetworkInterface
+    _ settings: Endpoint.Configuration, _ families: [IPAddress.Family], on index: UInt32
   ) -> [SocketAddress] {
     switch settings.discoveryTarget {
     case .standard: families.map(\.standardGroup)
     case .nobody: []
     case .address(let target) where target.ip.isMulticast: [SocketAddress(ip: target.ip, port: target.port)]
-    case .address(let target): [target.scoped(to: interface.index)]
+    case .address(let target): [target.scoped(to: index)]
     }
   }
 
@@ -148,10 +153,10 @@ struct SocketPlan: Hashable, Sendable {
   /// this one's datagrams, and a wildcard one that is not shared could not be bound beside the multicast endpoints of
   /// this host.
   private static func rendezvousAddresses(
-    _ settings: Endpoint.Configuration, _ interfaces: [NetworkInterface], _ chosen: NetworkInterface
+    _ settings: Endpoint.Configuration, _ interfaces: [NetworkInterface], _ chosen: NetworkInterface?
   ) -> [SocketAddress] {
     let usable = interfaces.filter {
-      $0.isUp && (settings.listenInterface == nil || $0.isLoopback || $0.index == chosen.index)
+      $0.isUp && (settings.listenInterface == nil || $0.isLoopback || $0.index == chosen?.index)
     }
     return usable.flatMap { interface in
       interface.addresses.filter { !$0.isMulticast }.map {

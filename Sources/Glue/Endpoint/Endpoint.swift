@@ -38,8 +38,16 @@ public final class Endpoint: Sendable {
   ///   sockets for us.
   public init(_ configuration: Configuration = Configuration()) async throws {
     let settings = try configuration.completed()
-    let plan = try SocketPlan(settings)
-    self.configuration = settings
+    let plan: SocketPlan
+    do {
+      plan = try SocketPlan(settings)
+    } catch let error as NetworkError {
+      throw EndpointFailure.network("\(error)")
+    }
+    var completed = configuration
+    completed.endpointID = settings.endpointID
+    completed.endpointName = settings.endpointName
+    self.configuration = completed
     driver = try Driver(settings, plan: plan)
     id = driver.coreConfiguration.id
     name = driver.coreConfiguration.name
@@ -72,6 +80,9 @@ public final class Endpoint: Sendable {
 
   /// The peers there are now, by endpoint ID.
   public var peers: [Peer] { driver.peers() }
+
+  /// Which network interface this endpoint uses now, and why.
+  public var interfaceChoice: InterfaceChoice { driver.interfaceChoice }
 
   /// What happens besides messages, from now on. Each access makes a new sequence, which holds at most
   /// ``Configuration/eventQueueLimit`` events for a slow reader. It ends when the endpoint is shut down.

@@ -24,6 +24,8 @@ public enum Event: Sendable {
   case slowCallback(filter: String, duration: Duration)
   /// A message's payload is no value of the subscribed type; it was skipped.
   case undecodable(topic: String, publisher: Publisher, sequence: UInt64, reason: String)
+  /// Which network interface is used, and why: at the start, and whenever that or its addresses change.
+  case interfaces(InterfaceChoice)
   /// The network refused datagrams; at most one event a second for each cause.
   case networkError(String)
   /// This reader of events was so slow that so many were dropped.
@@ -66,6 +68,7 @@ extension Event: CustomStringConvertible {
     case .slowCallback(let filter, let duration): "slow callback: subscription to \(filter) took \(duration)"
     case .undecodable(let topic, let publisher, let sequence, let reason):
       "undecodable: \(topic) number \(sequence) of \(publisher.name) (\(publisher.id)): \(reason)"
+    case .interfaces(let choice): "interface: \(choice)"
     case .networkError(let text): "network: \(text)"
     case .eventsDropped(let count): "\(count) events were dropped, as they were not read"
     }

@@ -90,6 +90,8 @@ extension Discovery {
       guard !hasReplied(to: header, at: source), replies.take(for: source, at: now) else { return }
       lastReplied = (source, header.packetNumber)
       send(answer, to: source)
+      // A peer whose address has changed asks whether we are still there.
+      if mayMove(slot, to: source, at: now) { beginMove(slot, to: source, at: now) }
       return
     }
     if let index = handshakeIndex(header), handshakes[index].address == source {

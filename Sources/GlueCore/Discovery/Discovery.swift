@@ -31,7 +31,7 @@ import OrderedCollections
 /// to three challenges. Its answer or its silence decides; hearsay never does.
 public struct Discovery: Sendable {
   /// What it was made with.
-  public let configuration: DiscoveryConfiguration
+  public internal(set) var configuration: DiscoveryConfiguration
   /// What it tells about this endpoint.
   public internal(set) var local: LocalIdentity
   /// What happened how often.
@@ -198,10 +198,21 @@ public struct Discovery: Sendable {
     interestVersion = max(interestVersion, version)
   }
 
-  /// Takes note that addresses or interfaces changed: announces as at start, for everybody has to learn the new address.
-  public mutating func networkChanged(locators: [SocketAddress], at now: Timestamp) {
-    local.locators = locators
-    if phase == .running { beginStartupAnnouncements(at: now) }
+  /// Takes note that addresses or interfaces changed: announces as at start, for everybody has to learn the new address,
+  /// and challenges each peer. That shows a peer the new address by unicast, and lets its system correct what it knows of
+  /// ours (ARP, neighbour discovery), which may otherwise send to a network card that is gone for ten seconds.
+  ///
+  /// - Parameters:
+  ///   - locators: The other addresses of this endpoint; `nil` if they are the same.
+  ///   - targets: Whom to announce to; `nil` if they are the same. The number of an interface in them may be another one.
+  public mutating func networkChanged(
+    locators: [SocketAddress]? = nil, targets: [SocketAddress]? = nil, at now: Timestamp
+  ) {
+    if let locators { local.locators = locators }
+    if let targets { configuration.targets = targets }
+    guard phase == .running else { return }
+    beginStartupAnnouncements(at: now)
+    for slot in table.indices where table.contains(slot) { probe(slot, for: .lease, at: now) }
   }
 
   /// Says goodbye to everybody. Afterwards nothing is taken or sent any more.

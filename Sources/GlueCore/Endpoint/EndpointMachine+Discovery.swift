@@ -1,6 +1,15 @@
 import GlueAddress
 
 extension EndpointMachine {
+  /// Takes note that addresses or interfaces of this host have changed, and announces anew as at the start.
+  ///
+  /// - Parameter targets: Whom to announce to from now on.
+  public func networkChanged(targets: [SocketAddress], at now: Timestamp) {
+    guard !isStopped else { return }
+    discovery.networkChanged(targets: targets, at: now)
+    drainDiscovery(at: now)
+  }
+
   /// Does what discovery asks for.
   func drainDiscovery(at now: Timestamp) {
     while let action = discovery.nextAction() {

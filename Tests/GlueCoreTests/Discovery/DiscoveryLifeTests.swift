@@ -110,6 +110,19 @@ import Testing
     #expect(network.nodes[0].machine.peer(EndpointID(2))?.address == address(78))
   }
 
+  @Test func peerThatTellsOfItsNewAddressIsFollowedAtOnce() {
+    let network = pair()
+    network.run(milliseconds: 3_000)
+    network.move(1, to: 77)
+    network.nodes[1].machine.networkChanged(at: network.time)
+    network.drain(1)
+    let took = network.run(atMost: 1_000) { network.nodes[0].machine.peer(EndpointID(2))?.address == address(77) }
+    #expect(took != nil && took! <= 5)
+    network.run(milliseconds: 10_000)
+    #expect(network.agree(0, 1))
+    #expect(network.removals(0).isEmpty && network.removals(1).isEmpty)
+  }
+
   @Test func forgedMoveMovesNothing() {
     let network = pair()
     network.run(milliseconds: 3_000)
