@@ -206,6 +206,7 @@ class Host:
         self.namespace = f"{lab.prefix}-{name}"
         self.address = None
         self.address6 = None
+        self.checks_addresses = False  # whether the system looks for other users of an IPv6 address first
         command("ip", "netns", "add", self.namespace)
         lab.hosts.append(self)
         self.command("ip", "link", "set", "lo", "up")
@@ -345,7 +346,8 @@ class Lab:
     def _cable(self, a, a_name, b, b_name, has_v6=True):
         for host in (a, b):
             # Nobody else has these addresses; looking for that would take two seconds before each can be used.
-            host.command("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0")
+            mode = 1 if host.checks_addresses else 0
+            host.command("sysctl", "-qw", f"net.ipv6.conf.default.accept_dad={mode}", f"net.ipv6.conf.all.accept_dad={mode}")
         a.command("sysctl", "-qw", f"net.ipv6.conf.default.disable_ipv6={0 if has_v6 else 1}")
         command(
             "ip", "link", "add", a_name, "netns", a.namespace, "type", "veth", "peer", "name", b_name, "netns", b.namespace)

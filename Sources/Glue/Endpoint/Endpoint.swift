@@ -61,8 +61,8 @@ public final class Endpoint: Sendable {
 
   /// Opens the sockets and begins to announce this endpoint.
   ///
-  /// - Throws: ``EndpointFailure/alreadyStarted``, or ``EndpointFailure/network(_:)`` if a port is taken or an interface is
-  ///   gone.
+  /// - Throws: ``EndpointFailure/alreadyStarted``, ``ConfigurationError`` if an address or port that was set cannot be used, or
+  ///   ``EndpointFailure/network(_:)`` if the system has no sockets for us.
   public func start() async throws {
     try driver.start()
   }

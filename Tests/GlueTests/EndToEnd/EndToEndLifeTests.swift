@@ -147,4 +147,33 @@ struct EndToEndLifeTests {
     await publisher.shutdown()
     await subscriber.shutdown()
   }
+
+  @Test("The start tells which interface is used, and why")
+  func interfaceChoice() async throws {
+    let endpoint = try await Endpoint(LoopbackNetwork().configuration())
+    let events = endpoint.events
+    try await endpoint.start()
+    let choice = try await within {
+      for await event in events {
+        if case .interfaces(let choice) = event { return choice }
+      }
+      throw Timeout(description: "the events ended")
+    }
+    #expect(choice == endpoint.interfaceChoice)
+    #expect(choice.name == "lo" && choice.reason == .setting && choice.obstacle == nil)
+    #expect("\(choice)".hasPrefix("lo, as set: 127.0.0.1"))
+    await endpoint.shutdown()
+  }
+
+  @Test("An endpoint runs and ends without its interface")
+  func missingInterface() async throws {
+    var configuration = LoopbackNetwork().configuration()
+    configuration.listenInterface = "nosuch0"
+    let endpoint = try await Endpoint(configuration)
+    try await endpoint.start()
+    try endpoint.subscribe(to: "t") { _ in }
+    #expect(endpoint.interfaceChoice.obstacle == .missing)
+    #expect(endpoint.failure == nil)
+    await endpoint.shutdown()
+  }
 }
