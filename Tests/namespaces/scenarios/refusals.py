@@ -68,7 +68,9 @@ def scenario_bad_arguments(lab):
         status = running.wait()
         lines = running.err.texts()
         expect(status == 64 and len(lines) == 1, f"glue {' '.join(words)}: status {status}, {lines}")
-    for words, text in ((["sub", "a/#/b"], "a/#/b"), (["pub", "a/+", "x"], "a/+"), (["pub", "t", "--file", "/nosuch"], "/nosuch")):
+    for words, text in ((["sub", "a/#/b"], "a/#/b"), (["pub", "a/+", "x"], "a/+"), (["pub", "t", "--file", "/nosuch"], "/nosuch: No such file"),
+                        (["pub", "t", "--file", "/"], "cannot read /: Is a directory"),
+                        (["pub", "t", "--file", "/dev/zero"], "/dev/zero has more than 16777216 bytes")):
         running = host.glue(*words)
         status = running.wait()
         lines = running.err.texts()
