@@ -3,6 +3,9 @@ import Foundation
 import Glue
 import Logging
 
+/// The version of the command and the library, as CHANGELOG.md counts.
+let glueVersion = "0.1.0-dev"
+
 /// The command `glue`: a file per subcommand.
 struct GlueCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,6 +18,7 @@ struct GlueCommand: AsyncParsableCommand {
 
       Durations are written 500ms, 10s, 2m; sizes 64, 64KiB, 16MB.
       """,
+    version: "glue \(glueVersion)",
     subcommands: [
       Sub.self,
       Pub.self,
@@ -23,6 +27,19 @@ struct GlueCommand: AsyncParsableCommand {
       Bench.self,
       Simulate.self,
     ])
+
+  /// What is wrong with words of which one should be a command and is none; nil if there is no such word.
+  static func complaint(
+    about words: ArraySlice<String>, of command: any ParsableCommand.Type = GlueCommand.self
+  ) -> String? {
+    func name(_ type: any ParsableCommand.Type) -> String { type.configuration.commandName ?? "\(type)".lowercased() }
+    let commands = command.configuration.subcommands
+    guard let word = words.first, !word.hasPrefix("-"), !commands.isEmpty else { return nil }
+    if word == "help", command == GlueCommand.self { return complaint(about: words.dropFirst()) }
+    if let next = commands.first(where: { name($0) == word }) { return complaint(about: words.dropFirst(), of: next) }
+    let known = commands.filter { $0.configuration.shouldDisplay }.map { name($0) }
+    return "there is no command \(word); expected one of \(known.joined(separator: ", "))"
+  }
 }
 
 /// Runs the command line, and turns every error into one line on stderr and an exit status.
@@ -40,6 +57,9 @@ enum Main {
       var handler = StreamLogHandler.standardError(label: label)
       handler.logLevel = .error
       return handler
+    }
+    if let complaint = GlueCommand.complaint(about: CommandLine.arguments.dropFirst()) {
+      end("\(complaint) (see `glue help`)", Status.usage)
     }
     do {
       var command = try GlueCommand.parseAsRoot()

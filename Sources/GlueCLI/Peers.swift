@@ -9,7 +9,7 @@ struct Peers: AsyncParsableCommand {
   @Flag(help: "Show each peer as a JSON object on one line.")
   var json = false
 
-  @Option(help: "How long to listen.", transform: parseDuration)
+  @Option(help: "How long to listen. (default: 3s)", transform: parseDuration)
   var duration: Duration = .seconds(3)
 
   @OptionGroup var options: EndpointOptions

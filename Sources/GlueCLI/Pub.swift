@@ -34,7 +34,7 @@ struct Pub: AsyncParsableCommand {
   @Option(help: "Publish a made-up payload of this size, for example 64KiB.", transform: parseByteCount)
   var size: Int?
 
-  @Option(help: "Messages per second.", transform: parseRate)
+  @Option(help: "Messages per second; without it as fast as subscribers take them.", transform: parseRate)
   var rate: Double?
 
   @Option(help: "How many messages; without it 1, or with --rate no end.", transform: parsePositive)
@@ -46,7 +46,7 @@ struct Pub: AsyncParsableCommand {
   var awaitSubscribers: Int?
 
   @Option(
-    help: "How long to wait for acknowledgements at the end; does not limit --await-subscribers.",
+    help: "How long to wait for acknowledgements at the end; does not limit --await-subscribers. (default: 10s)",
     transform: parseDuration)
   var timeout: Duration = .seconds(10)
 

@@ -14,10 +14,10 @@ struct Sub: AsyncParsableCommand {
   @Argument(help: "Topic filter: + stands for one level, # at the end for all the rest.")
   var filter: String
 
-  @Option(help: "Only topics of this type.")
+  @Option(help: "Only topics of this type; without it of any.")
   var type: String?
 
-  @Option(help: "End after so many messages.", transform: parsePositive)
+  @Option(help: "End after so many messages; without it there is no end.", transform: parsePositive)
   var count: Int?
 
   @Option(help: "End after this time, for example 10s.", transform: parseDuration)

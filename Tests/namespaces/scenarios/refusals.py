@@ -61,7 +61,8 @@ def scenario_bad_arguments(lab):
     host = lab.host()
     for words in (
         ["sub"], ["sub", "t", "--duration", "10"], ["sub", "t", "--count", "0"], ["pub", "t"], ["pub", "t", "x", "--size", "3"],
-        ["pub", "t", "x", "--rate", "0"], ["pub", "t", "--size", "3XB"], ["nosuch"], ["sub", "t", "--nosuch"],
+        ["pub", "t", "x", "--rate", "0"], ["pub", "t", "--size", "3XB"], ["nosuch"], ["help", "nosuch"], ["bench", "nosuch"],
+        ["sub", "t", "--nosuch"],
         ["bench", "latency", "--size", "1MiB"],
     ):
         running = host.glue(*words)
