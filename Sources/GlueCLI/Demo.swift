@@ -90,10 +90,10 @@ struct Demo: AsyncParsableCommand {
       if inPlace {
         let lines = now.liveLines
         let back = drawn > 0 ? "\u{1B}[\(drawn)A" : ""
-        Console.line(back + lines.map { "\u{1B}[2K" + $0 }.joined(separator: "\n"))
+        try Console.tryLine(back + lines.map { "\u{1B}[2K" + $0 }.joined(separator: "\n"))
         drawn = lines.count
       } else {
-        Console.line(now.shortLine)
+        try Console.tryLine(now.shortLine)
       }
     }
   }

@@ -49,6 +49,7 @@ enum Main {
   enum Status {
     static let failure: Int32 = 1
     static let usage: Int32 = 64
+    static let output: Int32 = 74
     static let configuration: Int32 = 78
   }
 
@@ -58,6 +59,8 @@ enum Main {
       handler.logLevel = .error
       return handler
     }
+    // Writing to a pipe whose reader has gone is then an error like others, and endpoints can say goodbye.
+    signal(SIGPIPE, SIG_IGN)
     if let complaint = GlueCommand.complaint(about: CommandLine.arguments.dropFirst()) {
       end("\(complaint) (see `glue help`)", Status.usage)
     }
@@ -72,6 +75,8 @@ enum Main {
       end(String(describing: error), Status.configuration)
     } catch let error as CommandFailure {
       end(error.text, Status.failure)
+    } catch let error as OutputFailure {
+      end(error)
     } catch let status as ExitCode {
       exit(status.rawValue)
     } catch {
@@ -83,6 +88,12 @@ enum Main {
       }
       end(String(describing: error), Status.failure)
     }
+  }
+
+  /// Ends the process because its output cannot be written; quietly if that is because nobody wants more of it.
+  static func end(_ failure: OutputFailure) -> Never {
+    if failure.isReaderGone { exit(0) }
+    end(failure.text, Status.output)
   }
 
   private static func end(_ text: String, _ status: Int32) -> Never {

@@ -20,7 +20,7 @@ struct Peers: AsyncParsableCommand {
       endpoint, quiet: true, for: duration,
       { _ in try await Task.sleep(for: .seconds(86_400 * 365)) },
       conclude: { endpoint, _ in
-        for peer in endpoint.peers { Console.line(json ? jsonLine(peer) : textLine(peer).printable) }
+        for peer in endpoint.peers { try Console.tryLine(json ? jsonLine(peer) : textLine(peer).printable) }
         if endpoint.peers.isEmpty { Console.error("glue: nobody answered within \(duration)") }
       })
   }

@@ -8,7 +8,8 @@ struct Sub: AsyncParsableCommand {
     abstract: "Show the messages on the topics that match a filter.",
     discussion: """
       One line per message on stdout, events on stderr. Ends with status 0 after --count messages, after --duration, or on \
-      SIGINT, SIGTERM or SIGHUP; a second signal ends it at once.
+      SIGINT, SIGTERM or SIGHUP, or when nobody reads its output any more; a second signal ends it at once. Status 74 if \
+      output cannot be written.
       """)
 
   @Argument(help: "Topic filter: + stands for one level, # at the end for all the rest.")
@@ -47,12 +48,12 @@ struct Sub: AsyncParsableCommand {
       { _ in
         for await message in messages {
           let seen = record.withLock { $0.add(message) }
-          Console.line(json ? jsonLine(message) : textLine(message).printable)
+          try Console.tryLine(json ? jsonLine(message) : textLine(message).printable)
           if let output { try write(message, into: output) }
           if let count, seen >= count { break }
         }
       },
-      conclude: { _, _ in if summary { Console.line(record.value.summary) } })
+      conclude: { _, _ in if summary { try Console.tryLine(record.value.summary) } })
   }
 
   private func textLine(_ message: Message) -> String {

@@ -87,6 +87,23 @@ def scenario_waiting_for_subscribers(lab):
     expect(len(told) == 2, f"{told}")
 
 
+def scenario_output_that_cannot_be_written(lab):
+    """`glue sub` ends quietly when its reader has gone, with a line when its output is full, and says goodbye."""
+    first, second = lab.bridged(2)
+    publisher = second.glue("pub", "t", "x", "--rate", "100")
+    shell = first.start("sh", "-c", "{ glue sub t --quiet; echo status $? >&2; } | head -n 3")
+    shell.succeed()
+    expect(len(shell.out.all) == 3 and shell.err.texts() == ["status 0"], f"{shell.out.texts()} {shell.err.texts()}")
+    shell = first.start("sh", "-c", "glue sub t --quiet >/dev/full")
+    expect(shell.wait() == 74, f"status {shell.wait()}: {shell.err.texts()}")
+    wanted = ["glue: cannot write standard output: No space left on device (errno 28)"]
+    expect(shell.err.texts() == wanted, f"{shell.err.texts()}")
+    shell = first.start("sh", "-c", "glue sub t --quiet --output /proc/nosuch")
+    expect(shell.wait() == 74, f"status {shell.wait()}: {shell.err.texts()}")
+    expect(shell.err.texts()[0].startswith("glue: cannot write /proc/nosuch: "), f"{shell.err.texts()}")
+    wait_until(lambda: len(publisher.err.matching("peer removed.*bye")) == 2, "two goodbyes")
+
+
 def scenario_interrupted_publisher(lab):
     """A signal ends `glue pub` with its own status and an account; SIGHUP ends a subscriber; a second signal ends at once."""
     first, second = lab.bridged(2)
