@@ -33,13 +33,13 @@ struct Sub: AsyncParsableCommand {
   @Flag(help: "End with one JSON line that counts what arrived, from the sequence numbers.")
   var summary = false
 
-  @Option(help: "Also write each payload to a file in this directory.")
+  @Option(help: "Also write each payload to a file in this directory: TOPIC-PUBLISHER-INCARNATION-SEQUENCE.")
   var output: String?
 
   @OptionGroup var options: EndpointOptions
 
   func run() async throws {
-    if let output { try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true) }
+    if let output { try Files.makeDirectory(output) }
     let endpoint = try await options.makeEndpoint()
     let messages = try endpoint.subscribe(to: filter, type: type)
     let record = Shared(Record())
@@ -48,8 +48,9 @@ struct Sub: AsyncParsableCommand {
       { _ in
         for await message in messages {
           let seen = record.withLock { $0.add(message) }
+          // First the file: whoever sees the line may look for it.
+          if let output { try Files.write(message.bytes, to: MessageFile.name(of: message), in: output) }
           try Console.tryLine(json ? jsonLine(message) : textLine(message).printable)
-          if let output { try write(message, into: output) }
           if let count, seen >= count { break }
         }
       },
@@ -85,13 +86,6 @@ struct Sub: AsyncParsableCommand {
     line.add("size", message.bytes.count)
     line.add("ageMilliseconds", message.age.inMilliseconds)
     return line.line
-  }
-
-  /// Writes the payload to `TOPIC-PUBLISHER-SEQUENCE`, with `_` for what a file name should not contain.
-  private func write(_ message: Message, into directory: String) throws {
-    let topic = String(message.topic.map { $0.isLetter || $0.isNumber || "-.".contains($0) ? $0 : "_" })
-    let name = "\(topic)-\(message.publisher.id)-\(message.sequence)"
-    try Data(message.bytes).write(to: URL(fileURLWithPath: directory).appendingPathComponent(name), options: .atomic)
   }
 
   /// What arrived, and when.
