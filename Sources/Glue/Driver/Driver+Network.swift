@@ -86,7 +86,7 @@ extension Driver {
       || new.data.map(\.socket.localAddress) != old.data.map(\.socket.localAddress)
       || new.problems.count < old.problems.count
     let waiting = lock.withLock { state -> Int? in
-      state.groupFamilies = new.plan.groupFamilies
+      state.reach = new.plan.reach
       // The others learn from an announcement where this endpoint is now, and this one who is there.
       if isChange { state.machine.networkChanged(targets: new.plan.targets, at: .now) }
       state.collect()

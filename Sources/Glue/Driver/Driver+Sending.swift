@@ -125,9 +125,7 @@ extension Driver {
         isFull = false
         break
       }
-      let ip = datagram.destination.ip
-      // Where the interface has no address to send from, the system would refuse it each time.
-      guard !ip.isMulticast || state.groupFamilies.contains(ip.family) else {
+      guard state.reach.contains(datagram.destination.ip) else {
         localCounters.add(to: .sendForeignFamily)
         continue
       }

@@ -89,7 +89,7 @@ final class Driver: Sendable {
       sockets.withLock { $0 = opened }
       lock.withLock { state in
         guard state.phase < .closing else { return }  // a shutdown was faster
-        state.groupFamilies = opened.plan.groupFamilies
+        state.reach = opened.plan.reach
         state.machine.networkChanged(targets: opened.plan.targets, at: .now)
         state.machine.start(at: .now)
         state.collect()

@@ -1,4 +1,3 @@
-import GlueAddress
 import GlueCore
 import GlueNetwork
 
@@ -42,8 +41,8 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   var deliveries: [Delivery] = []
   var events: [EndpointEvent] = []
 
-  /// The families in which the interface can send to groups.
-  var groupFamilies: Set<IPAddress.Family> = []
+  /// Where datagrams can go.
+  var reach = SocketPlan.Reach()
 
   // MARK: Who sends
 

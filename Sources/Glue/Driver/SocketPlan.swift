@@ -21,8 +21,8 @@ struct SocketPlan: Hashable, Sendable {
   /// the source of whatever a peer receives is where this endpoint is reached, also when it was the rendezvous port that
   /// the peer wrote to first.
   var listenAddresses: [SocketAddress]
-  /// The families in which this endpoint can send to groups: those that the interface has addresses of.
-  let groupFamilies: Set<IPAddress.Family>
+  /// What this endpoint has addresses to send from for.
+  let reach: Reach
   /// Whom to announce to. Groups have no scope: they are sent to on ``interface``, whatever its number.
   let targets: [SocketAddress]
   /// Whether the data socket must be allowed to broadcast.
@@ -33,6 +33,19 @@ struct SocketPlan: Hashable, Sendable {
   let discovery: [Discovery]
   /// Whether others are told to find each other through this endpoint.
   let isRendezvous: Bool
+
+  /// Where datagrams can go at all. The system would refuse the others each time, with an error that tells nothing new: the
+  /// core announces by both families, and may be told of peers that only others can reach.
+  struct Reach: Hashable, Sendable {
+    /// The families in which groups can be sent to: those that the interface has addresses of.
+    var groups: Set<IPAddress.Family> = []
+    /// The families of which the host has addresses that others can answer to, on whatever interface.
+    var others: Set<IPAddress.Family> = []
+
+    func contains(_ ip: IPAddress) -> Bool {
+      ip.isMulticast ? groups.contains(ip.family) : ip.isLoopback || others.contains(ip.family)
+    }
+  }
 
   /// A host has a handful of addresses; one with more (containers) is reached at these, and the poller watches 64 sockets.
   private static let maximumRendezvousAddresses = 48
@@ -53,7 +66,8 @@ struct SocketPlan: Hashable, Sendable {
     let broadcastAddresses = interfaces.compactMap(\.broadcastAddress) + [IPAddress(v4: 0xFFFF_FFFF)]
     self.broadcastAddresses = broadcastAddresses
     let groupFamilies = Self.groupFamilies(of: interface, among: families)
-    self.groupFamilies = Set(groupFamilies)
+    let own = interfaces.lazy.filter(\.isUp).flatMap(\.addresses).filter { !$0.isLoopback }
+    reach = Reach(groups: Set(groupFamilies), others: Set(own.map(\.family)))
     targets = Self.targets(settings, families, on: index)
     broadcasts = targets.contains { broadcastAddresses.contains($0.ip) }
 

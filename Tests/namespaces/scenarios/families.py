@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 from lab import expect, readme_example, wait_until
 from scenarios.examples import run_shells
@@ -77,6 +78,22 @@ def scenario_pictures_mixed_families(lab):
     added = publisher.err.matching("peer added")
     expect(len(added) == 3 and sum("[fe80::" in line for line in added) in (1, 2), f"{added}")
     expect(not publisher.err.matching("network:"), f"{publisher.err.matching('network:')}")
+
+
+def scenario_mixed_hosts_are_quiet(lab):
+    """Hosts with IPv4 only and IPv6 only are told of each other by one with both, and make no errors of it."""
+    hosts = lab.bridged(3, families=["4", "6", "46"])
+    env = {"GLUE_DISCOVERY_RATE_MILLISECONDS": "100"}
+    running = [host.glue("sub", "t", env=env) for host in hosts]
+    for process in (running[0], running[1], running[2], running[2]):
+        process.wait_for_line("peer added", stream="err")
+    # Introductions begin after four intervals and come again after eight and sixteen.
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > 3, "thirty intervals")
+    for process, count in zip(running, (1, 1, 2)):
+        lines = process.err.texts()
+        expect(len(process.err.matching("peer added")) == count, f"{count} peers expected: {lines}")
+        expect(not process.err.matching("cannot send"), f"{lines}")
 
 
 def scenario_sessions_stay_with_their_family(lab):
