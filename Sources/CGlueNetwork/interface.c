@@ -37,6 +37,18 @@ static void mark_tentative(struct cglue_interface *entries, int count) {
 }
 #endif
 
+#ifdef __linux__
+/// The last address of an IPv4 network; none in networks of one or two addresses.
+static struct cglue_address last_of_network(const struct ifaddrs *item) {
+  struct cglue_address result = cglue_address_decode(item->ifa_addr);
+  struct cglue_address mask = cglue_address_decode(item->ifa_netmask);
+  uint32_t hosts = ~(uint32_t)mask.low;
+  if (result.family != 4 || mask.family != 4 || hosts <= 1) return (struct cglue_address){0};
+  result.low |= hosts;
+  return result;
+}
+#endif
+
 int cglue_interfaces(struct cglue_interface **entries) {
   *entries = NULL;
   struct ifaddrs *list;
@@ -61,8 +73,9 @@ int cglue_interfaces(struct cglue_interface **entries) {
     if (item->ifa_flags & IFF_BROADCAST) {
 #ifdef __linux__
       entry->broadcast = cglue_address_decode(item->ifa_broadaddr);
-      // The address itself where the network was given none (`ip address add` without `broadcast`).
-      if (entry->broadcast.low == entry->address.low) memset(&entry->broadcast, 0, sizeof entry->broadcast);
+      // The address itself where the network was given none (`ip address add` without `broadcast`). The kernel then takes
+      // the last address of the network for one all the same.
+      if (entry->broadcast.low == entry->address.low) entry->broadcast = last_of_network(item);
 #else
       entry->broadcast = cglue_address_decode(item->ifa_dstaddr);
 #endif

@@ -65,8 +65,9 @@ extension Driver {
     do {
       plan = try SocketPlan(settings, previous: old.plan)
     } catch {
-      log.logger.warning("the network interfaces cannot be listed", metadata: ["error": "\(error)"])
-      turn.network.retry(at: .now)
+      // No descriptors, perhaps; or addresses that contradict each other only now. The sockets stay as they are.
+      log.logger.warning("a change of the network interfaces cannot be followed", metadata: ["error": "\(error)"])
+      if error is NetworkError { turn.network.retry(at: .now) }
       return
     }
     guard plan != old.plan || !old.problems.isEmpty else { return }
@@ -94,7 +95,7 @@ extension Driver {
     }
     // Its socket may be gone, see takeBack.
     if let waiting { _ = sendBatches(startingAt: waiting, rounds: .max) }
-    for problem in new.problems {
+    for problem in new.problems where !old.problems.contains(problem) {
       guard let code = problem.code else { continue }
       reportNetworkError(code, "\(problem)")
     }

@@ -54,7 +54,8 @@ struct EndpointSockets: Sendable {
   init(_ plan: SocketPlan, replacing old: EndpointSockets, settings: Endpoint.Configuration, poller: Poller) {
     self.plan = plan
     do throws(NetworkError) {
-      if plan.listenAddresses == old.plan.listenAddresses && !old.data.isEmpty {
+      if plan.listenAddresses == old.plan.listenAddresses && plan.broadcasts == old.plan.broadcasts && !old.data.isEmpty
+      {
         data = old.data
         if let interface = plan.interface {
           for entry in data { try entry.socket.setMulticastInterface(interface) }

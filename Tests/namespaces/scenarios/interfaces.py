@@ -243,6 +243,20 @@ def scenario_rendezvous_starts_without_network(lab):
     return f"within {flow.longest:.1f} s"
 
 
+def scenario_broadcast_starts_without_network(lab):
+    """Endpoints that announce to a broadcast address start before there is a network to have one."""
+    hosts = lab.bridged(3, families=["4"] * 3, plugged=False)
+    flow = Flow(hosts, {"GLUE_DISCOVERY_TARGET_ADDRESS": "10.77.1.255:27320"})
+    for running in (flow.publisher, flow.subscriber):
+        running.wait_for_line("event: interface: lo", stream="err")
+    for host in hosts:
+        lab.plug(host)
+    flow.awaits_messages("after the network came")
+    expect(not flow.publisher.err.matching("cannot send"), f"{flow.publisher.err.texts()}")
+    flow.ends()
+    return f"within {flow.longest:.1f} s"
+
+
 def scenario_ipv6_address_is_checked_first(lab):
     """IPv6 only, with duplicate address detection: addresses cannot be used in the first second or two."""
     hosts = lab.bridged(2, families=["6", "6"], plugged=False)
