@@ -32,8 +32,10 @@ struct NetworkWatch {
   }
 
   /// Whether it is time to look; then nothing is due any more.
-  mutating func isDue(at now: Timestamp) -> Bool {
-    guard let due = lookAt, due <= now else { return false }
+  mutating func isDue() -> Bool {
+    guard let due = lookAt else { return false }
+    let now = Timestamp.now
+    guard due <= now else { return false }
     lookAt = nil
     lastLook = now
     return true
@@ -59,7 +61,7 @@ extension Driver {
     if let monitor = turn.network.monitor, ready.isReadable(monitor.slot), monitor.watcher.takeChanges() {
       turn.network.noteChange(at: .now)
     }
-    guard turn.network.isDue(at: .now) else { return }
+    guard turn.network.isDue() else { return }
     let old = turn.sockets
     let plan: SocketPlan
     do {

@@ -145,11 +145,7 @@ extension Driver {
   func sendBatches(startingAt index: Int = 0, rounds: Int) -> Bool {
     var index = index
     for round in 1... {
-      guard let sockets = sockets.withLock({ $0 }) else {
-        lock.withLock { $0.isSending = false }
-        return false
-      }
-      if let blocked = sendBatch(from: index, by: sockets) {
+      if let blocked = sendBatch(from: index) {
         poller.setWatchesWritability(true, of: blocked)
         guard let rest = takeBack(from: blocked) else { return false }
         index = rest
@@ -173,11 +169,13 @@ extension Driver {
   /// Sends the datagrams of the batch, each by the socket of its family.
   ///
   /// - Returns: The socket that had no room; `nil` if everything was tried.
-  private func sendBatch(from index: Int, by sockets: EndpointSockets) -> DatagramSocket? {
+  private func sendBatch(from index: Int) -> DatagramSocket? {
     var index = index
     while index < sendBatch.count {
       let end = sendBatch.endOfFamily(from: index)
-      guard let socket = sockets.dataSocket(sendBatch[index].destination.ip.family) else {
+      let family = sendBatch[index].destination.ip.family
+      // None after the endpoint was closed; and another one when sockets were replaced.
+      guard let socket = sockets.withLock({ $0?.dataSocket(family) }) else {
         localCounters.add(UInt64(end - index), to: .sendForeignFamily)
         index = end
         continue

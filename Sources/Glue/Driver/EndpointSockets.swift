@@ -21,8 +21,8 @@ struct EndpointSockets: Sendable {
   /// Why not everything that is planned is open: another try may help.
   private(set) var problems: [NetworkError] = []
 
-  /// All sockets.
-  var all: [Entry] { data + discovery }
+  /// All sockets. Kept, since the I/O thread goes through them whenever it wakes.
+  private(set) var all: [Entry] = []
 
   /// Opens the sockets, and watches them.
   ///
@@ -47,6 +47,7 @@ struct EndpointSockets: Sendable {
       }
     }
     if let problem = problems.first, discovery.isEmpty { throw EndpointFailure.network("\(problem)") }
+    all = data + discovery
   }
 
   /// The sockets for another plan, after the host's interfaces have changed. What can stay open does, the rest is closed;
@@ -70,6 +71,7 @@ struct EndpointSockets: Sendable {
     formerPorts = old.ports
     if plan.discovery == old.plan.discovery && plan.interface == old.plan.interface && old.problems.isEmpty {
       discovery = old.discovery
+      all = data + discovery
       return
     }
     // Memberships went with the interface, or are those of another one.
@@ -81,6 +83,7 @@ struct EndpointSockets: Sendable {
         problems.append(error)
       }
     }
+    all = data + discovery
   }
 
   /// The socket that sends to addresses of a family; `nil` if this endpoint does not use it.

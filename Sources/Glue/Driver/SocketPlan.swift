@@ -37,10 +37,22 @@ struct SocketPlan: Hashable, Sendable {
   /// Where datagrams can go at all. The system would refuse the others each time, with an error that tells nothing new: the
   /// core announces by both families, and may be told of peers that only others can reach.
   struct Reach: Hashable, Sendable {
+    /// Some of the families. Not a set: this is asked for every datagram.
+    struct Families: Hashable, Sendable {
+      var v4 = false
+      var v6 = false
+
+      init(_ families: some Sequence<IPAddress.Family>) {
+        for family in families { if family == .v4 { v4 = true } else { v6 = true } }
+      }
+
+      func contains(_ family: IPAddress.Family) -> Bool { family == .v4 ? v4 : v6 }
+    }
+
     /// The families in which groups can be sent to: those that the interface has addresses of.
-    var groups: Set<IPAddress.Family> = []
+    var groups = Families([])
     /// The families of which the host has addresses that others can answer to, on whatever interface.
-    var others: Set<IPAddress.Family> = []
+    var others = Families([])
 
     func contains(_ ip: IPAddress) -> Bool {
       ip.isMulticast ? groups.contains(ip.family) : ip.isLoopback || others.contains(ip.family)
@@ -67,7 +79,7 @@ struct SocketPlan: Hashable, Sendable {
     self.broadcastAddresses = broadcastAddresses
     let groupFamilies = Self.groupFamilies(of: interface, among: families)
     let own = interfaces.lazy.filter(\.isUp).flatMap(\.addresses).filter { !$0.isLoopback }
-    reach = Reach(groups: Set(groupFamilies), others: Set(own.map(\.family)))
+    reach = Reach(groups: .init(groupFamilies), others: .init(own.map(\.family)))
     targets = Self.targets(settings, families, on: index)
     broadcasts = targets.contains { broadcastAddresses.contains($0.ip) }
 
