@@ -154,17 +154,20 @@ extension Discovery {
       return
     }
     beginHandshake(
-      Handshake.Key(id: header.sender, incarnation: header.incarnation), at: source, origin: origin, now)
+      Handshake.Key(id: header.sender, incarnation: header.incarnation), at: source, origin: origin,
+      received: ReplayWindow(nothingBelow: header.packetNumber), keySalt: header.seal?.salt ?? 0, now)
   }
 
   /// Somebody proved an address: keep it in mind, if there is room, and offer a session, unless its ID has a holder.
   ///
   /// - Parameters:
+  ///   - received: the datagrams that came from it since the proof.
+  ///   - keySalt: what its key is derived from.
   ///   - welcome: its side of the session, if that is known already.
   ///   - welcomeNumber: the number of the last datagram with a WELCOME from it, if it was a peer before.
   mutating func beginHandshake(
-    _ key: Handshake.Key, at address: SocketAddress, origin: PeerInfo.Origin, welcome: Welcome? = nil,
-    welcomeNumber: UInt64 = 0, _ now: Timestamp
+    _ key: Handshake.Key, at address: SocketAddress, origin: PeerInfo.Origin, received: ReplayWindow,
+    keySalt: UInt64, welcome: Welcome? = nil, welcomeNumber: UInt64 = 0, _ now: Timestamp
   ) {
     guard handshakes.count < configuration.maximumHandshakes,
       let (slot, session) = table.reserve(using: &generator)
@@ -174,7 +177,7 @@ extension Discovery {
     }
     var handshake = Handshake(
       id: key.id, incarnation: key.incarnation, address: address, origin: origin, slot: slot, session: session,
-      deadline: now + configuration.handshakeTimeout)
+      deadline: now + configuration.handshakeTimeout, received: received, keySalt: keySalt)
     wake(at: handshake.deadline)
     handshake.welcomeNumber = welcomeNumber
     if let welcome {
@@ -298,11 +301,12 @@ extension Discovery {
       interestVersion: announcement.interestVersion, locators: announcement.locators,
       attributes: announcement.attributes, origin: handshake.origin, since: now, interval: interval,
       leaseDeadline: now + lease, isHeardByGroup: handshake.origin == .group, hearsGroup: false,
-      hasUniqueTag: false, acceptsGroupTag: welcome.acceptsGroupTag, startEstimate: handshake.startEstimate)
+      hasUniqueTag: false, acceptsGroupTag: welcome.acceptsGroupTag, keySalt: handshake.keySalt,
+      startEstimate: handshake.startEstimate)
     let firstLook = interval * 4
     let peer = Peer(
       info: info, lease: lease, addressHeardAt: now, groupHeardAt: handshake.origin == .group ? now : nil,
-      isConfirmed: isBound, isBound: isBound, welcomeNumber: handshake.welcomeNumber,
+      isConfirmed: isBound, isBound: isBound, received: handshake.received, welcomeNumber: handshake.welcomeNumber,
       welcome: isBound ? nil : Repetition(bounds: configuration.welcomeRepetition, from: now),
       introductionAt: now + firstLook, introductionDelay: firstLook)
     table.insert(peer)
