@@ -117,7 +117,10 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
       swiftSettings: settings),
-    .testTarget(name: "GlueCLITests", dependencies: ["GlueCLI"], swiftSettings: settings),
+    .testTarget(
+      name: "GlueCLITests",
+      dependencies: ["GlueCLI", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: settings),
   ] + layerExamples,
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

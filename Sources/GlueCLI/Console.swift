@@ -8,33 +8,38 @@
 
 /// Writes whole lines to the standard streams, unbuffered, so that whoever reads a pipe sees each line at once.
 enum Console {
-  /// A line on stdout.
-  static func line(_ text: String) { write(text, to: STDOUT_FILENO) }
+  /// A line on stdout. If that fails the process ends, as it does with ``OutputFailure``.
+  static func line(_ text: String) {
+    do { try tryLine(text) } catch { Main.end(error) }
+  }
 
-  /// A line on stderr.
-  static func error(_ text: String) { write(text.printable, to: STDERR_FILENO) }
+  /// A line on stdout.
+  static func tryLine(_ text: String) throws(OutputFailure) { try write(text, to: STDOUT_FILENO) }
+
+  /// A line on stderr. What cannot be written there is lost: there is nowhere left to complain.
+  static func error(_ text: String) { try? write(text.printable, to: STDERR_FILENO) }
 
   /// Whether stdout is a terminal.
   static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
 
-  private static func write(_ text: String, to descriptor: Int32) {
-    var line = text
-    line.append("\n")
-    line.withUTF8 { bytes in
-      var rest = UnsafeRawBufferPointer(bytes)
-      while let base = rest.baseAddress, !rest.isEmpty {
-        #if canImport(Darwin)
-          let written = Darwin.write(descriptor, base, rest.count)
-        #elseif canImport(Musl)
-          let written = Musl.write(descriptor, base, rest.count)
-        #else
-          let written = Glibc.write(descriptor, base, rest.count)
-        #endif
-        if written < 0 && errno == EINTR { continue }
-        if written <= 0 { return }
-        rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(written))
-      }
-    }
+  /// Writes a line to a descriptor.
+  static func write(_ text: String, to descriptor: Int32) throws(OutputFailure) {
+    let number = Files.write(Array((text + "\n").utf8), to: descriptor)
+    if number != 0 { throw OutputFailure("standard output", number) }
+  }
+}
+
+/// Output that could not be written.
+struct OutputFailure: Error {
+  /// What could not be written, and why.
+  let text: String
+  /// Whether it went to a pipe whose reader has seen enough, as in `glue sub t | head`: no failure of this command.
+  let isReaderGone: Bool
+
+  /// The system has refused to write `subject` with this errno.
+  init(_ subject: String, _ number: Int32) {
+    text = "cannot write \(subject): \(Files.reason(number))"
+    isReaderGone = number == EPIPE
   }
 }
 

@@ -10,16 +10,16 @@ struct Demo: AsyncParsableCommand {
       subscriber receives, and ends with a summary. The status is 0 only if nothing was lost and nothing came twice.
       """)
 
-  @Option(help: "How many subscribers.", transform: parsePositive)
+  @Option(help: "How many subscribers. (default: 3)", transform: parsePositive)
   var subscribers: Int = 3
 
-  @Option(help: "Size of a message.", transform: parseByteCount)
+  @Option(help: "Size of a message. (default: 64KiB)", transform: parseByteCount)
   var size: Int = 65_536
 
-  @Option(help: "Messages per second.", transform: parseRate)
+  @Option(help: "Messages per second. (default: 20)", transform: parseRate)
   var rate: Double = 20
 
-  @Option(help: "How long to publish.", transform: parseDuration)
+  @Option(help: "How long to publish. (default: 10s)", transform: parseDuration)
   var duration: Duration = .seconds(10)
 
   private var messageCount: Int { max(1, Int((duration.inSeconds * rate).rounded())) }
@@ -90,10 +90,10 @@ struct Demo: AsyncParsableCommand {
       if inPlace {
         let lines = now.liveLines
         let back = drawn > 0 ? "\u{1B}[\(drawn)A" : ""
-        Console.line(back + lines.map { "\u{1B}[2K" + $0 }.joined(separator: "\n"))
+        try Console.tryLine(back + lines.map { "\u{1B}[2K" + $0 }.joined(separator: "\n"))
         drawn = lines.count
       } else {
-        Console.line(now.shortLine)
+        try Console.tryLine(now.shortLine)
       }
     }
   }

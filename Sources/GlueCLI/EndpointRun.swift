@@ -7,7 +7,7 @@ struct EndpointOptions: ParsableArguments {
   @Flag(name: .shortAndLong, help: "Log more to stderr.")
   var verbose = false
 
-  @Flag(name: .long, help: "Do not show events on stderr.")
+  @Flag(name: .long, help: "Do not show events and progress on stderr.")
   var quiet = false
 
   /// An endpoint with the settings of the environment.

@@ -3,6 +3,9 @@ import Foundation
 import Glue
 import Logging
 
+/// The version of the command and the library, as CHANGELOG.md counts.
+let glueVersion = "0.1.0-dev"
+
 /// The command `glue`: a file per subcommand.
 struct GlueCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,6 +18,7 @@ struct GlueCommand: AsyncParsableCommand {
 
       Durations are written 500ms, 10s, 2m; sizes 64, 64KiB, 16MB.
       """,
+    version: "glue \(glueVersion)",
     subcommands: [
       Sub.self,
       Pub.self,
@@ -23,6 +27,19 @@ struct GlueCommand: AsyncParsableCommand {
       Bench.self,
       Simulate.self,
     ])
+
+  /// What is wrong with words of which one should be a command and is none; nil if there is no such word.
+  static func complaint(
+    about words: ArraySlice<String>, of command: any ParsableCommand.Type = GlueCommand.self
+  ) -> String? {
+    func name(_ type: any ParsableCommand.Type) -> String { type.configuration.commandName ?? "\(type)".lowercased() }
+    let commands = command.configuration.subcommands
+    guard let word = words.first, !word.hasPrefix("-"), !commands.isEmpty else { return nil }
+    if word == "help", command == GlueCommand.self { return complaint(about: words.dropFirst()) }
+    if let next = commands.first(where: { name($0) == word }) { return complaint(about: words.dropFirst(), of: next) }
+    let known = commands.filter { $0.configuration.shouldDisplay }.map { name($0) }
+    return "there is no command \(word); expected one of \(known.joined(separator: ", "))"
+  }
 }
 
 /// Runs the command line, and turns every error into one line on stderr and an exit status.
@@ -32,6 +49,7 @@ enum Main {
   enum Status {
     static let failure: Int32 = 1
     static let usage: Int32 = 64
+    static let output: Int32 = 74
     static let configuration: Int32 = 78
   }
 
@@ -40,6 +58,11 @@ enum Main {
       var handler = StreamLogHandler.standardError(label: label)
       handler.logLevel = .error
       return handler
+    }
+    // Writing to a pipe whose reader has gone is then an error like others, and endpoints can say goodbye.
+    signal(SIGPIPE, SIG_IGN)
+    if let complaint = GlueCommand.complaint(about: CommandLine.arguments.dropFirst()) {
+      end("\(complaint) (see `glue help`)", Status.usage)
     }
     do {
       var command = try GlueCommand.parseAsRoot()
@@ -52,6 +75,8 @@ enum Main {
       end(String(describing: error), Status.configuration)
     } catch let error as CommandFailure {
       end(error.text, Status.failure)
+    } catch let error as OutputFailure {
+      end(error)
     } catch let status as ExitCode {
       exit(status.rawValue)
     } catch {
@@ -63,6 +88,12 @@ enum Main {
       }
       end(String(describing: error), Status.failure)
     }
+  }
+
+  /// Ends the process because its output cannot be written; quietly if that is because nobody wants more of it.
+  static func end(_ failure: OutputFailure) -> Never {
+    if failure.isReaderGone { exit(0) }
+    end(failure.text, Status.output)
   }
 
   private static func end(_ text: String, _ status: Int32) -> Never {

@@ -9,7 +9,7 @@ struct Peers: AsyncParsableCommand {
   @Flag(help: "Show each peer as a JSON object on one line.")
   var json = false
 
-  @Option(help: "How long to listen.", transform: parseDuration)
+  @Option(help: "How long to listen. (default: 3s)", transform: parseDuration)
   var duration: Duration = .seconds(3)
 
   @OptionGroup var options: EndpointOptions
@@ -20,7 +20,7 @@ struct Peers: AsyncParsableCommand {
       endpoint, quiet: true, for: duration,
       { _ in try await Task.sleep(for: .seconds(86_400 * 365)) },
       conclude: { endpoint, _ in
-        for peer in endpoint.peers { Console.line(json ? jsonLine(peer) : textLine(peer).printable) }
+        for peer in endpoint.peers { try Console.tryLine(json ? jsonLine(peer) : textLine(peer).printable) }
         if endpoint.peers.isEmpty { Console.error("glue: nobody answered within \(duration)") }
       })
   }

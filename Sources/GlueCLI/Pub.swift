@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Glue
 
 /// `glue pub`: publishes messages and waits until they have arrived.
@@ -26,7 +25,7 @@ struct Pub: AsyncParsableCommand {
   @Option(help: "How long a message is worth delivering, for example 500ms.", transform: parseDuration)
   var expiry: Duration?
 
-  @Option(help: "Publish the contents of this file.")
+  @Option(help: "Publish the contents of this file, or of a pipe or device up to its end.")
   var file: String?
 
   @Flag(help: "Publish each line of standard input.")
@@ -35,17 +34,19 @@ struct Pub: AsyncParsableCommand {
   @Option(help: "Publish a made-up payload of this size, for example 64KiB.", transform: parseByteCount)
   var size: Int?
 
-  @Option(help: "Messages per second.", transform: parseRate)
+  @Option(help: "Messages per second; without it as fast as subscribers take them.", transform: parseRate)
   var rate: Double?
 
   @Option(help: "How many messages; without it 1, or with --rate no end.", transform: parsePositive)
   var count: Int?
 
-  @Option(help: "Wait for so many matched subscribers first.", transform: parsePositive)
+  @Option(
+    help: "Wait for so many matched subscribers first; tells how many there are when that takes longer than 1s.",
+    transform: parsePositive)
   var awaitSubscribers: Int?
 
   @Option(
-    help: "How long to wait for acknowledgements at the end; does not limit --await-subscribers.",
+    help: "How long to wait for acknowledgements at the end; does not limit --await-subscribers. (default: 10s)",
     transform: parseDuration)
   var timeout: Duration = .seconds(10)
 
@@ -54,12 +55,16 @@ struct Pub: AsyncParsableCommand {
 
   @OptionGroup var options: EndpointOptions
 
+  /// The largest message.
+  private static let limit = TopicsConfiguration().maximumMessageBytes
+
   func validate() throws {
     let sources = [payload != nil, file != nil, stdin, size != nil].filter { $0 }.count
     if sources > 1 { throw ValidationError("give only one of PAYLOAD, --file, --stdin and --size") }
     if sources == 0 { throw ValidationError("give one of PAYLOAD, --file, --stdin and --size") }
-    let limit = TopicsConfiguration().maximumMessageBytes
-    if let size, size > limit { throw ValidationError("--size \(size) exceeds the largest message, \(limit) bytes") }
+    if let size, size > Self.limit {
+      throw ValidationError("--size \(size) exceeds the largest message, \(Self.limit) bytes")
+    }
     if let expiry, expiry <= .zero { throw ValidationError("--expiry must be longer than 0") }
     if stdin && count != nil { throw ValidationError("--count does not go with --stdin") }
   }
@@ -76,7 +81,7 @@ struct Pub: AsyncParsableCommand {
       endpoint, quiet: options.quiet,
       { _ in
         if let awaitSubscribers {
-          try await publication.awaitSubscribers(awaitSubscribers)
+          try await wait(for: awaitSubscribers, on: publication)
         } else {
           // Whoever is there already should get the first message too; nobody need be.
           try? await publication.awaitSubscribers(1, timeout: Self.acquaintance)
@@ -117,11 +122,29 @@ struct Pub: AsyncParsableCommand {
   /// How long the first message waits for a subscriber when none is demanded: ten times what it takes to find one.
   private static let acquaintance = Duration.milliseconds(500)
 
+  /// Waits for so many subscribers. After a second it tells how many there are, then whenever that has changed.
+  private func wait(for count: Int, on publication: Publication) async throws {
+    var told: Int?
+    var pause = Duration.seconds(1)
+    while true {
+      do {
+        return try await publication.awaitSubscribers(count, timeout: pause)
+      } catch EndpointFailure.timedOut {
+        pause = .milliseconds(200)
+      }
+      let present = publication.matchedSubscribers
+      if present != told, present < count, !options.quiet {
+        Console.error("glue: waiting for subscribers of \(topic): \(present) of \(count) are there")
+      }
+      told = present
+    }
+  }
+
   /// Publishes at the rate until the source is used up; a late message does not delay those after it.
   private func publish(_ source: Source, on publication: Publication, then: (Receipt) -> Void) async throws {
     let start = ContinuousClock.now
     var sent = 0
-    let lines = LineReader()
+    let lines = LineReader(limit: Self.limit)
     while let bytes = try await source.message(sent, lines) {
       if let rate { try await Task.sleep(until: start + .seconds(Double(sent) / rate), clock: .continuous) }
       try Task.checkCancellation()
@@ -158,9 +181,6 @@ struct Pub: AsyncParsableCommand {
     if let payload { return .repeated(Array(payload.utf8), count: count) }
     if let size { return .sized(size, count: count) }
     guard let file else { return .lines }
-    guard let data = FileManager.default.contents(atPath: file) else {
-      throw CommandFailure("cannot read \(file)")
-    }
-    return .repeated(Array(data), count: count)
+    return .repeated(try Files.contents(of: file, limit: Self.limit), count: count)
   }
 }

@@ -21,10 +21,10 @@ struct Simulate: AsyncParsableCommand {
   @Option(help: "How many threads share the seeds.")
   var threads: Int = ProcessInfo.processInfo.activeProcessorCount
 
-  @Option(help: "How runs end: \(SimulationMode.allCases.map(\.rawValue).joined(separator: ", ")); each seed knows.")
+  @Option(help: "How runs end; without it each seed knows.")
   var mode: SimulationMode?
 
-  @Option(help: "Break every endpoint in one way: \(Mutant.allCases.map(\.rawValue).joined(separator: ", ")).")
+  @Option(help: "Break every endpoint in one way.")
   var mutant: Mutant?
 
   @Option(help: "Lines of trace before a violation.")

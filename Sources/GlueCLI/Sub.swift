@@ -8,16 +8,17 @@ struct Sub: AsyncParsableCommand {
     abstract: "Show the messages on the topics that match a filter.",
     discussion: """
       One line per message on stdout, events on stderr. Ends with status 0 after --count messages, after --duration, or on \
-      SIGINT, SIGTERM or SIGHUP; a second signal ends it at once.
+      SIGINT, SIGTERM or SIGHUP, or when nobody reads its output any more; a second signal ends it at once. Status 74 if \
+      output cannot be written.
       """)
 
   @Argument(help: "Topic filter: + stands for one level, # at the end for all the rest.")
   var filter: String
 
-  @Option(help: "Only topics of this type.")
+  @Option(help: "Only topics of this type; without it of any.")
   var type: String?
 
-  @Option(help: "End after so many messages.", transform: parsePositive)
+  @Option(help: "End after so many messages; without it there is no end.", transform: parsePositive)
   var count: Int?
 
   @Option(help: "End after this time, for example 10s.", transform: parseDuration)
@@ -32,13 +33,13 @@ struct Sub: AsyncParsableCommand {
   @Flag(help: "End with one JSON line that counts what arrived, from the sequence numbers.")
   var summary = false
 
-  @Option(help: "Also write each payload to a file in this directory.")
+  @Option(help: "Also write each payload to a file in this directory: TOPIC-PUBLISHER-INCARNATION-SEQUENCE.")
   var output: String?
 
   @OptionGroup var options: EndpointOptions
 
   func run() async throws {
-    if let output { try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true) }
+    if let output { try Files.makeDirectory(output) }
     let endpoint = try await options.makeEndpoint()
     let messages = try endpoint.subscribe(to: filter, type: type)
     let record = Shared(Record())
@@ -47,12 +48,13 @@ struct Sub: AsyncParsableCommand {
       { _ in
         for await message in messages {
           let seen = record.withLock { $0.add(message) }
-          Console.line(json ? jsonLine(message) : textLine(message).printable)
-          if let output { try write(message, into: output) }
+          // First the file: whoever sees the line may look for it.
+          if let output { try Files.write(message.bytes, to: MessageFile.name(of: message), in: output) }
+          try Console.tryLine(json ? jsonLine(message) : textLine(message).printable)
           if let count, seen >= count { break }
         }
       },
-      conclude: { _, _ in if summary { Console.line(record.value.summary) } })
+      conclude: { _, _ in if summary { try Console.tryLine(record.value.summary) } })
   }
 
   private func textLine(_ message: Message) -> String {
@@ -84,13 +86,6 @@ struct Sub: AsyncParsableCommand {
     line.add("size", message.bytes.count)
     line.add("ageMilliseconds", message.age.inMilliseconds)
     return line.line
-  }
-
-  /// Writes the payload to `TOPIC-PUBLISHER-SEQUENCE`, with `_` for what a file name should not contain.
-  private func write(_ message: Message, into directory: String) throws {
-    let topic = String(message.topic.map { $0.isLetter || $0.isNumber || "-.".contains($0) ? $0 : "_" })
-    let name = "\(topic)-\(message.publisher.id)-\(message.sequence)"
-    try Data(message.bytes).write(to: URL(fileURLWithPath: directory).appendingPathComponent(name), options: .atomic)
   }
 
   /// What arrived, and when.

@@ -12,13 +12,13 @@ struct BenchLatency: AsyncParsableCommand {
       two processes; the ratio of the two is what can be compared between machines.
       """)
 
-  @Option(help: "Size of a message.", transform: parseByteCount)
+  @Option(help: "Size of a message. (default: 64)", transform: parseByteCount)
   var size: Int = 64
 
-  @Option(help: "Round trips in each round.", transform: parsePositive)
+  @Option(help: "Round trips in each round. (default: 10000)", transform: parsePositive)
   var count: Int = 10_000
 
-  @Option(help: "Rounds; the median of each figure is shown.", transform: parsePositive)
+  @Option(help: "Rounds; the median of each figure is shown. (default: 3)", transform: parsePositive)
   var rounds: Int = 3
 
   @Flag(help: "Also measure bare UDP sockets, in turns.")

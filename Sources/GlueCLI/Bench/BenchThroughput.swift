@@ -11,16 +11,16 @@ struct BenchThroughput: AsyncParsableCommand {
       received, IPv4 and UDP headers included. CPU is processor time of the whole process per message.
       """)
 
-  @Option(help: "How many subscriber processes.", transform: parsePositive)
+  @Option(help: "How many subscriber processes. (default: 1)", transform: parsePositive)
   var subscribers: Int = 1
 
   @Option(help: "Sizes of messages, separated by commas.")
   var sizes = "64,1KiB,64KiB"
 
-  @Option(help: "How long to publish in each round.", transform: parseDuration)
+  @Option(help: "How long to publish in each round. (default: 3s)", transform: parseDuration)
   var duration: Duration = .seconds(3)
 
-  @Option(help: "Rounds; the median round is shown.", transform: parsePositive)
+  @Option(help: "Rounds; the median round is shown. (default: 3)", transform: parsePositive)
   var rounds: Int = 3
 
   @Flag(help: "Send each message once, and do not repeat what the network loses.")

@@ -1,6 +1,7 @@
 """The command line itself."""
 
 import json
+import os
 import re
 import signal
 
@@ -55,6 +56,52 @@ def scenario_unacknowledged_is_reported(lab):
     line = publisher.err.matching("not acknowledged")
     expect(len(line) == 1 and "41" in line[0], f"{publisher.err.texts()}")
     return line[0]
+
+
+def scenario_publish_from_a_pipe(lab):
+    """`glue pub --file` reads a pipe to its end."""
+    host = lab.host()
+    subscriber = host.glue("sub", "t", "--json", "--count", "1")
+    text = "x" * 100_000  # more than a pipe holds
+    reading, writing = os.pipe()
+    publisher = host.glue("pub", "t", "--file", "/dev/stdin", "--await-subscribers", "1", stdin=reading)
+    os.close(reading)
+    with os.fdopen(writing, "w", encoding="ascii") as pipe:
+        pipe.write(text)
+    publisher.succeed()
+    subscriber.succeed()
+    expect(json.loads(subscriber.out.texts()[0])["payload"] == text, "another payload arrived")
+
+
+def scenario_waiting_for_subscribers(lab):
+    """`glue pub --await-subscribers` tells after a while how many there are, once for each number."""
+    host = lab.host()
+    publisher = host.glue("pub", "t", "x", "--await-subscribers", "2")
+    publisher.wait_for_line("^glue: .* t: 0 of 2 are there$", stream="err")
+    first = host.glue("sub", "t", "--count", "1")
+    publisher.wait_for_line("^glue: .* t: 1 of 2 are there$", stream="err")
+    second = host.glue("sub", "t", "--count", "1")
+    for running in (publisher, first, second):
+        running.succeed()
+    told = publisher.err.matching("are there$")
+    expect(len(told) == 2, f"{told}")
+
+
+def scenario_output_that_cannot_be_written(lab):
+    """`glue sub` ends quietly when its reader has gone, with a line when its output is full, and says goodbye."""
+    first, second = lab.bridged(2)
+    publisher = second.glue("pub", "t", "x", "--rate", "100")
+    shell = first.start("sh", "-c", "{ glue sub t --quiet; echo status $? >&2; } | head -n 3")
+    shell.succeed()
+    expect(len(shell.out.all) == 3 and shell.err.texts() == ["status 0"], f"{shell.out.texts()} {shell.err.texts()}")
+    shell = first.start("sh", "-c", "glue sub t --quiet >/dev/full")
+    expect(shell.wait() == 74, f"status {shell.wait()}: {shell.err.texts()}")
+    wanted = ["glue: cannot write standard output: No space left on device (errno 28)"]
+    expect(shell.err.texts() == wanted, f"{shell.err.texts()}")
+    shell = first.start("sh", "-c", "glue sub t --quiet --output /proc/nosuch")
+    expect(shell.wait() == 74, f"status {shell.wait()}: {shell.err.texts()}")
+    expect(shell.err.texts()[0].startswith("glue: cannot write /proc/nosuch: "), f"{shell.err.texts()}")
+    wait_until(lambda: len(publisher.err.matching("peer removed.*bye")) == 2, "two goodbyes")
 
 
 def scenario_interrupted_publisher(lab):

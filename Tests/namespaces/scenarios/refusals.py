@@ -61,14 +61,17 @@ def scenario_bad_arguments(lab):
     host = lab.host()
     for words in (
         ["sub"], ["sub", "t", "--duration", "10"], ["sub", "t", "--count", "0"], ["pub", "t"], ["pub", "t", "x", "--size", "3"],
-        ["pub", "t", "x", "--rate", "0"], ["pub", "t", "--size", "3XB"], ["nosuch"], ["sub", "t", "--nosuch"],
+        ["pub", "t", "x", "--rate", "0"], ["pub", "t", "--size", "3XB"], ["nosuch"], ["help", "nosuch"], ["bench", "nosuch"],
+        ["sub", "t", "--nosuch"],
         ["bench", "latency", "--size", "1MiB"],
     ):
         running = host.glue(*words)
         status = running.wait()
         lines = running.err.texts()
         expect(status == 64 and len(lines) == 1, f"glue {' '.join(words)}: status {status}, {lines}")
-    for words, text in ((["sub", "a/#/b"], "a/#/b"), (["pub", "a/+", "x"], "a/+"), (["pub", "t", "--file", "/nosuch"], "/nosuch")):
+    for words, text in ((["sub", "a/#/b"], "a/#/b"), (["pub", "a/+", "x"], "a/+"), (["pub", "t", "--file", "/nosuch"], "/nosuch: No such file"),
+                        (["pub", "t", "--file", "/"], "cannot read /: Is a directory"),
+                        (["pub", "t", "--file", "/dev/zero"], "/dev/zero has more than 16777216 bytes")):
         running = host.glue(*words)
         status = running.wait()
         lines = running.err.texts()

@@ -1,0 +1,45 @@
+import ArgumentParser
+import Testing
+
+@testable import GlueCLI
+
+@Suite struct CommandTests {
+  @Test func theVersionIsTheChangelogs() throws {
+    let error = try #require(throws: (any Error).self) { _ = try GlueCommand.parseAsRoot(["--version"]) }
+    #expect(GlueCommand.exitCode(for: error) == .success)
+    #expect(GlueCommand.message(for: error) == "glue \(glueVersion)")
+  }
+
+  @Test(arguments: [["nosuch"], ["help", "nosuch"], ["nosuch", "--help"]])
+  func unknownCommands(_ words: [String]) {
+    #expect(
+      GlueCommand.complaint(about: words[...])
+        == "there is no command nosuch; expected one of sub, pub, peers, demo, bench, simulate")
+  }
+
+  @Test(arguments: [["bench", "nosuch"], ["help", "bench", "nosuch"]])
+  func unknownBenchmarks(_ words: [String]) {
+    #expect(
+      GlueCommand.complaint(about: words[...]) == "there is no command nosuch; expected one of throughput, latency")
+  }
+
+  @Test(arguments: [
+    [], ["help"], ["help", "help"], ["help", "simulate"], ["help", "bench", "latency"], ["--help"], ["--version"],
+    ["sub", "nosuch"], ["pub", "a", "b"], ["bench"], ["bench", "latency"], ["bench", "echo"],
+    ["simulate", "--seed", "1"],
+  ])
+  func knownCommands(_ words: [String]) {
+    #expect(GlueCommand.complaint(about: words[...]) == nil)
+  }
+
+  /// The parser shows the defaults of plain options only; those of the others are in their texts.
+  @Test func theHelpTellsTheDefaults() {
+    for (help, defaults) in [
+      (Demo.helpMessage(columns: 500), ["3", "64KiB", "20", "10s"]), (Peers.helpMessage(columns: 500), ["3s"]),
+      (Pub.helpMessage(columns: 500), ["10s"]), (BenchLatency.helpMessage(columns: 500), ["64", "10000", "3"]),
+      (BenchThroughput.helpMessage(columns: 500), ["1", "64,1KiB,64KiB", "3s", "3"]),
+    ] {
+      #expect(help.matches(of: /\(default: (.*?)\)/).map { String($0.1) } == defaults)
+    }
+  }
+}
