@@ -5,16 +5,20 @@ import statistics
 
 from lab import expect
 
+# What is promised. The protocol's share of it is tested in virtual time; here, on a machine that may be busy with other
+# things, the short form only sees to it that nothing waits for the next announcement, a second later.
 LIMIT_MILLISECONDS = 50
+SHORT_FORM_LIMIT_MILLISECONDS = 250
 
 
 def fast_enough(measure, lab):
     """Runs up to three series: other work on the machine makes times longer, never shorter."""
+    limit = LIMIT_MILLISECONDS if lab.long else SHORT_FORM_LIMIT_MILLISECONDS
     medians = []
     for _ in range(3):
         times = [measure() * 1_000 for _ in range(30 if lab.long else 10)]
         medians.append(statistics.median(times))
-        if medians[-1] <= LIMIT_MILLISECONDS:
+        if medians[-1] <= limit:
             return f"median {medians[-1]:.1f} ms, longest {max(times):.1f} ms, series {len(medians)}"
     expect(False, f"the medians are {', '.join(f'{median:.1f}' for median in medians)} ms")
 
