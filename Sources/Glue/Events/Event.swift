@@ -13,6 +13,8 @@ public enum Event: Sendable {
   /// Somebody in this network has another key, or none where one is needed. At most once in ten seconds. Nothing that such
   /// a datagram says is proven.
   case keyMismatch(KeyMismatch)
+  /// The file of network keys has changed and cannot be used; the keys remain as they were.
+  case keyFileUnusable(String)
   /// A peer has reached its limit on streams and gets nothing of this topic from here, though it subscribed.
   case publicationRefused(topic: String, by: EndpointID)
   /// A peer has reached its limit on subscriptions and sends nothing for this one, whatever it publishes.
@@ -59,6 +61,7 @@ extension Event: CustomStringConvertible {
       "type mismatch on \(mismatch.topic): publisher \(mismatch.publisher) has \(mismatch.publisherType ?? "no type"), "
         + "subscriber \(mismatch.subscriber) wants \(mismatch.subscriberType)"
     case .keyMismatch(let mismatch): "key mismatch: \(mismatch)"
+    case .keyFileUnusable(let reason): "network keys not changed: \(reason)"
     case .publicationRefused(let topic, let peer):
       "refused: \(peer) takes no more streams, and gets nothing of \(topic)"
     case .subscriptionRefused(let filter, let peer):
