@@ -210,7 +210,7 @@ extension Discovery {
     }
     let handshake = handshakes[index]
     let welcome = Welcome(
-      session: handshake.session, yourSession: handshake.welcome?.session ?? 0,
+      session: handshake.session, yourSession: handshake.welcome?.session ?? 0, addressee: handshake.incarnation,
       receiveBufferBytes: UInt64(clamping: local.receiveBufferBytes),
       acceptsGroupTag: table.slot(tag: handshake.incarnation.groupTag) == nil,
       announcement: makeAnnouncement(listing: everyday, at: now))
@@ -221,7 +221,7 @@ extension Discovery {
   mutating func sendWelcome(toPeerIn slot: Int, offering rival: UInt32? = nil, at now: Timestamp) {
     let info = table[slot].info
     let welcome = Welcome(
-      session: info.localSession, yourSession: rival ?? info.remoteSession,
+      session: info.localSession, yourSession: rival ?? info.remoteSession, addressee: info.incarnation,
       receiveBufferBytes: UInt64(clamping: local.receiveBufferBytes), acceptsGroupTag: info.hasUniqueTag,
       announcement: makeAnnouncement(listing: everyday, at: now))
     send(.welcome(welcome), to: info.address)
@@ -230,7 +230,7 @@ extension Discovery {
   mutating func receive(
     _ welcome: Welcome, _ header: LongHeader, _ source: SocketAddress, _ datagramBytes: Int, _ now: Timestamp
   ) {
-    guard welcome.session != 0 else { return }
+    guard welcome.session != 0, welcome.addressee == local.incarnation else { return }
     if let slot = table.slot(of: header.sender, header.incarnation) {
       if table[slot].info.address == source { receive(welcome, header, ofPeerIn: slot, now) }
       return

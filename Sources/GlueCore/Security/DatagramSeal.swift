@@ -133,6 +133,12 @@ final class DatagramSeal {
     return nil
   }
 
+  /// Opens a datagram of a session that this endpoint itself has sealed.
+  func openOwn(_ datagram: UnsafeRawBufferPointer, header: ShortHeader, packetNumber: UInt64) -> PayloadBuffer? {
+    let candidates = senderKeys(id: id, incarnation: incarnation, salt: salt)
+    return open(datagram, header: header, candidates: candidates, packetNumber: packetNumber)
+  }
+
   /// The keys of a sender, one for each of ``keys``.
   func senderKeys(id: EndpointID, incarnation: Incarnation, salt: UInt64) -> [SymmetricKey] {
     let sender = Sender(id: id, incarnation: incarnation, salt: salt)

@@ -243,7 +243,7 @@ package final class Simulation {
   // MARK: Watching
 
   private func watch(_ bytes: UnsafeRawBufferPointer, from endpoint: SimulatedEndpoint, to destination: SocketAddress) {
-    let wire = WireView(bytes)
+    let wire = endpoint.machine.withoutSeal(bytes).map { WireView($0) } ?? WireView(bytes)
     let life = endpoint.life
     recorder.report.datagrams += 1
     let to = destination.ip.isMulticast ? -2 : network.host(at: destination) ?? -1

@@ -1,8 +1,8 @@
 import GlueAddress
 import GlueCore
 
-/// An attacker on the network: overhears what is sent, and injects. It does not forge session datagrams: in a network
-/// without a key whoever sees a session can, and no invariant holds against that.
+/// An attacker on the network: overhears what is sent, and injects. It has no key. It does not forge session datagrams of
+/// a network without one: whoever sees a session can, and no invariant holds against that.
 struct Hostility {
   /// What it injects, from where, to whom.
   struct Shot {
@@ -18,7 +18,12 @@ struct Hostility {
   private var passed = 0
   private static let memory = 128
 
-  init(seed: UInt64) { dice = Dice(seed: seed, concern: .hostility) }
+  private let isSealed: Bool
+
+  init(seed: UInt64, isSealed: Bool) {
+    dice = Dice(seed: seed, concern: .hostility)
+    self.isSealed = isSealed
+  }
 
   /// Keeps some of what passes, old things longer than they are good for. `host`: whom it was for; nil for all.
   mutating func overhear(_ bytes: UnsafeRawBufferPointer, from source: SocketAddress, to host: Int?) {
@@ -67,6 +72,11 @@ struct Hostility {
       guard !overheard.isEmpty else { return nil }
       let old = dice.pick(overheard)
       let isDiscovery = old.bytes[0] < 0x80
+      if isSealed, dice.chance(percent: 50) {
+        // As if from where it came, to anybody.
+        let isGroup = dice.chance(percent: 30)
+        return Shot(bytes: old.bytes, source: old.source, hosts: isGroup ? targets : [target], isGroup: isGroup)
+      }
       if isDiscovery, dice.chance(percent: 50) {
         // From where it came, to whom it went. To somebody else, a WELCOME under its sender's address would be believed:
         // without a key nothing in it names whom it is for.

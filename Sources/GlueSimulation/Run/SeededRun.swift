@@ -17,9 +17,9 @@ final class SeededRun {
     simulation = Simulation(
       hosts: plan.hosts, topics: plan.topics, seed: plan.seed, mutant: options.mutant, traceLines: options.traceLines)
     dice = Dice(seed: plan.seed, concern: .scenario)
-    hostility = Hostility(seed: plan.seed)
+    hostility = Hostility(seed: plan.seed, isSealed: plan.isSealed)
     nextClone = plan.participants.count
-    simulation.recorder.ignoresContent = plan.mode == .damage
+    simulation.recorder.ignoresContent = plan.mode == .damage && !plan.isSealed
     simulation.network.deliversDamaged = plan.mode == .damage
     prepare()
   }

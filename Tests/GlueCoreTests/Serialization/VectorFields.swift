@@ -127,7 +127,8 @@ extension Announcement {
 extension Welcome {
   var fields: JSON {
     [
-      "session": JSON(session), "yourSession": JSON(yourSession), "receiveBuffer": JSON(receiveBufferBytes),
+      "session": JSON(session), "yourSession": JSON(yourSession), "forIncarnation": JSON(addressee.rawValue),
+      "receiveBuffer": JSON(receiveBufferBytes),
       "acceptsGroupTag": .bool(acceptsGroupTag), "announcement": announcement.fields,
     ]
   }
