@@ -303,6 +303,11 @@ package final class Simulation {
     transits.note(from: from, to: to, span, at: now)
   }
 
+  /// A datagram arrives long after it was sent.
+  func noteTransit(from original: (host: Int, sentAt: Timestamp), to host: Int) {
+    noteTransit(from: original.host, to: host, now.since(original.sentAt) + .milliseconds(1))
+  }
+
   func longestTransit(from publisher: Life, to life: Life) -> Nanoseconds {
     transits.longest(from: recorder.lives[publisher].host, to: recorder.lives[life].host, at: now)
   }
