@@ -72,11 +72,15 @@ private final class World {
   private var checksum: UInt8 = 0
   private var problem: String?
   private var starts: UInt64 = 0
+  private var keys: [NetworkKey] = []
+  private static let allKeys = [1, 2].compactMap { NetworkKey([UInt8](repeating: $0, count: NetworkKey.byteCount)) }
   private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_507, alignment: 16)
 
   init(script: Script, corpus: Corpus) {
     self.script = script
     self.corpus = corpus
+    // A quarter of the networks has a key.
+    if self.script.byte() & 3 == 0 { keys = Self.allKeys }
     for index in 0..<3 { machines.append(makeMachine(index)) }
   }
 
@@ -85,6 +89,7 @@ private final class World {
   private func makeMachine(_ index: Int) -> EndpointMachine {
     starts += 1
     var configuration = EndpointConfiguration(id: EndpointID(UInt64(index + 1)), name: "endpoint-\(index)")
+    configuration.keys = keys
     configuration.discovery.targets = [Self.group]
     configuration.transport.maximumDatagramBytes = 1_472
     configuration.transport.sendBufferBytes = 200_000
@@ -92,8 +97,8 @@ private final class World {
     configuration.transport.reassemblyBytes = 300_000
     configuration.topics.maximumMessageBytes = 150_000
     return EndpointMachine(
-      configuration: configuration, incarnation: Incarnation(starts << 8 | UInt64(index + 1)), seed: starts, now: now,
-      wallMicroseconds: 0)
+      configuration: configuration, incarnation: Incarnation(starts << 8 | UInt64(index + 1)), keySalt: starts,
+      seed: starts, now: now, wallMicroseconds: 0)
   }
 
   private func address(_ index: Int) -> SocketAddress {
@@ -114,7 +119,7 @@ private final class World {
   private func step() {
     let index = script.byte() % machines.count
     let machine = machines[index]
-    switch script.byte() % 20 {
+    switch script.byte() % 21 {
     case 0:
       let topic = Self.topics[script.byte() % Self.topics.count]
       let reliability: Reliability = script.byte() % 4 == 0 ? .bestEffort : .reliable
@@ -151,6 +156,7 @@ private final class World {
       if !packets.isEmpty { packets.swapAt(script.word() % packets.count, script.word() % packets.count) }
     case 16: elapse(.milliseconds(UInt64(script.word())))
     case 17: elapse(.microseconds(UInt64(script.word())))
+    case 18: machine.changeKeys(to: script.byte() % 2 == 0 ? keys : keys.reversed(), at: now)
     default: settle(rounds: script.byte() % 8)
     }
     drain(index)

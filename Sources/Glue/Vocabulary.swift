@@ -17,6 +17,10 @@ public typealias LossReason = GlueCore.LossReason
 public typealias PeerRemovalReason = GlueCore.PeerRemovalReason
 /// A filter that matches a topic of another type.
 public typealias TypeMismatch = GlueCore.TypeMismatch
+/// Somebody of this network has another key, or none.
+public typealias KeyMismatch = GlueCore.KeyMismatch
+/// A secret that the endpoints of a network share.
+public typealias NetworkKey = GlueCore.NetworkKey
 /// Timers and sizes of the transport layer.
 public typealias TransportConfiguration = GlueCore.TransportConfiguration
 /// Limits of the topic layer.

@@ -12,9 +12,9 @@ struct GlueCommand: AsyncParsableCommand {
     commandName: "glue",
     abstract: "Publish and subscribe on the local network, without a broker.",
     discussion: """
-      Settings come from the environment: GLUE_NETWORK_ID, GLUE_ENDPOINT_ID, GLUE_ENDPOINT_NAME, GLUE_LISTEN_ADDRESS, \
-      GLUE_LISTEN_INTERFACE, GLUE_DISCOVERY_TARGET_ADDRESS, GLUE_DISCOVERY_LISTEN_ADDRESS, \
-      GLUE_DISCOVERY_RATE_MILLISECONDS, GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER.
+      Settings come from the environment: GLUE_NETWORK_ID, GLUE_NETWORK_KEY, GLUE_NETWORK_KEY_FILE, GLUE_ENDPOINT_ID, \
+      GLUE_ENDPOINT_NAME, GLUE_LISTEN_ADDRESS, GLUE_LISTEN_INTERFACE, GLUE_DISCOVERY_TARGET_ADDRESS, \
+      GLUE_DISCOVERY_LISTEN_ADDRESS, GLUE_DISCOVERY_RATE_MILLISECONDS, GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER.
 
       Durations are written 500ms, 10s, 2m; sizes 64, 64KiB, 16MB.
       """,
@@ -23,6 +23,7 @@ struct GlueCommand: AsyncParsableCommand {
       Sub.self,
       Pub.self,
       Peers.self,
+      Key.self,
       Demo.self,
       Bench.self,
       Simulate.self,

@@ -1,3 +1,4 @@
+import Foundation
 import Glue
 import GlueAddress
 import Logging
@@ -156,7 +157,7 @@ struct ConfigurationTests {
         setenv(variable, "K\u{FF}che".unicodeScalars.map { CChar(truncatingIfNeeded: $0.value) } + [0], 1)
         let error = try #require(throws: ConfigurationError.self) { _ = try Endpoint.Configuration.fromEnvironment() }
         #expect(error.name == variable)
-        #expect(error.value == "K\u{FFFD}che")
+        if variable != "GLUE_NETWORK_KEY" { #expect(error.value == "K\u{FFFD}che") }
         #expect(error.expectation.hasSuffix(", in UTF-8"))
         unsetenv(variable)
       }
@@ -238,9 +239,63 @@ struct ConfigurationTests {
       BadField(name: "discoveryListenAddress") {
         $0.discoveryListenAddress = SocketAddress(ip: DiscoveryTarget.standardGroup, port: 0)
       },
+      BadField(name: "networkKeys") {
+        $0.networkKeys = (0..<5).compactMap { _ in NetworkKey(base64: NetworkKey.makeBase64()) }
+      },
+      BadField(name: "networkKeyFile") { $0.networkKeyFile = "/nosuch" },
       BadField(name: "receiveBufferBytes") { $0.receiveBufferBytes = 0 },
       BadField(name: "eventQueueLimit") { $0.eventQueueLimit = 0 },
     ]
+  }
+
+  @Test("A key is the base64 of 32 bytes, and is never shown")
+  func networkKeys() throws {
+    let good = NetworkKey.makeBase64()
+    #expect(good != NetworkKey.makeBase64())
+    #expect(try Endpoint.Configuration.fromEnvironment(["GLUE_NETWORK_KEY": good]).networkKeys.count == 1)
+    for bad in [
+      "", "secret", String(good.dropLast()), good + "\n", good + "A", "A" + good, good.replacing("=", with: ""),
+    ] {
+      let error = try #require(throws: ConfigurationError.self) {
+        _ = try Endpoint.Configuration.fromEnvironment(["GLUE_NETWORK_KEY": bad])
+      }
+      #expect(error.name == "GLUE_NETWORK_KEY")
+      #expect(error.value == "(\(bad.utf8.count) bytes, not shown)")
+      #expect(bad.isEmpty || !"\(error)".contains(bad))
+    }
+  }
+
+  @Test("A file of keys")
+  func keyFile() async throws {
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent("glue-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: file) }
+    let keys = (0..<5).map { _ in NetworkKey.makeBase64() }
+    func endpoint(_ content: String?) async throws -> Endpoint {
+      if let content { try Data(content.utf8).write(to: file) }
+      var configuration = try Endpoint.Configuration.fromEnvironment(["GLUE_NETWORK_KEY_FILE": file.path])
+      configuration.listenInterface = "lo"
+      return try await Endpoint(configuration)
+    }
+    let good = try await endpoint("# old and new\n\(keys[0])\r\n\n  \(keys[1])  \n")
+    #expect(good.configuration.networkKeys == keys[..<2].compactMap { NetworkKey(base64: $0) })
+    for (content, reason) in [
+      ("", "it has 0 keys"), (keys.joined(separator: "\n"), "it has 5 keys"),
+      ("\(keys[0])\nx\(keys[1])", "line 2 is none"),
+      (String(repeating: "#", count: 70_000), "it has 70000 bytes"),
+    ] {
+      let error = try await #require(throws: ConfigurationError.self) { _ = try await endpoint(content) }
+      #expect("\(error)".hasPrefix("GLUE_NETWORK_KEY_FILE=\"\(file.path)\": expected a file"))
+      #expect("\(error)".hasSuffix("; \(reason)"))
+      #expect(!"\(error)".contains(keys[0].prefix(20)))
+    }
+    try FileManager.default.removeItem(at: file)
+    let error = try await #require(throws: ConfigurationError.self) { _ = try await endpoint(nil) }
+    #expect("\(error)".hasSuffix("; it cannot be read"))
+    let both = ["GLUE_NETWORK_KEY_FILE": file.path, "GLUE_NETWORK_KEY": keys[0]]
+    let conflict = try await #require(throws: ConfigurationError.self) {
+      _ = try await Endpoint(.fromEnvironment(both))
+    }
+    #expect("\(conflict)".hasSuffix("and not GLUE_NETWORK_KEY as well"))
   }
 
   @Test("Derived identities differ")
@@ -264,8 +319,8 @@ struct WarningTests {
     var configuration = try Endpoint.Configuration.fromEnvironment(["GLUE_NETWORK": "5", "GLUE_LISTEN_INTERFACE": "lo"])
     configuration.logger = Logger(label: "test") { _ in CollectingHandler(lines: lines) }
     _ = try await Endpoint(configuration)
-    #expect(lines.all.count == 1)
-    #expect(lines.all.first?.contains("GLUE_NETWORK") == true)
+    #expect(lines.all.count { $0.contains("GLUE_NETWORK") } == 1)
+    #expect(lines.all.count { $0.contains("the network has no key") } == 1)
   }
 
   private struct CollectingHandler: LogHandler {

@@ -18,6 +18,16 @@ extension Endpoint.Configuration {
       if !isGood { throw error(setting, value: "\(value)", expected: expectation ?? setting.expectation) }
     }
 
+    if networkKeyFile != nil, !networkKeys.isEmpty {
+      throw error(
+        .networkKeyFile, value: networkKeyFile!,
+        expected: "\(Setting.networkKeyFile.expectation), and not \(name(of: .networkKeys)) as well")
+    }
+    if let file = keyFile { settings.networkKeys = try file.read() }
+    try check(
+      settings.networkKeys.count <= Self.maximumNetworkKeys, .networkKeys, settings.networkKeys,
+      "at most \(Self.maximumNetworkKeys) keys")
+
     try check(endpointID?.rawValue != 0, .endpointID, 0)
     if let name = endpointName { try check((1...256).contains(name.utf8.count), .endpointName, name) }
     try check(
@@ -52,6 +62,9 @@ extension Endpoint.Configuration {
     settings.endpointName = endpointName ?? Self.derivedName(chance: generator.next())
     return settings
   }
+
+  /// The file with the keys, if there is one.
+  var keyFile: NetworkKeyFile? { networkKeyFile.map { NetworkKeyFile(path: $0, setting: name(of: .networkKeyFile)) } }
 
   /// The addresses that were set, the one that decides about the family first.
   var addresses: [(setting: Setting, address: SocketAddress)] {

@@ -50,20 +50,27 @@ extension Endpoint.Configuration {
     for setting in Setting.allCases {
       guard let bytes = getenv(setting.variable), String(validatingCString: bytes) == nil else { continue }
       throw ConfigurationError(
-        name: setting.variable, value: String(cString: bytes), expectation: "\(setting.expectation), in UTF-8")
+        name: setting.variable,
+        value: setting == .networkKeys ? secret(String(cString: bytes)) : String(cString: bytes),
+        expectation: "\(setting.expectation), in UTF-8")
     }
     return ProcessInfo.processInfo.environment
   }
 
+  /// What an error shows instead of a key: what is nearly one is as secret.
+  private static func secret(_ text: String) -> String { "(\(text.utf8.count) bytes, not shown)" }
+
   /// One setting of the environment.
   enum Setting: CaseIterable {
-    case networkID, endpointID, endpointName, listenAddress, listenInterface
+    case networkID, networkKeys, networkKeyFile, endpointID, endpointName, listenAddress, listenInterface
     case discoveryTarget, discoveryListenAddress, discoveryInterval, discoveryTimeoutMultiplier
 
     /// The key by which swift-configuration knows it, from which it makes the variable's name.
     var key: String {
       switch self {
       case .networkID: "glue.network.id"
+      case .networkKeys: "glue.network.key"
+      case .networkKeyFile: "glue.network.key.file"
       case .endpointID: "glue.endpoint.id"
       case .endpointName: "glue.endpoint.name"
       case .listenAddress: "glue.listen.address"
@@ -82,6 +89,8 @@ extension Endpoint.Configuration {
     var expectation: String {
       switch self {
       case .networkID: "an integer from 0 to 18446744073709551615"
+      case .networkKeys: "the base64 of 32 bytes, as `glue key` makes it"
+      case .networkKeyFile: NetworkKeyFile.expectation
       case .endpointID: "an integer from 1 to 18446744073709551615"
       case .endpointName: "1 to 256 bytes of text"
       case .listenAddress:
@@ -98,8 +107,12 @@ extension Endpoint.Configuration {
 
   /// An error about a setting that names it as the program's user knows it.
   func error(_ setting: Setting, value: String, expected expectation: String) -> ConfigurationError {
-    let name = environmentSettings.contains(setting) ? setting.variable : "\(setting)"
-    return ConfigurationError(name: name, value: value, expectation: expectation)
+    ConfigurationError(name: name(of: setting), value: value, expectation: expectation)
+  }
+
+  /// The variable, or the field if the setting did not come from the environment.
+  func name(of setting: Setting) -> String {
+    environmentSettings.contains(setting) ? setting.variable : "\(setting)"
   }
 
   private mutating func set(_ setting: Setting, to text: String) throws(ConfigurationError) {
@@ -118,6 +131,15 @@ extension Endpoint.Configuration {
     case .networkID:
       guard let number = UInt64(digits: text) else { throw refused() }
       networkID = number
+    case .networkKeys:
+      guard let key = NetworkKey(base64: text) else {
+        throw ConfigurationError(
+          name: setting.variable, value: Self.secret(text), expectation: setting.expectation)
+      }
+      networkKeys = [key]
+    case .networkKeyFile:
+      guard !text.isEmpty else { throw refused() }
+      networkKeyFile = text
     case .endpointID:
       guard let number = UInt64(digits: text), number > 0 else { throw refused() }
       endpointID = EndpointID(number)

@@ -7,6 +7,15 @@ extension Endpoint {
     /// The partition this endpoint belongs to (`GLUE_NETWORK_ID`). Endpoints of different networks ignore each other.
     /// Default: 1.
     public var networkID: UInt64 = 1
+    /// The keys of the network (`GLUE_NETWORK_KEY`, `GLUE_NETWORK_KEY_FILE`), at most ``maximumNetworkKeys``: the first one
+    /// seals what this endpoint sends, all of them open what it receives. Default: none, everybody can read and take part.
+    /// See ``Endpoint/changeNetworkKeys(to:)``.
+    public var networkKeys: [NetworkKey] = []
+    /// A file with the keys, one in each line (`GLUE_NETWORK_KEY_FILE`), which is read when the endpoint is made, and again
+    /// whenever it changes. Not together with ``networkKeys``. Default: `nil`.
+    public var networkKeyFile: String?
+    /// As many keys are accepted at a time: a change needs two, and each one costs an attempt for datagrams that are not ours.
+    public static let maximumNetworkKeys = 4
     /// The endpoint ID, not 0 (`GLUE_ENDPOINT_ID`): the service role, constant across reboots. Default: `nil`, random at
     /// every start; receivers then take a restarted program for another one.
     public var endpointID: EndpointID?

@@ -46,6 +46,7 @@ final class Driver: Sendable {
     }
     var core = EndpointConfiguration(id: id, name: name)
     core.networkID = settings.networkID
+    core.keys = settings.networkKeys
     core.discovery.interval = Nanoseconds(settings.discoveryInterval)
     core.discovery.leaseMultiplier = settings.discoveryTimeoutMultiplier
     core.discovery.targets = plan.targets
@@ -66,7 +67,7 @@ final class Driver: Sendable {
     lock = Mutex(
       DriverState(
         machine: EndpointMachine(
-          configuration: core, incarnation: incarnation, seed: generator.next(), now: .now,
+          configuration: core, incarnation: incarnation, keySalt: generator.next(), seed: generator.next(), now: .now,
           wallMicroseconds: MonotonicClock.wallNanoseconds() / 1_000)))
   }
 

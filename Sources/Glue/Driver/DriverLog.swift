@@ -44,6 +44,8 @@ final class DriverLog: Sendable {
       )
     case .typeMismatch(let mismatch):
       (.warning, "mismatch", ["topic": "\(mismatch.topic)", "publisher": "\(mismatch.publisher)"])
+    case .keyMismatch(let mismatch): (.warning, "key mismatch", ["mismatch": "\(mismatch)"])
+    case .keyFileUnusable(let reason): (.error, nil, ["reason": "\(reason)"])
     case .publicationRefused(let topic, let peer): (.warning, "refused", ["topic": "\(topic)", "peer": "\(peer)"])
     case .subscriptionRefused(let filter, let peer):
       (.warning, "refused", ["filter": "\(filter)", "peer": "\(peer)"])

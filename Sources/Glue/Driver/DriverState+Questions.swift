@@ -99,6 +99,7 @@ extension DriverState {
       return (nil, [.writable(id)])
     case .acknowledged(let id, below: _): return (nil, [.acknowledged(id)])
     case .directAcknowledged(let peer): return (nil, [.direct(peer)])
+    case .keyMismatch(let mismatch): return (.keyMismatch(mismatch), [])
     case .publicationRefused(let topic, let peer): return (.publicationRefused(topic: topic, by: peer), [])
     case .subscriptionRefused(let filter, let peer): return (.subscriptionRefused(filter: filter, by: peer), [])
     }

@@ -29,6 +29,8 @@ public final class Endpoint: Sendable {
   public let configuration: Configuration
 
   let driver: Driver
+  /// Reads the key file again when it changes.
+  private let keyFileTask: Task<Void, Never>?
 
   /// Makes an endpoint: checks the configuration, and chooses identity and network interface. Nothing is sent before
   /// ``start()``.
@@ -37,6 +39,8 @@ public final class Endpoint: Sendable {
   /// - Throws: ``ConfigurationError`` if a setting cannot be used; ``EndpointFailure/network(_:)`` if the system has no
   ///   sockets for us.
   public init(_ configuration: Configuration = Configuration()) async throws {
+    // Before the file is read, or a change meanwhile would go unnoticed.
+    let keyFileStamp = configuration.keyFile?.stamp()
     let settings = try configuration.completed()
     let plan: SocketPlan
     do {
@@ -44,20 +48,32 @@ public final class Endpoint: Sendable {
     } catch let error as NetworkError {
       throw EndpointFailure.network("\(error)")
     }
-    var completed = configuration
-    completed.endpointID = settings.endpointID
-    completed.endpointName = settings.endpointName
+    // The addresses as they were given, with their scopes.
+    var completed = settings
+    completed.discoveryTarget = configuration.discoveryTarget
+    completed.discoveryListenAddress = configuration.discoveryListenAddress
+    completed.listenAddress = configuration.listenAddress
     self.configuration = completed
-    driver = try Driver(settings, plan: plan)
+    let driver = try Driver(settings, plan: plan)
+    self.driver = driver
     id = driver.coreConfiguration.id
     name = driver.coreConfiguration.name
+    keyFileTask = settings.keyFile.map { file in
+      Task { [weak driver] in await Driver.followKeyFile(file, readAt: keyFileStamp) { driver } }
+    }
     for variable in configuration.unknownVariables {
       driver.log.logger.warning(
         "unknown setting in the environment, misspelled?", metadata: ["variable": .string(variable)])
     }
+    if settings.networkKeys.isEmpty {
+      driver.log.logger.notice("the network has no key: everybody in it can read and publish everything")
+    }
   }
 
-  deinit { driver.abandon() }
+  deinit {
+    keyFileTask?.cancel()
+    driver.abandon()
+  }
 
   /// Opens the sockets and begins to announce this endpoint.
   ///
@@ -90,6 +106,23 @@ public final class Endpoint: Sendable {
 
   /// Counters by name, in a stable order: what was sent, received and dropped, and why. They only grow.
   public var counters: [(name: String, value: UInt64)] { driver.counters() }
+
+  /// Takes other network keys from now on: the first one seals what this endpoint sends, all of them open what it receives.
+  ///
+  /// To change the key of a running network give first every endpoint the new key as a second one, then every endpoint the
+  /// new one first, then every endpoint the new one alone. Nothing is lost, and no peer is, if no step begins before the one
+  /// before has been taken everywhere.
+  ///
+  /// - Throws: ``ConfigurationError`` unless there are 1 … ``Configuration/maximumNetworkKeys`` keys, or if the endpoint was
+  ///   made without a key: whether a network has one cannot change while it runs.
+  public func changeNetworkKeys(to keys: [NetworkKey]) throws(ConfigurationError) {
+    guard (1...Configuration.maximumNetworkKeys).contains(keys.count), !configuration.networkKeys.isEmpty else {
+      throw ConfigurationError(
+        name: "networkKeys", value: "\(keys)",
+        expectation: "1 to \(Configuration.maximumNetworkKeys) keys, in a network that had one from the start")
+    }
+    driver.changeNetworkKeys(to: keys)
+  }
 
   /// Waits until every peer known now has told all its subscriptions, so that what is published next overlooks none of
   /// them. Returns at once if there are no peers.

@@ -10,6 +10,11 @@ public enum Event: Sendable {
   case loss(LossReport)
   /// A filter matches a topic, the types do not; nothing is delivered.
   case typeMismatch(TypeMismatch)
+  /// Somebody in this network has another key, or none where one is needed. At most once in ten seconds. Nothing that such
+  /// a datagram says is proven.
+  case keyMismatch(KeyMismatch)
+  /// The file of network keys has changed and cannot be used; the keys remain as they were.
+  case keyFileUnusable(String)
   /// A peer has reached its limit on streams and gets nothing of this topic from here, though it subscribed.
   case publicationRefused(topic: String, by: EndpointID)
   /// A peer has reached its limit on subscriptions and sends nothing for this one, whatever it publishes.
@@ -57,6 +62,8 @@ extension Event: CustomStringConvertible {
     case .typeMismatch(let mismatch):
       "type mismatch on \(mismatch.topic): publisher \(mismatch.publisher) has \(mismatch.publisherType ?? "no type"), "
         + "subscriber \(mismatch.subscriber) wants \(mismatch.subscriberType)"
+    case .keyMismatch(let mismatch): "key mismatch: \(mismatch)"
+    case .keyFileUnusable(let reason): "network keys not changed: \(reason)"
     case .publicationRefused(let topic, let peer):
       "refused: \(peer) takes no more streams, and gets nothing of \(topic)"
     case .subscriptionRefused(let filter, let peer):
@@ -72,6 +79,19 @@ extension Event: CustomStringConvertible {
     case .networkError(let text): "network: \(text)"
     case .eventsDropped(let count): "\(count) events were dropped, as they were not read"
     }
+  }
+}
+
+extension KeyMismatch: CustomStringConvertible {
+  /// For example `10.0.0.7:5000 (endpoint 17) seals with another network key`.
+  public var description: String {
+    let what =
+      switch kind {
+      case .otherKey: "seals with another network key"
+      case .sealed: "seals with a network key, and this endpoint has none"
+      case .open: "has no network key, and this endpoint has one"
+      }
+    return "\(address) (endpoint \(sender)) \(what)"
   }
 }
 

@@ -162,17 +162,20 @@ extension Discovery {
       return
     }
     beginHandshake(
-      Handshake.Key(id: header.sender, incarnation: header.incarnation), at: source, origin: origin, now)
+      Handshake.Key(id: header.sender, incarnation: header.incarnation), at: source, origin: origin,
+      received: ReplayWindow(nothingBelow: header.packetNumber), keySalt: header.seal?.salt ?? 0, now)
   }
 
   /// Somebody proved an address: keep it in mind, if there is room, and offer a session, unless its ID has a holder.
   ///
   /// - Parameters:
+  ///   - received: the datagrams that came from it since the proof.
+  ///   - keySalt: what its key is derived from.
   ///   - welcome: its side of the session, if that is known already.
   ///   - welcomeNumber: the number of the last datagram with a WELCOME from it, if it was a peer before.
   mutating func beginHandshake(
-    _ key: Handshake.Key, at address: SocketAddress, origin: PeerInfo.Origin, welcome: Welcome? = nil,
-    welcomeNumber: UInt64 = 0, _ now: Timestamp
+    _ key: Handshake.Key, at address: SocketAddress, origin: PeerInfo.Origin, received: ReplayWindow,
+    keySalt: UInt64, welcome: Welcome? = nil, welcomeNumber: UInt64 = 0, _ now: Timestamp
   ) {
     guard handshakes.count < configuration.maximumHandshakes,
       let (slot, session) = table.reserve(using: &generator)
@@ -182,7 +185,7 @@ extension Discovery {
     }
     var handshake = Handshake(
       id: key.id, incarnation: key.incarnation, address: address, origin: origin, slot: slot, session: session,
-      deadline: now + configuration.handshakeTimeout)
+      deadline: now + configuration.handshakeTimeout, received: received, keySalt: keySalt)
     wake(at: handshake.deadline)
     handshake.welcomeNumber = welcomeNumber
     if let welcome {
@@ -215,7 +218,7 @@ extension Discovery {
     }
     let handshake = handshakes[index]
     let welcome = Welcome(
-      session: handshake.session, yourSession: handshake.welcome?.session ?? 0,
+      session: handshake.session, yourSession: handshake.welcome?.session ?? 0, addressee: handshake.incarnation,
       receiveBufferBytes: UInt64(clamping: local.receiveBufferBytes),
       acceptsGroupTag: table.slot(tag: handshake.incarnation.groupTag) == nil,
       announcement: makeAnnouncement(listing: everyday, at: now))
@@ -226,7 +229,7 @@ extension Discovery {
   mutating func sendWelcome(toPeerIn slot: Int, offering rival: UInt32? = nil, at now: Timestamp) {
     let info = table[slot].info
     let welcome = Welcome(
-      session: info.localSession, yourSession: rival ?? info.remoteSession,
+      session: info.localSession, yourSession: rival ?? info.remoteSession, addressee: info.incarnation,
       receiveBufferBytes: UInt64(clamping: local.receiveBufferBytes), acceptsGroupTag: info.hasUniqueTag,
       announcement: makeAnnouncement(listing: everyday, at: now))
     send(.welcome(welcome), to: info.address)
@@ -235,7 +238,7 @@ extension Discovery {
   mutating func receive(
     _ welcome: Welcome, _ header: LongHeader, _ source: SocketAddress, _ datagramBytes: Int, _ now: Timestamp
   ) {
-    guard welcome.session != 0 else { return }
+    guard welcome.session != 0, welcome.addressee == local.incarnation else { return }
     if let slot = table.slot(of: header.sender, header.incarnation) {
       if table[slot].info.address == source {
         receive(welcome, header, ofPeerIn: slot, now)
@@ -311,12 +314,13 @@ extension Discovery {
       interestVersion: announcement.interestVersion, locators: announcement.locators,
       attributes: announcement.attributes, origin: handshake.origin, since: now, interval: interval,
       leaseDeadline: now + lease, isHeardByGroup: handshake.origin == .group, hearsGroup: false,
-      hasUniqueTag: false, acceptsGroupTag: welcome.acceptsGroupTag, startEstimate: handshake.startEstimate)
+      hasUniqueTag: false, acceptsGroupTag: welcome.acceptsGroupTag, keySalt: handshake.keySalt,
+      startEstimate: handshake.startEstimate)
     let firstLook = interval * 4
     let peer = Peer(
       info: info, lease: lease, addressHeardAt: now, sessionHeardAt: now,
-      groupHeardAt: handshake.origin == .group ? now : nil,
-      isConfirmed: isBound, isBound: isBound, welcomeNumber: handshake.welcomeNumber,
+      groupHeardAt: handshake.origin == .group ? now : nil, isConfirmed: isBound, isBound: isBound,
+      received: handshake.received, welcomeNumber: handshake.welcomeNumber,
       welcome: isBound ? nil : Repetition(bounds: configuration.welcomeRepetition, from: now),
       introductionAt: now + firstLook, introductionDelay: firstLook)
     table.insert(peer)

@@ -96,9 +96,12 @@ extension Discovery {
   ) {
     let info = table[slot].info
     let number = max(table[slot].welcomeNumber, rival?.packetNumber ?? 0)
+    let received = table[slot].received
     let key = Handshake.Key(id: info.id, incarnation: info.incarnation)
     removePeer(slot, reason: .sessionLost, at: now)
-    beginHandshake(key, at: info.address, origin: info.origin, welcome: rival?.welcome, welcomeNumber: number, now)
+    beginHandshake(
+      key, at: info.address, origin: info.origin, received: received, keySalt: info.keySalt, welcome: rival?.welcome,
+      welcomeNumber: number, now)
   }
 
   // MARK: Moves

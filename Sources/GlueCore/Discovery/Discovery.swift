@@ -123,6 +123,21 @@ public struct Discovery: Sendable {
     beginStartupAnnouncements(at: now)
   }
 
+  /// Whether a sealed datagram with a long header is new: it was not received before, and is no older than the proof of its
+  /// sender's address. Asked once for each.
+  public mutating func isNew(_ header: LongHeader) -> Bool {
+    if let slot = table.slot(of: header.sender, header.incarnation) {
+      return table[slot].received.accept(header.packetNumber)
+    }
+    if let index = handshakeIndex(header) { return handshakes[index].received.accept(header.packetNumber) }
+    return true
+  }
+
+  /// Announces as at start: others may not have been able to read what was announced before.
+  public mutating func announceAgain(at now: Timestamp) {
+    if phase == .running { beginStartupAnnouncements(at: now) }
+  }
+
   /// Takes one frame of a datagram with a long header.
   ///
   /// - Parameter datagramBytes: the size of the whole datagram; what is too small is not replied to.
@@ -159,7 +174,9 @@ public struct Discovery: Sendable {
     // A reset names nobody. They are rare and rate-limited by their sender, so a search will do.
     for slot in table.indices where table.contains(slot) {
       guard table[slot].info.remoteSession == connection, table[slot].info.address == source else { continue }
-      probe(slot, for: .session, at: now)
+      // A reset is not sealed, so it may be forged. Where datagrams are, it is no more than a reason to ask: a peer that has
+      // forgotten the session answers the challenge with one of its own, and then with a WELCOME.
+      probe(slot, for: configuration.isSealed ? .life : .session, at: now)
       return
     }
   }
@@ -270,7 +287,8 @@ public struct Discovery: Sendable {
     // A turn leaves a handful of actions, so a short look back finds what can be shared.
     for index in actions.indices.suffix(8).reversed() {
       guard case .send(var frames, address, let minimum) = actions[index] else { continue }
-      let bytes = frames.reduce(WireLimits.longHeaderBytes + frame.byteCount) { $0 + $1.byteCount }
+      let overhead = WireLimits.longHeaderBytes + (configuration.isSealed ? DatagramSeal.longOverhead : 0)
+      let bytes = frames.reduce(overhead + frame.byteCount) { $0 + $1.byteCount }
       guard bytes <= WireLimits.baseDatagramBytes else { break }
       if case .answer = frame {
         // An answer proves the address from which the other frames are to be believed.

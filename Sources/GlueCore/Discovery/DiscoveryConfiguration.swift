@@ -14,6 +14,9 @@ public struct DiscoveryConfiguration: Sendable {
   /// without waiting for proof that they do not hear each other.
   public var isRendezvous = false
 
+  /// Whether datagrams are sealed: who has no key then has no say, and what was recorded is not believed again.
+  var isSealed = false
+
   /// Announcements after the one at start. They are close together because the first one is the most likely to be lost:
   /// switches and multicast memberships settle just then.
   public var startupAnnouncements: [Nanoseconds] = [.milliseconds(250), .milliseconds(500), .seconds(1)]

@@ -20,7 +20,7 @@ public enum DiscoveryFrame: Equatable, Sendable {
       case .announce(let announcement): announcement.byteCount
       case .challenge: 8
       case .answer: 16
-      case .welcome(let welcome): 9 + varintBytes(welcome.receiveBufferBytes) + welcome.announcement.byteCount
+      case .welcome(let welcome): 17 + varintBytes(welcome.receiveBufferBytes) + welcome.announcement.byteCount
       case .clash(let clash): 25 + varintBytes(clash.uptimeMilliseconds) + textBytes(clash.name)
       }
     return WireLimits.frameHeaderBytes + body

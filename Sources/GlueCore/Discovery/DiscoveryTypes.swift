@@ -56,6 +56,8 @@ public struct PeerInfo: Equatable, Sendable {
   public internal(set) var hasUniqueTag: Bool
   /// Whether it accepts the tag in this endpoint's group datagrams.
   public internal(set) var acceptsGroupTag: Bool
+  /// What its key is derived from, with the incarnation; 0 in an open network.
+  var keySalt: UInt64 = 0
   /// When it started on this endpoint's clock, in nanoseconds; before the clock's origin if negative. Late by the shortest
   /// one-way delay of its announcements.
   public internal(set) var startEstimate: Int64

@@ -41,6 +41,10 @@ struct Handshake: Sendable {
   /// Its WELCOME, once it came, and that datagram's number.
   var welcome: Welcome?
   var welcomeNumber: UInt64 = 0
+  /// Datagrams with a long header that came since the proof of its address; used where they are sealed.
+  var received: ReplayWindow
+  /// What its key is derived from, with the incarnation; 0 in an open network.
+  let keySalt: UInt64
   var repetition: Repetition?
   /// The token of its last challenge: what makes it believe a CLASH from an endpoint that is not its peer.
   var itsToken: UInt64 = 0

@@ -16,6 +16,8 @@ struct Peer: Sendable {
   var isConfirmed: Bool
   /// Whether a WELCOME named both our session ID and the peer's: then the two belong together for good.
   var isBound: Bool
+  /// Datagrams with a long header that came since the proof of its address; used where they are sealed.
+  var received: ReplayWindow
   /// Packet number of the last WELCOME taken; older ones were overtaken.
   var welcomeNumber: UInt64
   /// Running while not confirmed.
@@ -52,6 +54,8 @@ struct Probe: Sendable {
     static let session = Purposes(rawValue: 4)
     /// Another endpoint claims its ID or name.
     static let claim = Purposes(rawValue: 8)
+    /// Somebody says so; the answer changes nothing.
+    static let life = Purposes(rawValue: 16)
   }
   var purposes: Purposes
   var token: UInt64

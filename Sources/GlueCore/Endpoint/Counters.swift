@@ -6,6 +6,8 @@ struct Counters {
   var bytesReceived: UInt64 = 0
   var datagramsForeignNetwork: UInt64 = 0
   var datagramsMalformed: UInt64 = 0
+  var datagramsOtherKey: UInt64 = 0
+  var datagramsForged: UInt64 = 0
   var datagramsUnknownSession: UInt64 = 0
   var datagramsDuplicate: UInt64 = 0
   var datagramsUnproven: UInt64 = 0
@@ -36,7 +38,8 @@ struct Counters {
     [
       ("datagrams_sent", datagramsSent), ("bytes_sent", bytesSent), ("datagrams_received", datagramsReceived),
       ("bytes_received", bytesReceived), ("datagrams_foreign_network", datagramsForeignNetwork),
-      ("datagrams_malformed", datagramsMalformed), ("datagrams_unknown_session", datagramsUnknownSession),
+      ("datagrams_malformed", datagramsMalformed), ("datagrams_other_key", datagramsOtherKey),
+      ("datagrams_forged", datagramsForged), ("datagrams_unknown_session", datagramsUnknownSession),
       ("datagrams_duplicate", datagramsDuplicate), ("datagrams_unproven", datagramsUnproven),
       ("frames_malformed", framesMalformed),
       ("frames_unknown", framesUnknown), ("frames_misplaced", framesMisplaced),

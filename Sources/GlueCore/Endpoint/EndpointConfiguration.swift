@@ -8,6 +8,9 @@ public struct EndpointConfiguration: Sendable {
   public var id: EndpointID
   /// The endpoint name: the instance, 1 … 256 bytes.
   public var name: String
+  /// The keys of the network: the first one seals what this endpoint sends, all of them open what it receives. Empty: the
+  /// network is open.
+  public var keys: [NetworkKey] = []
   /// Bytes of the socket receive buffer that datagrams arrive in; peers keep less than that in flight.
   public var receiveBufferBytes: Int = 212_992
   /// How peers are found and kept.

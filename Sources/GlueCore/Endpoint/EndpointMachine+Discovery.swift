@@ -1,3 +1,4 @@
+import Crypto
 import GlueAddress
 
 extension EndpointMachine {
@@ -45,25 +46,42 @@ extension EndpointMachine {
   /// Sends one datagram outside sessions.
   private func send(_ frames: [DiscoveryFrame], to destination: SocketAddress, minimumBytes: Int) {
     let header = LongHeader(
-      networkTag: configuration.networkID, sender: configuration.id, incarnation: incarnation,
-      packetNumber: nextPacketNumber())
-    let bytes = WireWriter.encode(atMost: WireLimits.baseDatagramBytes) { writer in
+      networkTag: seal?.tag ?? configuration.networkID, sender: configuration.id, incarnation: incarnation,
+      packetNumber: nextPacketNumber(), seal: seal?.header)
+    var bytes = WireWriter.encode(atMost: WireLimits.baseDatagramBytes - (seal == nil ? 0 : DatagramSeal.tagBytes)) {
+      writer in
       header.write(to: &writer)
       for frame in frames { frame.write(to: &writer) }
-      writer.pad(to: minimumBytes)
+      // The least size is that of an open datagram; sealing adds the same to question and reply.
+      writer.pad(to: minimumBytes + header.byteCount - WireLimits.longHeaderBytes)
     }
     // Empty: it did not fit into a datagram, which the limits on names and lists rule out.
     assert(!bytes.isEmpty, "frames that do not fit: \(frames)")
-    if !bytes.isEmpty { outbox.append((destination, bytes)) }
+    guard !bytes.isEmpty else { return }
+    sealIfKeyed(&bytes, headerBytes: header.byteCount, packetNumber: header.packetNumber)
+    outbox.append((destination, bytes))
+  }
+
+  /// Seals a whole datagram in a network with a key.
+  func sealIfKeyed(_ datagram: inout [UInt8], headerBytes: Int, packetNumber: UInt64) {
+    guard let seal else { return }
+    let count = datagram.count
+    datagram.append(contentsOf: repeatElement(0, count: DatagramSeal.tagBytes))
+    datagram.withUnsafeMutableBytes {
+      _ = seal.seal($0, headerBytes: headerBytes, byteCount: count, packetNumber: packetNumber)
+    }
   }
 
   private func sendBye(to peer: PeerInfo, reason: ByeReason) {
+    let number = nextPacketNumber()
     let header = ShortHeader(
-      connection: peer.remoteSession, packetNumber: UInt32(truncatingIfNeeded: nextPacketNumber()))
-    let bytes = WireWriter.encode(atMost: WireLimits.baseDatagramBytes) { writer in
+      connection: peer.remoteSession, packetNumber: UInt32(truncatingIfNeeded: number), isSealed: seal != nil,
+      keyEpoch: seal?.shortEpoch ?? 0)
+    var bytes = WireWriter.encode(atMost: WireLimits.baseDatagramBytes) { writer in
       header.write(to: &writer)
       _ = writer.frame(.bye) { $0.u8(reason.rawValue) }
     }
+    sealIfKeyed(&bytes, headerBytes: WireLimits.shortHeaderBytes, packetNumber: number)
     outbox.append((peer.address, bytes))
   }
 
@@ -73,6 +91,8 @@ extension EndpointMachine {
     let session = Session(
       peer: peer, configuration: configuration.transport, receiveBufferBytes: configuration.receiveBufferBytes,
       peerReceiveBufferBytes: peer.receiveBufferBytes, at: now)
+    session.seal = seal
+    session.openers = openers(for: peer)
     sessions[peer.localSession] = session
     sessionsByPeer[peer.id] = session
     for number in [Session.controlStream, Session.directStream] {
@@ -122,5 +142,19 @@ extension EndpointMachine {
       stream.session.acknowledgeAt = now
       makeReady(stream.session, at: now)
     }
+  }
+
+  private func openers(for peer: PeerInfo) -> [SymmetricKey] {
+    seal?.senderKeys(id: peer.id, incarnation: peer.incarnation, salt: peer.keySalt) ?? []
+  }
+
+  /// Takes other keys, the first of which seals from now on. During a change of the network's key, endpoints first learn the
+  /// new one as a second, then seal with it, then forget the old one. Does nothing in a network without a key, or without keys.
+  public func changeKeys(to keys: [NetworkKey], at now: Timestamp) {
+    guard let seal, !keys.isEmpty, !isStopped else { return }
+    seal.change(to: keys)
+    for session in sessions.values { session.openers = openers(for: session.peer) }
+    discovery.announceAgain(at: now)
+    drainDiscovery(at: now)
   }
 }

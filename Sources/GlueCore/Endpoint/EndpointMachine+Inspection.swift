@@ -10,4 +10,24 @@ extension EndpointMachine {
   package var inboundStreams: Int { sessions.values.reduce(0) { $0 + $1.inbound.count } }
   /// Publications of this endpoint, withdrawn ones that are not acknowledged yet included.
   package var openPublications: Int { topics.publications.count }
+
+  /// A datagram that this endpoint has sent, with its body open; nil in a network without a key.
+  package func withoutSeal(_ datagram: UnsafeRawBufferPointer) -> [UInt8]? {
+    guard let seal else { return nil }
+    var reader = WireReader(datagram)
+    guard let header = try? DatagramHeader.read(from: &reader) else { return nil }
+    let body: PayloadBuffer?
+    switch header {
+    case .reset: return nil
+    case .long(let header):
+      body = header.seal.flatMap {
+        seal.open(datagram, headerBytes: header.byteCount, header: header, seal: $0)
+      }
+    case .short(let header):
+      var number = packetNumber & ~0xFFFF_FFFF | UInt64(header.packetNumber)
+      if number > packetNumber, number >= 1 << 32 { number -= 1 << 32 }
+      body = seal.openOwn(datagram, header: header, packetNumber: number)
+    }
+    return body.map { [UInt8](datagram[..<(datagram.count - reader.remaining)]) + [UInt8]($0.bytes) }
+  }
 }

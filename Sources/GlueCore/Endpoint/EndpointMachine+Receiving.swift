@@ -29,21 +29,90 @@ extension EndpointMachine {
         refuseUnknownSession(header, from: source, at: now)
         return
       }
-      receive(
-        FrameReader(reader), header: header, of: session, from: source, byteCount: datagram.count, at: now,
-        receivedAt: min(receivedAt, now))
-    case .long(let header):
-      guard header.networkTag == configuration.networkID else {
-        inbox.counters.datagramsForeignNetwork += 1
+      guard header.isSealed == (seal != nil) else {
+        inbox.counters.datagramsForged += 1
         return
       }
-      receiveDiscovery(
-        FrameReader(reader), header: header, from: source, arrival: arrival, byteCount: datagram.count, at: now)
+      let number = session.replay.restore(header.packetNumber)
+      var frames = reader
+      var owner: PayloadBuffer?
+      if let seal {
+        // What was recorded is not worth opening.
+        guard session.replay.isNew(number) else {
+          inbox.counters.datagramsDuplicate += 1
+          return
+        }
+        owner = seal.open(datagram, header: header, candidates: session.openers, packetNumber: number)
+        guard let owner else {
+          inbox.counters.datagramsForged += 1
+          return
+        }
+        frames = WireReader(owner.bytes)
+      }
+      receive(
+        FrameReader(frames), owner: owner, number: number, header: header, of: session, from: source,
+        byteCount: datagram.count, at: now, receivedAt: min(receivedAt, now))
+    case .long(let header):
+      receive(header, body: reader, of: datagram, from: source, arrival: arrival, at: now)
     case .reset(let connection):
       discovery.receiveReset(connection: connection, from: source, at: now)
       drainDiscovery(at: now)
     }
   }
+
+  private func receive(
+    _ header: LongHeader, body: WireReader, of datagram: UnsafeRawBufferPointer, from source: SocketAddress,
+    arrival: Arrival, at now: Timestamp
+  ) {
+    guard let seal, let fields = header.seal else {
+      guard header.seal == nil, self.seal == nil, header.networkTag == configuration.networkID else {
+        noteForeign(header, from: source, at: now)
+        return
+      }
+      receiveDiscovery(
+        FrameReader(body), header: header, from: source, arrival: arrival, byteCount: datagram.count, at: now)
+      return
+    }
+    guard seal.isOwn(tag: header.networkTag) else {
+      noteForeign(header, from: source, at: now)
+      return
+    }
+    let headerBytes = datagram.count - body.remaining
+    guard let owner = seal.open(datagram, headerBytes: headerBytes, header: header, seal: fields) else {
+      inbox.counters.datagramsForged += 1
+      return
+    }
+    guard discovery.isNew(header) else {
+      inbox.counters.datagramsDuplicate += 1
+      return
+    }
+    // Sizes are compared as those of open datagrams: sealing adds the same to each.
+    receiveDiscovery(
+      FrameReader(WireReader(owner.bytes)), header: header, from: source, arrival: arrival,
+      byteCount: datagram.count - DatagramSeal.longOverhead, at: now)
+  }
+
+  /// A datagram of another network is normal. One of this network with another key, or with none where there has to be
+  /// one, is somebody's mistake.
+  private func noteForeign(_ header: LongHeader, from source: SocketAddress, at now: Timestamp) {
+    let isOurs =
+      header.seal == nil
+      ? header.networkTag == configuration.networkID
+      : UInt32(truncatingIfNeeded: header.networkTag) == NetworkKey.hint(of: configuration.networkID)
+    guard isOurs, header.sender != configuration.id || header.incarnation != incarnation else {
+      inbox.counters.datagramsForeignNetwork += 1
+      return
+    }
+    inbox.counters.datagramsOtherKey += 1
+    // Anybody can send such datagrams, as many as he likes.
+    if let last = keyMismatchReportedAt, now < last + Self.keyMismatchReports { return }
+    keyMismatchReportedAt = now
+    let kind: KeyMismatch.Kind = header.seal == nil ? .open : seal == nil ? .sealed : .otherKey
+    events.append(.keyMismatch(KeyMismatch(kind: kind, sender: header.sender, address: source)))
+  }
+
+  /// The shortest time between two reports of other keys.
+  private static let keyMismatchReports = Nanoseconds.seconds(10)
 
   private func refuseUnknownSession(_ header: ShortHeader, from source: SocketAddress, at now: Timestamp) {
     inbox.counters.datagramsUnknownSession += 1
@@ -100,8 +169,8 @@ extension EndpointMachine {
   // MARK: Within a session
 
   private func receive(
-    _ frames: FrameReader, header: ShortHeader, of session: Session, from source: SocketAddress, byteCount: Int,
-    at now: Timestamp, receivedAt: Timestamp
+    _ frames: FrameReader, owner: PayloadBuffer?, number: UInt64, header: ShortHeader, of session: Session,
+    from source: SocketAddress, byteCount: Int, at now: Timestamp, receivedAt: Timestamp
   ) {
     guard source == session.peer.address else {
       // Whoever sends from elsewhere has to prove that address first. Till then nothing of it counts: a copy of an old
@@ -111,7 +180,6 @@ extension EndpointMachine {
       drainDiscovery(at: now)
       return
     }
-    let number = session.replay.restore(header.packetNumber)
     guard number <= WireLimits.position, session.replay.accept(number) else {
       inbox.counters.datagramsDuplicate += 1
       return
@@ -122,7 +190,7 @@ extension EndpointMachine {
     drainDiscovery(at: now)
     let arrival = InboundStream.Arrival(
       now: now, receivedAt: receivedAt, oneWayDelay: session.oneWayDelay, received: session.received,
-      patience: session.patience)
+      patience: session.patience, owner: owner)
     var asksForAnswer = false
     var frames = frames
     while !session.isClosed, let (type, frame) = nextFrame(of: &frames, form: .short) {

@@ -39,6 +39,10 @@ public final class EndpointMachine {
   @exclusivity(unchecked) var pastSessions = PastStreams()
   let inbox = Inbox()
   let budget: ReceiveBudget
+  /// Nil in an open network.
+  let seal: DatagramSeal?
+  /// When a datagram with another key, or with none, was last reported.
+  @exclusivity(unchecked) var keyMismatchReportedAt: Timestamp?
   @exclusivity(unchecked) var events = Deque<EndpointEvent>()
   @exclusivity(unchecked) var packetNumber: UInt64 = 0
   /// No session needs time before this.
@@ -53,20 +57,26 @@ public final class EndpointMachine {
 
   /// - Parameters:
   ///   - incarnation: 64 random bits, not 0, from a source that differs at every start.
+  ///   - keySalt: 64 more random bits, independent of `seed`; only needed in a network with a key.
   ///   - seed: feeds the generator from which jitter, tokens and session IDs come.
   ///   - now: the time at this moment.
   ///   - wallMicroseconds: microseconds since 1970 at `now`.
   public init(
-    configuration: EndpointConfiguration, incarnation: Incarnation, seed: UInt64, now: Timestamp,
-    wallMicroseconds: UInt64
+    configuration: EndpointConfiguration, incarnation: Incarnation, keySalt: UInt64 = 0, seed: UInt64,
+    now: Timestamp, wallMicroseconds: UInt64
   ) {
     self.configuration = configuration
     self.incarnation = incarnation
     origin = (now, wallMicroseconds)
     budget = ReceiveBudget(
       assemblyLimit: configuration.transport.reassemblyBytes, reorderLimit: configuration.transport.reorderBytes)
+    seal = DatagramSeal(
+      keys: configuration.keys, id: configuration.id, incarnation: incarnation, salt: keySalt,
+      networkID: configuration.networkID)
+    var discoveryConfiguration = configuration.discovery
+    discoveryConfiguration.isSealed = seal != nil
     discovery = Discovery(
-      configuration: configuration.discovery,
+      configuration: discoveryConfiguration,
       local: LocalIdentity(
         id: configuration.id, name: configuration.name, incarnation: incarnation,
         receiveBufferBytes: configuration.receiveBufferBytes),
@@ -96,7 +106,8 @@ public final class EndpointMachine {
     guard !isStopped else { return }
     // What has arrived is acknowledged before the goodbye, or its publishers would report it as not delivered.
     for session in sessions.values {
-      guard let bytes = session.lastAcknowledgement(packetNumber: nextPacketNumber, at: now) else { continue }
+      guard var bytes = session.lastAcknowledgement(packetNumber: nextPacketNumber, at: now) else { continue }
+      sealIfKeyed(&bytes, headerBytes: WireLimits.shortHeaderBytes, packetNumber: packetNumber)
       outbox.append((session.peer.address, bytes))
     }
     discovery.stop(at: now)

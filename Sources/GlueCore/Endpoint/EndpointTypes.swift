@@ -190,6 +190,8 @@ public enum EndpointEvent: Sendable {
   case loss(Loss)
   /// Filter matches, type does not. `local` says whether the publisher is this endpoint.
   case typeMismatch(TypeMismatch)
+  /// Somebody in this network has another key, or none where one is needed. At most once in ten seconds.
+  case keyMismatch(KeyMismatch)
   /// A peer has reached its limit on streams and takes no publication of this topic.
   case publicationRefused(topic: String, by: EndpointID)
   /// A peer has reached its limit on subscriptions and sends nothing for this one.
@@ -212,6 +214,25 @@ public enum EndpointEvent: Sendable {
   case acknowledged(PublicationID, below: UInt64)
   /// A peer acknowledged direct messages; ``EndpointMachine/directOutcome(in:endingAt:)`` tells which.
   case directAcknowledged(EndpointID)
+}
+
+/// A datagram of this network that was sealed otherwise than this endpoint's. Nothing in it is proven.
+public struct KeyMismatch: Hashable, Sendable {
+  /// What is wrong.
+  public enum Kind: Hashable, Sendable {
+    /// It was sealed with a key that this endpoint does not have.
+    case otherKey
+    /// It was sealed, and this endpoint has no key.
+    case sealed
+    /// It was not sealed, and this endpoint has a key.
+    case open
+  }
+  /// What is wrong.
+  public var kind: Kind
+  /// The endpoint that it says it comes from.
+  public var sender: EndpointID
+  /// Where it came from.
+  public var address: SocketAddress
 }
 
 /// A filter that matches a topic of another type.

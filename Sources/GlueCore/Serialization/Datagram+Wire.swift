@@ -27,21 +27,22 @@ extension LongHeader {
     static let known: UInt8 = sealed | relayed
   }
 
-  private static let keySaltBytes = 8
+  static let keySaltBytes = 8
   private static let relayBytes = 9
 
-  /// Writes the 40 bytes of the header of an open, unrelayed datagram.
+  /// Writes the header of an unrelayed datagram: 40 bytes, sealed 48.
   public func write(to writer: inout WireWriter) {
     writer.u16(Self.magic)
     writer.u8(Self.version)
-    writer.u8(0)  // flags
-    writer.u8(0)  // cipher suite
-    writer.u8(0)  // key epoch
-    writer.u16(UInt16(WireLimits.longHeaderBytes))
+    writer.u8(seal == nil ? 0 : Bits.sealed)
+    writer.u8(seal?.suite ?? 0)
+    writer.u8(seal?.keyEpoch ?? 0)
+    writer.u16(UInt16(byteCount))
     writer.u64(networkTag)
     writer.u64(sender.rawValue)
     writer.u64(incarnation.rawValue)
     writer.u64(packetNumber)
+    if let seal { writer.u64(seal.salt) }
   }
 
   /// Reads the header and skips its extension.
@@ -66,13 +67,13 @@ extension LongHeader {
     let isRelayed = flags & Bits.relayed != 0
     let least = WireLimits.longHeaderBytes + (isSealed ? Self.keySaltBytes : 0) + (isRelayed ? Self.relayBytes : 0)
     guard Int(headerBytes) >= least else { throw .invalid }
-    guard reader.skip(Int(headerBytes)) else { throw .truncated }
-    guard !isSealed else { throw .sealed }
+    let salt = isSealed ? reader.peek(UInt64.self, at: 40) : 0
+    guard let salt, reader.skip(Int(headerBytes)) else { throw .truncated }
     guard !isRelayed else { throw .relayed }
-    guard suite == 0, keyEpoch == 0, sender != 0, incarnation != 0 else { throw .invalid }
+    guard (suite != 0) == isSealed, (keyEpoch != 0) == isSealed, sender != 0, incarnation != 0 else { throw .invalid }
     self.init(
       networkTag: networkTag, sender: EndpointID(sender), incarnation: Incarnation(incarnation),
-      packetNumber: packetNumber)
+      packetNumber: packetNumber, seal: isSealed ? Seal(suite: suite, keyEpoch: keyEpoch, salt: salt) : nil)
   }
 }
 
@@ -83,16 +84,18 @@ extension ShortHeader {
     static let sealed: UInt8 = 0x20
     static let acknowledgeNow: UInt8 = 0x10
     static let keyEpoch: UInt8 = 0x0C
+    static let keyEpochShift: UInt8 = 2
     static let reserved: UInt8 = 0x02
     static let reset: UInt8 = 0x01
   }
 
-  /// Writes the 9 bytes of the header of an open datagram.
+  /// Writes the 9 bytes of the header.
   @inline(__always)
   public func write(to writer: inout WireWriter) {
     var flags = Bits.short
     if isGroup { flags |= Bits.group }
     if acknowledgeNow { flags |= Bits.acknowledgeNow }
+    if isSealed { flags |= Bits.sealed | keyEpoch << Bits.keyEpochShift }
     writer.u8(flags)
     writer.u32(connection)
     writer.u32(packetNumber)
@@ -109,12 +112,13 @@ extension ShortHeader {
       return .reset(connection: connection)
     }
     guard let packetNumber = reader.peek(UInt32.self, at: 5) else { throw .truncated }
-    guard flags & Bits.sealed == 0 else { throw .sealed }
-    guard flags & Bits.keyEpoch == 0 else { throw .invalid }
+    let isSealed = flags & Bits.sealed != 0
+    guard isSealed || flags & Bits.keyEpoch == 0 else { throw .invalid }
     _ = reader.skip(WireLimits.shortHeaderBytes)
     return .short(
       ShortHeader(
         connection: connection, packetNumber: packetNumber, acknowledgeNow: flags & Bits.acknowledgeNow != 0,
-        isGroup: flags & Bits.group != 0))
+        isGroup: flags & Bits.group != 0, isSealed: isSealed,
+        keyEpoch: (flags & Bits.keyEpoch) >> Bits.keyEpochShift))
   }
 }

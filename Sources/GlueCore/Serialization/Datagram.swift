@@ -40,14 +40,41 @@ public struct LongHeader: Equatable, Sendable {
   public var incarnation: Incarnation
   /// The sender's number of this datagram.
   public var packetNumber: UInt64
+  /// How the body is sealed; nil in an open network.
+  public var seal: Seal?
 
-  /// All fields of an open, unrelayed datagram.
-  public init(networkTag: UInt64, sender: EndpointID, incarnation: Incarnation, packetNumber: UInt64) {
+  /// What a sealed datagram tells of its key.
+  public struct Seal: Equatable, Sendable {
+    /// The suite AES-256-GCM.
+    public static let aesGCM: UInt8 = 1
+    /// The number of the AEAD.
+    public var suite: UInt8
+    /// Which of the network's keys, 1 … 255.
+    public var keyEpoch: UInt8
+    /// With the incarnation, what the sender's key is derived from.
+    public var salt: UInt64
+
+    /// All fields.
+    public init(suite: UInt8, keyEpoch: UInt8, salt: UInt64) {
+      self.suite = suite
+      self.keyEpoch = keyEpoch
+      self.salt = salt
+    }
+  }
+
+  /// All fields of an unrelayed datagram.
+  public init(
+    networkTag: UInt64, sender: EndpointID, incarnation: Incarnation, packetNumber: UInt64, seal: Seal? = nil
+  ) {
     self.networkTag = networkTag
     self.sender = sender
     self.incarnation = incarnation
     self.packetNumber = packetNumber
+    self.seal = seal
   }
+
+  /// Bytes that ``write(to:)`` writes.
+  public var byteCount: Int { WireLimits.longHeaderBytes + (seal == nil ? 0 : Self.keySaltBytes) }
 }
 
 /// The header of datagrams within a session (docs/protocol.md §2.2).
@@ -60,13 +87,22 @@ public struct ShortHeader: Equatable, Sendable {
   public var connection: UInt32
   /// The low 32 bits of the packet number.
   public var packetNumber: UInt32
+  /// Whether the body is sealed.
+  public var isSealed: Bool
+  /// Which of the network's keys: the number modulo 4.
+  public var keyEpoch: UInt8
 
-  /// All fields of an open datagram.
-  public init(connection: UInt32, packetNumber: UInt32, acknowledgeNow: Bool = false, isGroup: Bool = false) {
+  /// All fields.
+  public init(
+    connection: UInt32, packetNumber: UInt32, acknowledgeNow: Bool = false, isGroup: Bool = false,
+    isSealed: Bool = false, keyEpoch: UInt8 = 0
+  ) {
     self.connection = connection
     self.packetNumber = packetNumber
     self.acknowledgeNow = acknowledgeNow
     self.isGroup = isGroup
+    self.isSealed = isSealed
+    self.keyEpoch = keyEpoch & 3
   }
 }
 

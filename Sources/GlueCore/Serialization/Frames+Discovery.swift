@@ -89,6 +89,7 @@ extension Welcome: FrameBody {
     session = try reader.u32()
     guard session != 0 else { throw .invalidValue(.session) }
     yourSession = try reader.u32()
+    addressee = try reader.incarnation()
     receiveBufferBytes = try reader.varint()
     acceptsGroupTag = try reader.u8() & Self.acceptsGroupTagFlag != 0
     announcement = try Announcement(from: &reader)
@@ -98,6 +99,7 @@ extension Welcome: FrameBody {
   public func write(to writer: inout WireWriter) {
     writer.u32(session)
     writer.u32(yourSession)
+    writer.u64(addressee.rawValue)
     writer.varint(receiveBufferBytes)
     writer.u8(acceptsGroupTag ? Self.acceptsGroupTagFlag : 0)
     announcement.write(to: &writer)

@@ -88,6 +88,8 @@ public struct Welcome: Equatable, Sendable {
   public var session: UInt32
   /// The addressee's session ID as the sender knows it, or 0.
   public var yourSession: UInt32
+  /// The addressee's incarnation: a WELCOME that was recorded means nothing to anybody else.
+  public var addressee: Incarnation
   /// Bytes of the sender's socket receive buffer.
   public var receiveBufferBytes: UInt64
   /// Whether the sender can tell the addressee's group datagrams by their tag.
@@ -97,10 +99,12 @@ public struct Welcome: Equatable, Sendable {
 
   /// All fields.
   public init(
-    session: UInt32, yourSession: UInt32, receiveBufferBytes: UInt64, acceptsGroupTag: Bool, announcement: Announcement
+    session: UInt32, yourSession: UInt32, addressee: Incarnation, receiveBufferBytes: UInt64, acceptsGroupTag: Bool,
+    announcement: Announcement
   ) {
     self.session = session
     self.yourSession = yourSession
+    self.addressee = addressee
     self.receiveBufferBytes = receiveBufferBytes
     self.acceptsGroupTag = acceptsGroupTag
     self.announcement = announcement

@@ -67,8 +67,6 @@ public enum DatagramError: Error, Hashable, CaseIterable, Sendable {
   case unknownFlags
   /// A field of the header has a value that is not allowed.
   case invalid
-  /// Sealed, and this network has no key.
-  case sealed
   /// Relayed, which is reserved.
   case relayed
 }

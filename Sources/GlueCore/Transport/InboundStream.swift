@@ -23,6 +23,8 @@ final class InboundStream {
     var received: UInt64
     /// How long to wait for reordered data before asking for it.
     var patience: Nanoseconds
+    /// Keeps the frames alive, unless they are in the received datagram.
+    var owner: PayloadBuffer?
   }
 
   let info: StreamInfo
@@ -100,7 +102,8 @@ final class InboundStream {
     guard !isWaitingForBudget else { return }
     do {
       if header.position == next, reorder.isEmpty, missing.isEmpty {
-        try process(header, units: units, owner: nil, receivedAt: arrival.receivedAt, arrival: arrival, into: inbox)
+        try process(
+          header, units: units, owner: arrival.owner, receivedAt: arrival.receivedAt, arrival: arrival, into: inbox)
         if isReliable, next > missing.end { missing.fill(missing.end..<next, at: arrival.now) }
       } else if isReliable {
         try receiveOutOfOrder(header, units: units, arrival: arrival, into: inbox)
@@ -149,7 +152,8 @@ final class InboundStream {
           range: header.position..<end,
           content: .units(PayloadBuffer(copying: units), header, receivedAt: arrival.receivedAt)))
     } else {
-      try process(header, units: units, owner: nil, receivedAt: arrival.receivedAt, arrival: arrival, into: inbox)
+      try process(
+        header, units: units, owner: arrival.owner, receivedAt: arrival.receivedAt, arrival: arrival, into: inbox)
       try drainReordered(arrival, into: inbox)
     }
   }
@@ -166,7 +170,8 @@ final class InboundStream {
       endAssembly()
       next = header.position
     }
-    try process(header, units: units, owner: nil, receivedAt: arrival.receivedAt, arrival: arrival, into: inbox)
+    try process(
+      header, units: units, owner: arrival.owner, receivedAt: arrival.receivedAt, arrival: arrival, into: inbox)
   }
 
   /// Takes a GAP. Costs O(1) whatever its size.

@@ -147,10 +147,14 @@ struct MissingRanges {
     at now: Timestamp, received: UInt64, interval: Nanoseconds, maximumInterval: Nanoseconds, limit: Int
   ) -> [Range<UInt64>] {
     var due: [Range<UInt64>] = []
-    for index in entries.indices {
-      guard due.count < limit else { break }
+    for index in entries.indices where due.count < limit {
       guard Self.isDue(entries[index], at: now, received: received) else { continue }
-      due.append(entries[index].range)
+      // Gaps that were noticed one after the other may touch. On the wire ranges do not, or the STATUS would be invalid.
+      if let last = due.last, last.upperBound == entries[index].range.lowerBound {
+        due[due.count - 1] = last.lowerBound..<entries[index].range.upperBound
+      } else {
+        due.append(entries[index].range)
+      }
       let last = entries[index].interval
       let next = last == .zero ? interval : min(last * 2, maximumInterval)
       if last == .zero { entries[index].firstInterval = interval }

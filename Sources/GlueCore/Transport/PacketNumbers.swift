@@ -7,6 +7,20 @@ struct ReplayWindow {
   private var received = [UInt64](repeating: 0, count: size / 64)
   static let size = 1_024
 
+  /// Before the first.
+  init() {}
+
+  /// As if everything up to this number had been received.
+  init(nothingBelow number: UInt64) {
+    highest = number
+    received = [UInt64](repeating: .max, count: Self.size / 64)
+  }
+
+  /// Whether a number has neither been received nor is too old to tell.
+  func isNew(_ number: UInt64) -> Bool {
+    number > highest || (highest - number < Self.size && !isSet(number))
+  }
+
   /// The 64-bit number nearest to the highest that ends in these 32 bits.
   func restore(_ low: UInt32) -> UInt64 {
     let candidate = highest & ~0xFFFF_FFFF | UInt64(low)

@@ -12,7 +12,8 @@ extension Session {
     if let size = dueProbe(fitting: buffer.count, at: now) {
       return writePathProbe(size: size, into: buffer, packetNumber: packetNumber())
     }
-    var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(path.current, buffer.count)]))
+    let limit = min(path.current, buffer.count) - sealBytes
+    var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<limit]))
     writer.zeros(WireLimits.shortHeaderBytes)
     let hasData = !queue.isEmpty && congestion.isOpen
     // An acknowledgement that is due soon goes with data; a fresh one waits for more to acknowledge.
@@ -23,9 +24,10 @@ extension Session {
     guard writer.count > WireLimits.shortHeaderBytes else { return nil }
     let number = packetNumber()
     if asksForAnswer {
-      sent.add(number: number, bytes: writer.count, at: now)
-      congestion.sent(bytes: writer.count)
-      bytesSinceAcknowledgementRequest += writer.count + CongestionWindow.datagramOverhead
+      let bytes = writer.count + sealBytes
+      sent.add(number: number, bytes: bytes, at: now)
+      congestion.sent(bytes: bytes)
+      bytesSinceAcknowledgementRequest += bytes + CongestionWindow.datagramOverhead
       if bytesSinceAcknowledgementRequest >= congestion.bytes / 4 { wantsAcknowledgement = true }
       armSilence(at: now)
     } else {
@@ -36,27 +38,37 @@ extension Session {
       wantsAcknowledgement = false
       bytesSinceAcknowledgementRequest = 0
     }
-    writeHeader(into: buffer, packetNumber: number, acknowledgeNow: acknowledgeNow)
-    return writer.count
+    return finish(buffer, byteCount: writer.count, packetNumber: number, acknowledgeNow: acknowledgeNow)
   }
+
+  /// Bytes that sealing adds.
+  private var sealBytes: Int { seal == nil ? 0 : DatagramSeal.tagBytes }
 
   /// A datagram that acknowledges what has not been acknowledged yet, for a session that ends; nil if there is nothing.
   func lastAcknowledgement(packetNumber: () -> UInt64, at now: Timestamp) -> [UInt8]? {
     guard acknowledgeAt != nil else { return nil }
     let bytes = WireWriter.encode(atMost: WireLimits.baseDatagramBytes) { writer in
-      ShortHeader(connection: peer.remoteSession, packetNumber: UInt32(truncatingIfNeeded: packetNumber()))
-        .write(to: &writer)
+      shortHeader(packetNumber: packetNumber()).write(to: &writer)
       writeAcknowledgement(to: &writer, at: now)
     }
     return bytes.count > WireLimits.shortHeaderBytes ? bytes : nil
   }
 
-  private func writeHeader(into buffer: UnsafeMutableRawBufferPointer, packetNumber: UInt64, acknowledgeNow: Bool) {
-    var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<WireLimits.shortHeaderBytes]))
+  private func shortHeader(packetNumber: UInt64, acknowledgeNow: Bool = false) -> ShortHeader {
     ShortHeader(
       connection: peer.remoteSession, packetNumber: UInt32(truncatingIfNeeded: packetNumber),
-      acknowledgeNow: acknowledgeNow
-    ).write(to: &writer)
+      acknowledgeNow: acknowledgeNow, isSealed: seal != nil, keyEpoch: seal?.shortEpoch ?? 0)
+  }
+
+  /// Puts the header before a body, and seals it in a network with a key. Returns the size of the whole.
+  private func finish(
+    _ buffer: UnsafeMutableRawBufferPointer, byteCount: Int, packetNumber: UInt64, acknowledgeNow: Bool
+  ) -> Int {
+    var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<WireLimits.shortHeaderBytes]))
+    shortHeader(packetNumber: packetNumber, acknowledgeNow: acknowledgeNow).write(to: &writer)
+    guard let seal else { return byteCount }
+    return seal.seal(
+      buffer, headerBytes: WireLimits.shortHeaderBytes, byteCount: byteCount, packetNumber: packetNumber)
   }
 
   private func writeStreams(to writer: inout WireWriter, at now: Timestamp, counters: inout Counters) -> Bool {
@@ -109,12 +121,11 @@ extension Session {
   }
 
   private func writePathProbe(size: Int, into buffer: UnsafeMutableRawBufferPointer, packetNumber: UInt64) -> Int {
-    var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<size]))
+    var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<(size - sealBytes)]))
     writer.zeros(WireLimits.shortHeaderBytes)
     _ = writer.frame(.mtuProbe) { $0.u16(UInt16(clamping: size)) }
-    writer.pad(to: size)
+    writer.pad(to: size - sealBytes)
     // Not counted as sent: its loss says nothing about the path's load.
-    writeHeader(into: buffer, packetNumber: packetNumber, acknowledgeNow: false)
-    return writer.count
+    return finish(buffer, byteCount: writer.count, packetNumber: packetNumber, acknowledgeNow: false)
   }
 }

@@ -1,3 +1,4 @@
+import Crypto
 import DequeModule
 import GlueAddress
 import OrderedCollections
@@ -60,6 +61,12 @@ final class Session {
   /// Bytes set aside for the peer's large messages.
   @exclusivity(unchecked) var reservedBytes = 0
   private let receiveBufferBytes: Int
+
+  // Security.
+  /// Nil in an open network.
+  @exclusivity(unchecked) var seal: DatagramSeal?
+  /// The keys that the peer's datagrams may be sealed with, as ``DatagramSeal/senderKeys(id:incarnation:salt:)`` gives them.
+  @exclusivity(unchecked) var openers: [SymmetricKey] = []
 
   // Topics.
   /// What the peer wants, by its subscription numbers.

@@ -47,6 +47,8 @@ extension SimulatedEndpoint {
       simulation.recorder.acknowledgement.acknowledged(StreamKey(publisher: life, topic: topic), below: below)
     case .directAcknowledged(let id):
       simulation.recorder.trace.note(.directAcknowledged, life, peers[id] ?? -1, at: now)
+    case .keyMismatch:
+      simulation.recorder.trace.note(.keyMismatch, life, at: now)
     case .publicationRefused(_, let id), .subscriptionRefused(_, let id):
       simulation.recorder.trace.note(.refused, life, peers[id] ?? -1, at: now)
     }

@@ -79,7 +79,8 @@ package final class SimulatedEndpoint {
     self.clock = clock
     self.simulation = simulation
     machine = EndpointMachine(
-      configuration: configuration, incarnation: incarnation, seed: seed, now: clock.local(simulation.now),
+      configuration: configuration, incarnation: incarnation, keySalt: ~seed, seed: seed,
+      now: clock.local(simulation.now),
       wallMicroseconds: clock.wallMicroseconds(simulation.now))
   }
 

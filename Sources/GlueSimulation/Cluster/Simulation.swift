@@ -243,7 +243,7 @@ package final class Simulation {
   // MARK: Watching
 
   private func watch(_ bytes: UnsafeRawBufferPointer, from endpoint: SimulatedEndpoint, to destination: SocketAddress) {
-    let wire = WireView(bytes)
+    let wire = endpoint.machine.withoutSeal(bytes).map { WireView($0) } ?? WireView(bytes)
     let life = endpoint.life
     recorder.report.datagrams += 1
     let to = destination.ip.isMulticast ? -2 : network.host(at: destination) ?? -1
@@ -301,6 +301,11 @@ package final class Simulation {
 
   func noteTransit(from: Int, to: Int, _ span: Nanoseconds) {
     transits.note(from: from, to: to, span, at: now)
+  }
+
+  /// A datagram arrives long after it was sent.
+  func noteTransit(from original: (host: Int, sentAt: Timestamp), to host: Int) {
+    noteTransit(from: original.host, to: host, now.since(original.sentAt) + .milliseconds(1))
   }
 
   func longestTransit(from publisher: Life, to life: Life) -> Nanoseconds {

@@ -1,8 +1,8 @@
 import GlueAddress
 import GlueCore
 
-/// An attacker on the network: overhears what is sent, and injects. It does not forge session datagrams: in a network
-/// without a key whoever sees a session can, and no invariant holds against that.
+/// An attacker on the network: overhears what is sent, and injects. It has no key. It does not forge session datagrams of
+/// a network without one: whoever sees a session can, and no invariant holds against that.
 struct Hostility {
   /// What it injects, from where, to whom.
   struct Shot {
@@ -10,21 +10,38 @@ struct Hostility {
     var source: SocketAddress
     var hosts: [Int]
     var isGroup = false
+    /// What it holds back and lets pass later, unchanged and from where it came: who sent it, and when.
+    var original: (host: Int, sentAt: Timestamp)?
+  }
+
+  private struct Overheard {
+    var bytes: [UInt8]
+    var source: SocketAddress
+    /// Whom it was for; nil for all.
+    var host: Int?
+    var original: (host: Int, sentAt: Timestamp)
   }
 
   private var dice: Dice
-  private var overheard: [(bytes: [UInt8], source: SocketAddress, host: Int?)] = []
+  private var overheard: [Overheard] = []
   private var nextSlot = 0
   private var passed = 0
   private static let memory = 128
 
-  init(seed: UInt64) { dice = Dice(seed: seed, concern: .hostility) }
+  private let isSealed: Bool
+
+  init(seed: UInt64, isSealed: Bool) {
+    dice = Dice(seed: seed, concern: .hostility)
+    self.isSealed = isSealed
+  }
 
   /// Keeps some of what passes, old things longer than they are good for. `host`: whom it was for; nil for all.
-  mutating func overhear(_ bytes: UnsafeRawBufferPointer, from source: SocketAddress, to host: Int?) {
+  mutating func overhear(
+    _ bytes: UnsafeRawBufferPointer, from source: SocketAddress, of sender: Int, to host: Int?, at now: Timestamp
+  ) {
     passed += 1
     guard passed % 7 == 0, bytes.count <= 1_472 else { return }
-    let entry = (bytes: Array(bytes), source: source, host: host)
+    let entry = Overheard(bytes: Array(bytes), source: source, host: host, original: (sender, now))
     if overheard.count < Self.memory {
       overheard.append(entry)
     } else {
@@ -67,6 +84,13 @@ struct Hostility {
       guard !overheard.isEmpty else { return nil }
       let old = dice.pick(overheard)
       let isDiscovery = old.bytes[0] < 0x80
+      if isSealed, dice.chance(percent: 50) {
+        // As if from where it came, to anybody.
+        let isGroup = dice.chance(percent: 30)
+        return Shot(
+          bytes: old.bytes, source: old.source, hosts: isGroup ? targets : [target], isGroup: isGroup,
+          original: old.original)
+      }
       if isDiscovery, dice.chance(percent: 50) {
         // From where it came, to whom it went. To somebody else, a WELCOME under its sender's address would be believed:
         // without a key nothing in it names whom it is for.

@@ -8,7 +8,7 @@ public enum SimulationMode: String, CaseIterable, Sendable {
   /// Faults stop, and within a bound everything has to converge.
   case liveness
   /// Damaged datagrams are delivered as they are. In a network without a key nothing tells a damaged payload from a sound
-  /// one, so that nothing is asked but that endpoints survive within their caps.
+  /// one, so that nothing is asked there but that endpoints survive within their caps.
   case damage
 }
 
@@ -49,6 +49,9 @@ package struct Plan: Sendable {
   package let isRendezvous: Bool
   /// When the faults end.
   package let healsAt: Timestamp
+  /// Whether the network has a key. Intruders do not have it.
+  package let isSealed: Bool
+  static let key = NetworkKey([UInt8](repeating: 0x5A, count: NetworkKey.byteCount))!
   /// Whether an echo answers some messages from within the callback.
   package let hasEcho: Bool
 
@@ -71,8 +74,11 @@ package struct Plan: Sendable {
     healsAt = Timestamp(nanoseconds: (mode == .liveness ? 42 : 62) * 1_000_000_000)
     hasEcho = dice.chance(percent: 30)
     topics = Self.makeTopics(&dice)
+    // Mutants meddle with what is on the wire, which a key would keep from them.
+    isSealed = dice.chance(percent: 25) && options.mutant == nil
     participants = Self.makeParticipants(
-      count, topics: topics, interval: .milliseconds(intervalMilliseconds), isRendezvous: isRendezvous, &dice)
+      count, keys: isSealed ? [Self.key] : [], topics: topics, interval: .milliseconds(intervalMilliseconds),
+      isRendezvous: isRendezvous, &dice)
     messages = Self.makeMessages(topics: topics, until: healsAt, seed: seed)
     faults = PlannedFault.schedule(
       participants: count, isRendezvous: isRendezvous, healsAt: healsAt, mode: mode, lease: lease, seed: seed)
@@ -114,13 +120,15 @@ package struct Plan: Sendable {
   // MARK: Participants
 
   private static func makeParticipants(
-    _ count: Int, topics: [SimulatedTopic], interval: Nanoseconds, isRendezvous: Bool, _ dice: inout Dice
+    _ count: Int, keys: [NetworkKey], topics: [SimulatedTopic], interval: Nanoseconds, isRendezvous: Bool,
+    _ dice: inout Dice
   ) -> [Participant] {
     let rendezvous = SimulatedNetwork.address(host: 0)
     let windows = [64 << 10, 256 << 10, 1 << 20]
     let buffers = [384 << 10, 1 << 20, 4 << 20]
     return (0..<count).map { host in
       var configuration = EndpointConfiguration(id: EndpointID(UInt64(host + 1) * 1_000), name: "endpoint-\(host)")
+      configuration.keys = keys
       configuration.discovery.interval = interval
       configuration.discovery.targets = isRendezvous ? (host == 0 ? [] : [rendezvous]) : [SimulatedNetwork.group]
       configuration.discovery.isRendezvous = isRendezvous && host == 0

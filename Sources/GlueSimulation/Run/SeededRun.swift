@@ -17,9 +17,9 @@ final class SeededRun {
     simulation = Simulation(
       hosts: plan.hosts, topics: plan.topics, seed: plan.seed, mutant: options.mutant, traceLines: options.traceLines)
     dice = Dice(seed: plan.seed, concern: .scenario)
-    hostility = Hostility(seed: plan.seed)
+    hostility = Hostility(seed: plan.seed, isSealed: plan.isSealed)
     nextClone = plan.participants.count
-    simulation.recorder.ignoresContent = plan.mode == .damage
+    simulation.recorder.ignoresContent = plan.mode == .damage && !plan.isSealed
     simulation.network.deliversDamaged = plan.mode == .damage
     prepare()
   }
@@ -44,7 +44,8 @@ final class SeededRun {
     simulation.onDatagram = { [unowned self] bytes, endpoint, destination in
       let host = destination.ip.isMulticast ? nil : simulation.network.host(at: destination)
       guard host != nil || destination.ip.isMulticast else { return }
-      hostility.overhear(bytes, from: simulation.network.address(of: endpoint.host), to: host)
+      hostility.overhear(
+        bytes, from: simulation.network.address(of: endpoint.host), of: endpoint.host, to: host, at: simulation.now)
     }
     guard plan.hasEcho else { return }
     let echo = plan.topics.count - 1
@@ -215,6 +216,8 @@ final class SeededRun {
     let targets = simulation.alive.map(\.host)
     if !targets.isEmpty, let shot = hostility.shot(fault.fault, targets: targets) {
       for host in shot.hosts {
+        // Whoever holds a datagram back makes what is in it seem younger, for nobody's clocks agree.
+        if let original = shot.original { simulation.noteTransit(from: original, to: host) }
         simulation.inject(shot.bytes, from: shot.source, to: host, isGroup: shot.isGroup)
       }
     }

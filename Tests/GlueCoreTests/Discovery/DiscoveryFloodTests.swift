@@ -77,7 +77,9 @@ import Testing
     let announce = DiscoveryFrame.announce(Announcement(name: "x"))
     let welcome = DiscoveryFrame.welcome(
       Welcome(
-        session: 5, yourSession: 0, receiveBufferBytes: 1, acceptsGroupTag: true, announcement: Announcement(name: "x"))
+        session: 5, yourSession: 0, addressee: machine().local.incarnation, receiveBufferBytes: 1,
+        acceptsGroupTag: true,
+        announcement: Announcement(name: "x"))
     )
     let cases: [[DiscoveryFrame]] = [
       [announce], [challenge], [welcome], [challenge, challenge], [challenge, challenge, challenge],

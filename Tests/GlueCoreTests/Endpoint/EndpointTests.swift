@@ -12,6 +12,8 @@ final class Segment {
   var received: [[(topic: String, payload: [UInt8])]] = []
   var events: [[EndpointEvent]] = []
   var datagrams = 0
+  /// Sees each datagram that is sent: by whom, and its bytes.
+  var tap: (Int, [UInt8]) -> Void = { _, _ in }
   private var inFlight: [(at: Timestamp, order: Int, to: Int, from: SocketAddress, group: Bool, bytes: [UInt8])] = []
   private var order = 0
   private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_507, alignment: 16)
@@ -24,7 +26,8 @@ final class Segment {
 
   @discardableResult
   func start(
-    id: UInt64, name: String, at place: Int? = nil, rendezvous: SocketAddress? = nil, isRendezvous: Bool = false
+    id: UInt64, name: String, at place: Int? = nil, rendezvous: SocketAddress? = nil, isRendezvous: Bool = false,
+    keys: [NetworkKey] = []
   )
     -> Int
   {
@@ -32,10 +35,11 @@ final class Segment {
     configuration.transport.maximumDatagramBytes = 1_472
     configuration.discovery.targets = isRendezvous ? [] : [rendezvous ?? Self.group]
     configuration.discovery.isRendezvous = isRendezvous
+    configuration.keys = keys
     order += 1
     let machine = EndpointMachine(
-      configuration: configuration, incarnation: Incarnation(UInt64(order) << 32 | id), seed: UInt64(order), now: now,
-      wallMicroseconds: 0)
+      configuration: configuration, incarnation: Incarnation(UInt64(order) << 32 | id), keySalt: UInt64(order) << 7,
+      seed: UInt64(order), now: now, wallMicroseconds: 0)
     let index = place ?? machines.count
     if index == machines.count {
       machines.append(machine)
@@ -54,6 +58,7 @@ final class Segment {
     while let datagram = machine.nextDatagram(into: buffer, at: now) {
       datagrams += 1
       let bytes = [UInt8](buffer[..<datagram.byteCount])
+      tap(index, bytes)
       let isGroup = datagram.destination == Self.group
       for other in machines.indices where isGroup || address(other) == datagram.destination {
         order += 1

@@ -84,7 +84,7 @@ extension [UInt8] {
 
 /// One entry of docs/vectors.json.
 struct Vector: Decodable, CustomTestStringConvertible {
-  enum Kind: String, Decodable { case datagram, control, attributes, varint }
+  enum Kind: String, Decodable { case datagram, sealed, control, attributes, varint }
   var name: String
   var kind: Kind
   var hex: String
@@ -92,6 +92,13 @@ struct Vector: Decodable, CustomTestStringConvertible {
   var error: String?
   /// False where a valid encoding is not the one that this implementation writes.
   var reencodes: Bool?
+  // Of sealed datagrams: the network; and what a short header does not tell.
+  var key: String?
+  var networkID: UInt64?
+  var sender: UInt64?
+  var incarnation: UInt64?
+  var keySalt: UInt64?
+  var packetNumber: UInt64?
   var testDescription: String { name }
 
   static let all: [Vector] = {

@@ -33,7 +33,8 @@ import Testing
   @Test(arguments: [false, true]) func welcomes(acceptsGroupTag: Bool) {
     check(
       Welcome(
-        session: .max, yourSession: 1, receiveBufferBytes: 1 << 40, acceptsGroupTag: acceptsGroupTag,
+        session: .max, yourSession: 1, addressee: Incarnation(3), receiveBufferBytes: 1 << 40,
+        acceptsGroupTag: acceptsGroupTag,
         announcement: Self.announcement))
   }
   @Test(arguments: [Clash.Kind.endpointID, .name]) func clashes(kind: Clash.Kind) {

@@ -46,11 +46,15 @@ extension DatagramHeader {
       [
         "form": "long", "networkTag": JSON(header.networkTag), "sender": JSON(header.sender.rawValue),
         "incarnation": JSON(header.incarnation.rawValue), "packetNumber": JSON(header.packetNumber),
+        "sealed": header.seal.map {
+          ["suite": JSON($0.suite), "keyEpoch": JSON($0.keyEpoch), "keySalt": JSON($0.salt)]
+        },
       ]
     case .short(let header):
       [
         "form": "short", "ackNow": .bool(header.acknowledgeNow), "group": .bool(header.isGroup),
         "connection": JSON(header.connection), "packetNumber": JSON(header.packetNumber),
+        "sealed": header.isSealed ? ["keyEpoch": JSON(header.keyEpoch)] : nil,
       ]
     case .reset(let connection): ["form": "reset", "connection": JSON(connection)]
     }
@@ -123,7 +127,8 @@ extension Announcement {
 extension Welcome {
   var fields: JSON {
     [
-      "session": JSON(session), "yourSession": JSON(yourSession), "receiveBuffer": JSON(receiveBufferBytes),
+      "session": JSON(session), "yourSession": JSON(yourSession), "forIncarnation": JSON(addressee.rawValue),
+      "receiveBuffer": JSON(receiveBufferBytes),
       "acceptsGroupTag": .bool(acceptsGroupTag), "announcement": announcement.fields,
     ]
   }

@@ -1,6 +1,7 @@
 import GlueAddress
-import GlueCore
 import Testing
+
+@testable import GlueCore
 
 /// The vectors of docs/protocol.md §11: each decodes to its fields, and its fields encode to it.
 @Suite struct VectorTests {
@@ -47,6 +48,7 @@ import Testing
     do {
       switch vector.kind {
       case .datagram: return try datagram(bytes)
+      case .sealed: return try sealed(bytes, vector)
       case .control:
         guard let message = try bytes.read({ (r) throws(WireError) in try ControlMessage.read(from: &r) }) else {
           return (.success(["message": JSON(bytes[0]), "skipped": true]), nil)
@@ -63,6 +65,56 @@ import Testing
       return (.failure(Failure(name: error.className)), nil)
     } catch {
       return (.failure(Failure(name: "\(error)")), nil)
+    }
+  }
+
+  private static func sealed(_ bytes: [UInt8], _ vector: Vector) throws -> (Result<JSON, Failure>, [UInt8]?) {
+    let forged = Failure(name: "forged")
+    let key = NetworkKey([UInt8](hex: vector.key!))!
+    var reader = bytes.withUnsafeBytes { WireReader($0) }
+    let header = try bytes.withUnsafeBytes { buffer in
+      reader = WireReader(buffer)
+      return try DatagramHeader.read(from: &reader)
+    }
+    let headerBytes = bytes.count - reader.remaining
+    /// Opens as a stranger, and seals again as the sender.
+    func open(
+      id: UInt64, incarnation: UInt64, salt: UInt64, number: UInt64,
+      _ open: (DatagramSeal, UnsafeRawBufferPointer) -> PayloadBuffer?
+    ) throws -> (Result<JSON, Failure>, [UInt8]?) {
+      let seal = DatagramSeal(
+        keys: [key], id: EndpointID(id), incarnation: Incarnation(incarnation), salt: salt,
+        networkID: vector.networkID!)!
+      guard let body = bytes.withUnsafeBytes({ open(seal, $0) }) else { throw forged }
+      var again = [UInt8](bytes[..<headerBytes]) + [UInt8](body.bytes)
+      let count = again.count
+      again += [UInt8](repeating: 0, count: DatagramSeal.tagBytes)
+      again.withUnsafeMutableBytes {
+        _ = seal.seal($0, headerBytes: headerBytes, byteCount: count, packetNumber: number)
+      }
+      return (.success(["header": header.fields, "body": JSON(hex: body.bytes)]), again)
+    }
+    do {
+      switch header {
+      case .long(let header):
+        guard let fields = header.seal else { throw forged }
+        return try open(
+          id: header.sender.rawValue, incarnation: header.incarnation.rawValue, salt: fields.salt,
+          number: header.packetNumber
+        ) { seal, datagram in
+          guard seal.isOwn(tag: header.networkTag) else { return nil }
+          return seal.open(datagram, headerBytes: headerBytes, header: header, seal: fields)
+        }
+      case .short(let header):
+        let (id, incarnation, salt) = (vector.sender!, vector.incarnation!, vector.keySalt!)
+        return try open(id: id, incarnation: incarnation, salt: salt, number: vector.packetNumber!) { seal, datagram in
+          let keys = seal.senderKeys(id: EndpointID(id), incarnation: Incarnation(incarnation), salt: salt)
+          return seal.open(datagram, header: header, candidates: keys, packetNumber: vector.packetNumber!)
+        }
+      case .reset: throw forged
+      }
+    } catch let failure as Failure {
+      return (.failure(failure), nil)
     }
   }
 

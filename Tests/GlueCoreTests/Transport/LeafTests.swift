@@ -78,6 +78,18 @@ import Testing
     #expect(request(23) == [0..<4, 6..<10])
   }
 
+  @Test func gapsThatTouchAreRequestedAsOne() {
+    var missing = MissingRanges(from: 0, limit: 10)
+    for (end, received) in [(5, 1), (9, 2), (12, 3)] as [(UInt64, UInt64)] {
+      _ = missing.extend(to: end, at: at(0), patience: patience, received: received)
+    }
+    missing.fill(12..<13, at: at(0))
+    _ = missing.extend(to: 15, at: at(0), patience: patience, received: 4)
+    let requests = missing.takeDue(
+      at: at(1), received: 4, interval: .milliseconds(2), maximumInterval: .milliseconds(500), limit: 64)
+    #expect(requests == [0..<12, 13..<15])
+  }
+
   @Test func truncationForgetsWhatIsBeyond() {
     var missing = MissingRanges(from: 0, limit: 10)
     _ = missing.extend(to: 10, at: at(0), patience: patience, received: 1)

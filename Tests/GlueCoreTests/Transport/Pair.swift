@@ -11,6 +11,8 @@ final class Pair {
   var delay = Nanoseconds.microseconds(100)
   /// Whether to drop this datagram: sender, bytes.
   var drops: (Int, UnsafeRawBufferPointer) -> Bool = { _, _ in false }
+  /// What happens to the bytes of a datagram on its way.
+  var damages: (inout [UInt8]) -> Void = { _ in }
   /// Extra delay for this datagram.
   var extraDelay: (Int) -> Nanoseconds = { _ in .zero }
   var received: [[(sequence: UInt64, payload: [UInt8], topic: String, subscription: SubscriptionID?)]] = [[], []]
@@ -66,7 +68,9 @@ final class Pair {
       bytes += datagram.byteCount
       if drops(index, written) { continue }
       order += 1
-      inFlight.append((now + delay + extraDelay(index), order, 1 - index, [UInt8](written)))
+      var bytes = [UInt8](written)
+      damages(&bytes)
+      inFlight.append((now + delay + extraDelay(index), order, 1 - index, bytes))
     }
     var deliveries: [Delivery] = []
     machine.takeDeliveries(into: &deliveries)

@@ -132,6 +132,34 @@ import Testing
     #expect(pair.machines[0].unacknowledged(publication, below: 1) == [EndpointID(2)])
   }
 
+  /// Two heartbeats told of more and more that was lost. The gaps they left touched, the STATUS that listed both was invalid,
+  /// and as both were always due at the same time the stream stood still for ever.
+  @Test func lossesToldByHeartbeatsAreRepaired() throws {
+    let pair = Pair()
+    let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)
+    _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    let session = try #require(pair.machines[1].sessions.values.first)
+    let stream = try #require(session.inbound[publication.rawValue])
+    pair.drops = { _, _ in true }
+    for number in 0..<4 {
+      try pair.publish([UInt8(number)], on: publication)
+      let arrival = InboundStream.Arrival(
+        now: pair.now, receivedAt: pair.now, oneWayDelay: .zero, received: UInt64(number), patience: .zero)
+      stream.receive(Heartbeat(stream: publication.rawValue, first: 0, end: UInt64(number + 1)), arrival: arrival)
+    }
+    #expect(stream.missing.ranges.count > 1)
+    pair.drops = { _, _ in false }
+    session.noteGaps(of: stream)
+    session.requestDueGaps(at: pair.now)
+    pair.machines[1].makeReady(session, at: pair.now)
+    // What the publisher repeats unasked is not to be the cure.
+    pair.run(for: .milliseconds(2))
+    #expect(pair.received[1].map(\.sequence) == [0, 1, 2, 3])
+    let malformed = pair.machines[0].counters.first { $0.name == "frames_malformed" }
+    #expect(malformed?.value == 0)
+  }
+
   /// A receiver whose buffer for what is ahead of its turn was full took one datagram for each request, and asked twice a
   /// second: a file of 16 MB at 5 % loss never arrived.
   @Test(arguments: [UInt64(1), 2, 3], [64 << 20, 32 << 10])

@@ -1,0 +1,161 @@
+import Crypto
+
+/// Seals what this endpoint sends, and opens what others sealed with one of the network's keys (docs/protocol.md §2.4).
+///
+/// Each incarnation of a sender has its own key, and a packet number is used once within it: so no nonce repeats as long as
+/// no two starts of an endpoint draw the same 128 bits (incarnation and salt).
+final class DatagramSeal {
+  /// What sealing adds to a datagram with a short header: the AEAD's tag.
+  static let tagBytes = 16
+  /// What it adds to one with a long header: the salt too.
+  static let longOverhead = tagBytes + LongHeader.keySaltBytes
+
+  /// Keys are kept for so many senders, apart from those with a session: twice the peers that an endpoint has by default.
+  /// Deriving one costs some microseconds.
+  private static let maximumKnownSenders = 2_048
+
+  private struct Sender: Hashable {
+    var id: EndpointID
+    var incarnation: Incarnation
+    var salt: UInt64
+  }
+
+  private let id: EndpointID
+  private let incarnation: Incarnation
+  private let salt: UInt64
+  private let networkID: UInt64
+  /// The first one seals; all open.
+  private(set) var keys: [NetworkKey]
+  private var tags: [UInt64] = []
+  private var own: SymmetricKey
+  /// The keys of senders that have proven to have the network's, one for each of ``keys``. Emptied when full: a sender that
+  /// is still there is derived again.
+  private var known: [Sender: [SymmetricKey]] = [:]
+  init?(
+    keys: [NetworkKey], id: EndpointID, incarnation: Incarnation, salt: UInt64, networkID: UInt64
+  ) {
+    guard let first = keys.first else { return nil }
+    self.id = id
+    self.incarnation = incarnation
+    self.salt = salt
+    self.networkID = networkID
+    self.keys = keys
+    own = first.senderKey(id: id, incarnation: incarnation, salt: salt)
+    tags = keys.map { $0.tag(networkID: networkID) }
+  }
+
+  /// Takes other keys from now on. The first one seals.
+  func change(to keys: [NetworkKey]) {
+    guard let first = keys.first else { return }
+    self.keys = keys
+    own = first.senderKey(id: id, incarnation: incarnation, salt: salt)
+    tags = keys.map { $0.tag(networkID: networkID) }
+    known = [:]
+  }
+
+  // MARK: Sealing
+
+  /// The network tag of what this endpoint sends.
+  var tag: UInt64 { tags[0] }
+
+  /// The fields of a long header that tell how it is sealed.
+  var header: LongHeader.Seal { LongHeader.Seal(suite: LongHeader.Seal.aesGCM, keyEpoch: keys[0].epoch, salt: salt) }
+
+  /// The bits of a short header that name the key.
+  var shortEpoch: UInt8 { keys[0].epoch & 3 }
+
+  /// Seals the body of a datagram in place, and puts the tag behind it. Returns the size of the whole.
+  func seal(
+    _ datagram: UnsafeMutableRawBufferPointer, headerBytes: Int, byteCount: Int, packetNumber: UInt64
+  ) -> Int {
+    let header = UnsafeRawBufferPointer(rebasing: datagram[..<headerBytes])
+    let body = UnsafeRawBufferPointer(rebasing: datagram[headerBytes..<byteCount])
+    let total = byteCount + Self.tagBytes
+    guard total <= datagram.count, let nonce = Self.nonce(packetNumber),
+      let box = try? AES.GCM.seal(body, using: own, nonce: nonce, authenticating: header)
+    else {
+      // The room is reserved and sizes are valid, so AES-GCM has no reason to refuse.
+      assertionFailure("a datagram of \(byteCount) bytes could not be sealed")
+      return 0
+    }
+    _ = box.ciphertext.copyBytes(
+      to: UnsafeMutableRawBufferPointer(rebasing: datagram[headerBytes..<byteCount]))
+    _ = box.tag.copyBytes(to: UnsafeMutableRawBufferPointer(rebasing: datagram[byteCount..<total]))
+    return total
+  }
+
+  private static func nonce(_ packetNumber: UInt64) -> AES.GCM.Nonce? {
+    withUnsafeTemporaryAllocation(byteCount: 12, alignment: 8) { buffer in
+      buffer.storeBytes(of: 0, as: UInt32.self)
+      buffer.storeBytes(of: packetNumber.bigEndian, toByteOffset: 4, as: UInt64.self)
+      return try? AES.GCM.Nonce(data: UnsafeRawBufferPointer(buffer))
+    }
+  }
+
+  // MARK: Opening
+
+  /// Whether a tag is that of one of the keys.
+  func isOwn(tag: UInt64) -> Bool { tags.contains(tag) }
+
+  /// Opens a datagram with a long header; nil if it was not sealed with one of the keys.
+  func open(_ datagram: UnsafeRawBufferPointer, headerBytes: Int, header: LongHeader, seal: LongHeader.Seal)
+    -> PayloadBuffer?
+  {
+    guard seal.suite == LongHeader.Seal.aesGCM else { return nil }
+    let sender = Sender(id: header.sender, incarnation: header.incarnation, salt: seal.salt)
+    let candidates = senderKeys(id: sender.id, incarnation: sender.incarnation, salt: sender.salt)
+    for (index, key) in keys.enumerated()
+    where key.epoch == seal.keyEpoch && tags[index] == header.networkTag {
+      guard
+        let body = Self.open(
+          datagram, headerBytes: headerBytes, key: candidates[index], packetNumber: header.packetNumber)
+      else { continue }
+      if known[sender] == nil {
+        if known.count >= Self.maximumKnownSenders { known = [:] }
+        known[sender] = candidates
+      }
+      return body
+    }
+    return nil
+  }
+
+  /// Opens a datagram of a session; nil if its peer did not seal it.
+  ///
+  /// - Parameter candidates: the peer's ``senderKeys(id:incarnation:salt:)``.
+  func open(
+    _ datagram: UnsafeRawBufferPointer, header: ShortHeader, candidates: [SymmetricKey], packetNumber: UInt64
+  ) -> PayloadBuffer? {
+    for (index, key) in keys.enumerated() where key.epoch & 3 == header.keyEpoch {
+      let body = Self.open(
+        datagram, headerBytes: WireLimits.shortHeaderBytes, key: candidates[index], packetNumber: packetNumber)
+      if let body { return body }
+    }
+    return nil
+  }
+
+  /// Opens a datagram of a session that this endpoint itself has sealed.
+  func openOwn(_ datagram: UnsafeRawBufferPointer, header: ShortHeader, packetNumber: UInt64) -> PayloadBuffer? {
+    let candidates = senderKeys(id: id, incarnation: incarnation, salt: salt)
+    return open(datagram, header: header, candidates: candidates, packetNumber: packetNumber)
+  }
+
+  /// The keys of a sender, one for each of ``keys``.
+  func senderKeys(id: EndpointID, incarnation: Incarnation, salt: UInt64) -> [SymmetricKey] {
+    let sender = Sender(id: id, incarnation: incarnation, salt: salt)
+    return known[sender] ?? keys.map { $0.senderKey(id: id, incarnation: incarnation, salt: salt) }
+  }
+
+  private static func open(
+    _ datagram: UnsafeRawBufferPointer, headerBytes: Int, key: SymmetricKey, packetNumber: UInt64
+  ) -> PayloadBuffer? {
+    let end = datagram.count - tagBytes
+    guard end >= headerBytes, let nonce = nonce(packetNumber),
+      let box = try? AES.GCM.SealedBox(
+        nonce: nonce, ciphertext: UnsafeRawBufferPointer(rebasing: datagram[headerBytes..<end]),
+        tag: UnsafeRawBufferPointer(rebasing: datagram[end...])),
+      let body = try? AES.GCM.open(
+        box, using: key, authenticating: UnsafeRawBufferPointer(rebasing: datagram[..<headerBytes]))
+    else { return nil }
+    return body.withUnsafeBytes { PayloadBuffer(copying: $0) }
+  }
+}
