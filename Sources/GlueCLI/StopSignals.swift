@@ -18,10 +18,23 @@ struct StopSignal: Hashable, Sendable, CustomStringConvertible {
   var status: Int32 { 128 + number }
 }
 
+/// The pipe by which the signal handler tells the queue; the reading end, and the writing end.
+nonisolated(unsafe) private var signalPipe: (Int32, Int32) = (-1, -1)
+
+/// All that a signal handler may do: it runs at any moment on any thread.
+private func passOn(_ number: Int32) {
+  let before = errno
+  var byte = UInt8(truncatingIfNeeded: number)
+  _ = write(signalPipe.1, &byte, 1)
+  errno = before
+}
+
 /// Catches SIGINT, SIGTERM and SIGHUP, from its first use to the end of the process. The first of them asks the command to
 /// end; the second one ends the process at once.
 ///
-/// A queue does this and no task: all the threads that run tasks may be stuck in writing to a pipe that nobody reads.
+/// A handler and a pipe, and no dispatch source for signals: that one leaves the signal's disposition as it was. Scripts start
+/// their background jobs with SIGINT ignored, and such a job then heard it only if by chance the right thread had it blocked.
+/// A queue and no task: all the threads that run tasks may be stuck in writing to a pipe that nobody reads.
 final class StopSignals: Sendable {
   static let shared = StopSignals()
 
@@ -32,25 +45,41 @@ final class StopSignals: Sendable {
 
   private let state = Mutex(State())
   private let queue = DispatchQueue(label: "glue-signals")
-  /// Kept: a source that is let go stops catching. Written by the initializer only.
-  nonisolated(unsafe) private var sources: [any DispatchSourceSignal] = []
+  /// Kept: a source that is let go reads no more. Written by the initializer only.
+  nonisolated(unsafe) private var source: (any DispatchSourceRead)?
 
   private init() {
-    var signals = [
-      StopSignal(number: SIGINT, description: "SIGINT"), StopSignal(number: SIGTERM, description: "SIGTERM"),
-    ]
-    // Whoever starts a command with nohup wants it to stay.
-    if !Self.isIgnored(SIGHUP) { signals.append(StopSignal(number: SIGHUP, description: "SIGHUP")) }
-    for stop in signals {
-      #if canImport(Darwin)
-        signal(stop.number, SIG_IGN)  // there a source does not keep the signal from ending the process
-      #endif
-      let source = DispatchSource.makeSignalSource(signal: stop.number, queue: queue)
-      source.setEventHandler { [unowned self] in arrived(stop) }
-      source.activate()
-      sources.append(source)
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else {
+      // Without file descriptors nothing will work; signals then do what they do by default.
+      return
+    }
+    signalPipe = (ends[0], ends[1])
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    // A handler that finds the pipe full must not wait; two signals are all that counts.
+    _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
+    let source = DispatchSource.makeReadSource(fileDescriptor: ends[0], queue: queue)
+    source.setEventHandler { [unowned self] in
+      var byte: UInt8 = 0
+      if read(signalPipe.0, &byte, 1) == 1, let stop = Self.signals.first(where: { $0.number == Int32(byte) }) {
+        arrived(stop)
+      }
+    }
+    source.activate()
+    self.source = source
+    for stop in Self.signals {
+      // Whoever starts a command with nohup wants it to stay.
+      let before = signal(stop.number, passOn)
+      if stop.number == SIGHUP, unsafeBitCast(before, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self) {
+        signal(stop.number, SIG_IGN)
+      }
     }
   }
+
+  private static let signals = [
+    StopSignal(number: SIGINT, description: "SIGINT"), StopSignal(number: SIGTERM, description: "SIGTERM"),
+    StopSignal(number: SIGHUP, description: "SIGHUP"),
+  ]
 
   /// The first signal there was or will be; nil when the task is cancelled.
   func first() async -> StopSignal? {
@@ -69,12 +98,5 @@ final class StopSignals: Sendable {
       return state.waiting
     }
     for continuation in waiting { continuation.yield(stop) }
-  }
-
-  private static func isIgnored(_ number: Int32) -> Bool {
-    let handler = signal(number, SIG_IGN)
-    let isIgnored = unsafeBitCast(handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
-    if !isIgnored { signal(number, handler) }
-    return isIgnored
   }
 }
