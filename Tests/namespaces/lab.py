@@ -159,10 +159,28 @@ class Running:
         try:
             status = self.process.wait(limit)
         except subprocess.TimeoutExpired:
-            raise Failure(f"{' '.join(map(str, self.words))} did not end within {limit:g} s ({self.tail()})") from None
+            raise Failure(
+                f"{' '.join(map(str, self.words))} did not end within {limit:g} s ({self.tail()}; {self.situation()})"
+            ) from None
         self.out.thread.join(5)
         self.err.thread.join(5)
         return status
+
+    def situation(self):
+        """What it is doing, for a failure that may not come again: its signals, and where each of its threads waits."""
+        def read(path):
+            try:
+                with open(path, encoding="ascii", errors="replace") as file:
+                    return file.read().strip()
+            except OSError as error:
+                return str(error)
+
+        process = f"/proc/{self.pid}"
+        signals = [line for line in read(f"{process}/status").splitlines() if line.startswith(("State", "Sig", "Shd"))]
+        threads = [
+            " ".join((read(f"{task}/comm"), read(f"{task}/wchan"), read(f"{task}/syscall").split(" ")[0]))
+            for task in (f"{process}/task/{number}" for number in os.listdir(f"{process}/task"))]
+        return "; ".join(signals + threads).replace("\t", " ")
 
     def succeed(self, limit=30.0):
         status = self.wait(limit)
