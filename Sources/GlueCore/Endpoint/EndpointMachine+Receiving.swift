@@ -176,7 +176,9 @@ extension EndpointMachine {
       // Whoever sends from elsewhere has to prove that address first. Till then nothing of it counts: a copy of an old
       // datagram must neither move the replay window nor steer the session.
       inbox.counters.datagramsUnproven += 1
-      discovery.signOfLife(session: session.peer.localSession, from: source, datagramBytes: byteCount, at: now)
+      // The challenge that may answer has a long header: sealing adds more to it than to this one.
+      let bytes = max(0, byteCount - (seal == nil ? 0 : DatagramSeal.longOverhead))
+      discovery.signOfLife(session: session.peer.localSession, from: source, datagramBytes: bytes, at: now)
       drainDiscovery(at: now)
       return
     }
