@@ -32,9 +32,9 @@ private func passOn(_ number: Int32) {
 /// Catches SIGINT, SIGTERM and SIGHUP, from its first use to the end of the process. The first of them asks the command to
 /// end; the second one ends the process at once.
 ///
-/// A handler and a pipe, and no dispatch source for signals: that one leaves the signal's disposition as it was. Scripts start
-/// their background jobs with SIGINT ignored, and such a job then heard it only if by chance the right thread had it blocked.
-/// A queue and no task: all the threads that run tasks may be stuck in writing to a pipe that nobody reads.
+/// A handler and a pipe, and no dispatch source for signals: that one leaves the signal's disposition as it was inherited, and
+/// on Linux depends on which threads block the signal. A queue and no task: all the threads that run tasks may be stuck in
+/// writing to a pipe that nobody reads.
 final class StopSignals: Sendable {
   static let shared = StopSignals()
 

@@ -85,10 +85,9 @@ extension Endpoint.Configuration {
           expected: "\(setting.expectation); an IPv4 address stands without ::ffff: and brackets")
       }
       guard address.ip.family != decisive.ip.family else { continue }
-      let name = environmentSettings.contains(first) ? first.variable : "\(first)"
       throw error(
         setting, value: "\(address)",
-        expected: "\(setting.expectation); one endpoint has one address family, and \(name) is \(decisive)")
+        expected: "\(setting.expectation); one endpoint has one address family, and \(name(of: first)) is \(decisive)")
     }
   }
 
