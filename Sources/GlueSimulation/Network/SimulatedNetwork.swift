@@ -149,6 +149,8 @@ package struct SimulatedNetwork {
     if damage(&copy, on: link) {
       damaged += 1
       guard deliversDamaged else { return lose(bytes, .checksum) }
+      // Whoever opens it drops it, and it has to be repeated as if it had been lost.
+      trouble(bytes)
     }
     var arrival = departure + link.delay + dice.span(.zero...link.jitter)
     if let release = link.clogsUntil, release > departure {

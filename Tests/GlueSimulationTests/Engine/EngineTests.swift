@@ -157,6 +157,15 @@ import Testing
     #expect(arrivals.allSatisfy { $0.bytes < 100 })
   }
 
+  @Test func damagedDatagramsOfSessionsCountAsTroubleAlsoWhereTheyAreDelivered() {
+    var network = SimulatedNetwork(hosts: 2, seed: 8)
+    network[0, 1].truncationPerMillion = 1_000_000
+    network.deliversDamaged = true
+    // A short header begins with 0x80 and above: the last 72 of them.
+    #expect(send(200, over: &network).count == 200)
+    #expect(network.troubledBytes == 72 * 100)
+  }
+
   @Test func aMovedHostIsReachedOnlyAtItsNewAddress() {
     var network = SimulatedNetwork(hosts: 2, seed: 9)
     let old = network.address(of: 1)
