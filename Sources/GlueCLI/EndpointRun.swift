@@ -33,39 +33,32 @@ func run(
   _ = StopSignals.shared  // from the start on, so that an early signal ends the command properly too
   let events = endpoint.events
   try await endpoint.start()
-  let outcomes = await withTaskGroup(of: (fromEndpoint: Bool, result: Result<Void, any Error>).self) { group in
-    group.addTask {
-      do { return (true, .success(try await endpoint.run())) } catch { return (true, .failure(error)) }
-    }
-    group.addTask {
-      let result: Result<Void, any Error>
-      var stop: StopSignal?
-      do {
-        stop = try await untilStopped(after: duration) {
-          try await withThrowingTaskGroup(of: Void.self) { inner in
-            if !quiet { inner.addTask { for await event in events { Console.error("event: \(event)") } } }
-            try await body(endpoint)
-            inner.cancelAll()
-          }
-        }
-        result = .success(try await conclude(endpoint, stop))
-      } catch {
-        result = .failure(error)
+  let work = Task {
+    let result: Result<Void, any Error>
+    var stop: StopSignal?
+    do {
+      stop = try await untilStopped(after: duration) {
+        let progress = quiet ? nil : Task { for await event in events { Console.error("event: \(event)") } }
+        defer { progress?.cancel() }
+        try await body(endpoint)
       }
-      // After a signal nothing is waited for but what `conclude` has waited for.
-      await endpoint.shutdown(timeout: stop == nil ? .seconds(2) : .zero)
-      return (false, result)
+      result = .success(try await conclude(endpoint, stop))
+    } catch {
+      result = .failure(error)
     }
-    var outcomes: [(fromEndpoint: Bool, result: Result<Void, any Error>)] = []
-    for await outcome in group {
-      outcomes.append(outcome)
-      if case .failure = outcome.result { group.cancelAll() }
-    }
-    return outcomes
+    // After a signal nothing is waited for but what `conclude` has waited for.
+    await endpoint.shutdown(timeout: stop == nil ? .seconds(2) : .zero)
+    try result.get()
   }
-  // What ended the endpoint explains what then went wrong in the body, so it goes first.
-  for outcome in outcomes where outcome.fromEndpoint { try outcome.result.get() }
-  for outcome in outcomes { try outcome.result.get() }
+  do {
+    try await endpoint.run()
+  } catch {
+    // What ended the endpoint explains what then goes wrong in the body.
+    work.cancel()
+    _ = await work.result
+    throw error
+  }
+  try await work.value
 }
 
 /// Runs `body`, and cancels it when `duration` is over or a signal arrives, which it then returns.
@@ -73,21 +66,25 @@ func run(
 func untilStopped(
   after duration: Duration? = nil, _ body: @escaping @Sendable () async throws -> Void
 ) async throws -> StopSignal? {
-  try await withThrowingTaskGroup(of: StopSignal?.self) { group in
-    group.addTask {
-      do { try await body() } catch is CancellationError {}
-      return nil
-    }
-    group.addTask { await StopSignals.shared.first() }
-    if let duration {
-      group.addTask {
-        try? await Task.sleep(for: duration)
-        return nil
-      }
-    }
-    let stop = try await group.next() ?? nil
-    group.cancelAll()
-    try await group.waitForAll()
-    return stop
+  let stop = Shared<StopSignal?>(nil)
+  let work = Task { try await body() }
+  let signal = Task {
+    guard let first = await StopSignals.shared.first() else { return }
+    stop.withLock { $0 = first }
+    work.cancel()
   }
+  let timer = duration.map { duration in
+    Task {
+      try await Task.sleep(for: duration)
+      work.cancel()
+    }
+  }
+  defer {
+    signal.cancel()
+    timer?.cancel()
+  }
+  do {
+    try await withTaskCancellationHandler(operation: { try await work.value }, onCancel: { work.cancel() })
+  } catch is CancellationError {}
+  return stop.value
 }
