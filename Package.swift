@@ -74,7 +74,7 @@ let package = Package(
     .executableTarget(
       name: "GlueCLI",
       dependencies: [
-        "Glue", "GlueSimulation",
+        "Glue", "GlueAddress", "GlueSimulation",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -119,7 +119,7 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "GlueCLITests",
-      dependencies: ["GlueCLI", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: ["GlueAddress", "GlueCLI", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: settings),
   ] + layerExamples,
   swiftLanguageModes: [.v6],

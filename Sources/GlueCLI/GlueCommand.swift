@@ -23,6 +23,7 @@ struct GlueCommand: AsyncParsableCommand {
       Sub.self,
       Pub.self,
       Peers.self,
+      Doctor.self,
       Key.self,
       Demo.self,
       Bench.self,

@@ -4,6 +4,7 @@ Everything a lab makes carries the process ID in its name and goes away with the
 Nothing here waits for a fixed time: it waits for conditions, with a limit.
 """
 
+import itertools
 import json
 import os
 import re
@@ -255,12 +256,11 @@ class Host:
 class Lab:
     """Makes hosts and networks, and removes them with everything that runs there."""
 
-    count = 0
+    numbers = itertools.count(1)
 
     def __init__(self, long=False):
-        Lab.count += 1
         self.long = long
-        self.prefix = f"glue-{os.getpid()}-{Lab.count}"
+        self.prefix = f"glue-{os.getpid()}-{next(Lab.numbers)}"
         self.hosts = []
         self.processes = []
         self.links = 0

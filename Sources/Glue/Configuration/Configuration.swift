@@ -63,6 +63,9 @@ extension Endpoint {
     public var slowCallbackThreshold: Duration = .milliseconds(10)
     /// Where the endpoint logs. Default: a logger labelled `glue` of the program's logging system.
     public var logger = Logger(label: "glue")
+    /// Sees every datagram that arrives, for diagnostics. Called under the endpoint's lock: it must be quick, and must not
+    /// use the endpoint.
+    package var onDatagram: (@Sendable (SightedDatagram) -> Void)?
     /// Environment variables that look like settings but are none; the endpoint warns of them when it is made.
     package var unknownVariables: [String] = []
     /// The name of the interface that an address has as its scope; the addresses themselves then have none any more, since

@@ -126,6 +126,7 @@ extension Driver {
     }
     let wall = MonotonicClock.wallNanoseconds()
     let broadcastAddresses = turn.sockets.plan.broadcastAddresses
+    let tap = settings.onDatagram
     lock.withLock { state in
       state.isAsleep = false
       let now = Timestamp.now
@@ -134,10 +135,14 @@ extension Driver {
         let waited = datagram.kernelReceiveTimeNanoseconds.map { Nanoseconds(wall > $0 ? wall - $0 : 0) } ?? .zero
         let arrivedBefore = waited > Self.longestSocketWait ? .zero : waited
         let receivedAt = Timestamp(nanoseconds: now.nanoseconds - min(now.nanoseconds, arrivedBefore.count))
+        let arrival = arrival(of: datagram, at: entry, broadcastAddresses)
+        if let tap {
+          tap(
+            SightedDatagram(
+              source: datagram.source, isGroup: arrival == .group, content: state.machine.sight(datagram.bytes)))
+        }
         state.machine.receive(
-          datagram.bytes, from: datagram.source, arrival: arrival(of: datagram, at: entry, broadcastAddresses),
-          at: now,
-          receivedAt: receivedAt)
+          datagram.bytes, from: datagram.source, arrival: arrival, at: now, receivedAt: receivedAt)
       }
       turn.lastActivity = now
       takeOutputs(&state, &turn)

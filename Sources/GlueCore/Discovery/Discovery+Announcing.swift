@@ -46,6 +46,8 @@ extension Discovery {
     var announcement = Announcement(name: local.name)
     announcement.isLeaving = isLeaving
     announcement.capabilities = local.capabilities
+    // Who hears nothing by multicast knows from this whether there should be something to hear.
+    if configuration.targets.contains(where: { $0.ip.isGroup }) { announcement.capabilities.insert(.announcesToGroup) }
     announcement.intervalMilliseconds = max(1, announcedInterval.wholeMilliseconds)
     announcement.leaseTenths = UInt64(min(max(1, configuration.leaseMultiplier), 1_000) * 10)
     announcement.uptimeMilliseconds = uptime(at: now).wholeMilliseconds
@@ -53,6 +55,7 @@ extension Discovery {
     announcement.locators = local.locators
     announcement.heard = listedPeers(list, at: now)
     announcement.attributes = local.attributes
+    announcement.attributes.wallClock = wallOrigin?.microseconds(at: now)
     return announcement
   }
 
@@ -197,7 +200,7 @@ extension Discovery {
     table[slot].info.capabilities = announcement.capabilities
     table[slot].info.interestVersion = max(table[slot].info.interestVersion, announcement.interestVersion)
     table[slot].info.locators = announcement.locators
-    table[slot].info.attributes = announcement.attributes
+    table[slot].info.attributes = takeWallClock(from: announcement.attributes, of: slot, at: now)
     table[slot].info.leaseDeadline = now + lease
     wakeForLease(slot)
   }

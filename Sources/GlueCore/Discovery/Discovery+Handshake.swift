@@ -312,7 +312,7 @@ extension Discovery {
       version: min(announcement.maximumVersion, Discovery.versions.upperBound),
       receiveBufferBytes: Int(clamping: welcome.receiveBufferBytes), capabilities: announcement.capabilities,
       interestVersion: announcement.interestVersion, locators: announcement.locators,
-      attributes: announcement.attributes, origin: handshake.origin, since: now, interval: interval,
+      attributes: announcement.attributes.withoutWallClock, origin: handshake.origin, since: now, interval: interval,
       leaseDeadline: now + lease, isHeardByGroup: handshake.origin == .group, hearsGroup: false,
       hasUniqueTag: false, acceptsGroupTag: welcome.acceptsGroupTag, keySalt: handshake.keySalt,
       startEstimate: handshake.startEstimate)

@@ -41,6 +41,8 @@ public struct Discovery: Sendable {
   var phase = Phase.idle
   var generator: SeededGenerator
   var startedAt = Timestamp(nanoseconds: 0)
+  /// This endpoint's two clocks at one moment; without it announcements do not tell the wall clock.
+  var wallOrigin: WallOrigin?
   var interestVersion: UInt64 = 0
 
   var table: PeerTable

@@ -61,6 +61,8 @@ public struct PeerInfo: Equatable, Sendable {
   /// When it started on this endpoint's clock, in nanoseconds; before the clock's origin if negative. Late by the shortest
   /// one-way delay of its announcements.
   public internal(set) var startEstimate: Int64
+  /// By how much its wall clock is ahead of this endpoint's, less the one-way delay, in microseconds; nil until it has told.
+  public internal(set) var clockLeadMicroseconds: Int64?
 
   /// How long it has been running, at least.
   public func uptime(at now: Timestamp) -> Nanoseconds { uptimeNanoseconds(since: startEstimate, at: now) }

@@ -15,6 +15,7 @@ extension EndpointMachine {
       let (id, subscription) = subscriptions.elements[index]
       var attributes = Attributes()
       attributes.schemaHash = subscription.options.schemaHash
+      attributes.isInquiry = subscription.options.isInquiry
       session.send(
         .subscribe(
           subscription: id.rawValue, filter: subscription.filter, type: subscription.options.type,
@@ -64,8 +65,10 @@ extension EndpointMachine {
   private func receive(_ message: ControlMessage, of session: Session, arrival: InboundStream.Arrival) {
     let now = arrival.now
     switch message {
-    case .subscribe(let subscription, let filter, let type, _):
-      addRemote(RemoteSubscription(filter: filter, type: type), number: subscription, of: session, at: now)
+    case .subscribe(let subscription, let filter, let type, let attributes):
+      addRemote(
+        RemoteSubscription(filter: filter, type: type, isInquiry: attributes.isInquiry), number: subscription,
+        of: session, at: now)
     case .unsubscribe(let subscription):
       removeRemote(subscription, of: session, at: now)
     case .interest:
@@ -189,18 +192,8 @@ extension EndpointMachine {
   /// Makes a peer a reader of a publication for one of its subscriptions, whose filter matches.
   func match(_ publication: LocalPublication, with number: UInt64, of session: Session, at now: Timestamp) {
     guard let subscription = session.subscriptions[number] else { return }
-    if let wanted = subscription.type, wanted != publication.options.type {
-      events.append(
-        .typeMismatch(
-          TypeMismatch(
-            topic: publication.topic, publisherType: publication.options.type, subscriberType: wanted,
-            publisher: configuration.id, subscriber: session.peer.id)))
-      session.send(
-        .mismatch(
-          subscription: number, topic: publication.topic, publisherType: publication.options.type ?? "",
-          subscriberType: wanted),
-        at: now)
-      makeReady(session, at: now)
+    if subscription.isInquiry || subscription.type.map({ $0 != publication.options.type }) ?? false {
+      answer(subscription, number, with: publication, of: session, at: now)
       return
     }
     let stream = publication.stream
@@ -223,6 +216,27 @@ extension EndpointMachine {
       at: now)
     makeReady(session, at: now)
     noteReadersChanged(of: stream)
+  }
+
+  /// Tells a peer that a topic matches its filter and what type it has. That is no mistake if the peer only asked for it.
+  private func answer(
+    _ subscription: RemoteSubscription, _ number: UInt64, with publication: LocalPublication, of session: Session,
+    at now: Timestamp
+  ) {
+    let wanted = subscription.type ?? ""
+    if !subscription.isInquiry {
+      events.append(
+        .typeMismatch(
+          TypeMismatch(
+            topic: publication.topic, publisherType: publication.options.type, subscriberType: wanted,
+            publisher: configuration.id, subscriber: session.peer.id)))
+    }
+    session.send(
+      .mismatch(
+        subscription: number, topic: publication.topic, publisherType: publication.options.type ?? "",
+        subscriberType: wanted),
+      at: now)
+    makeReady(session, at: now)
   }
 
   private func removeRemote(_ number: UInt64, of session: Session, at now: Timestamp) {

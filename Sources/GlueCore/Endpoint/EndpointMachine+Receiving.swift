@@ -95,11 +95,7 @@ extension EndpointMachine {
   /// A datagram of another network is normal. One of this network with another key, or with none where there has to be
   /// one, is somebody's mistake.
   private func noteForeign(_ header: LongHeader, from source: SocketAddress, at now: Timestamp) {
-    let isOurs =
-      header.seal == nil
-      ? header.networkTag == configuration.networkID
-      : UInt32(truncatingIfNeeded: header.networkTag) == NetworkKey.hint(of: configuration.networkID)
-    guard isOurs, header.sender != configuration.id || header.incarnation != incarnation else {
+    guard let kind = keyMismatch(of: header) else {
       inbox.counters.datagramsForeignNetwork += 1
       return
     }
@@ -107,8 +103,17 @@ extension EndpointMachine {
     // Anybody can send such datagrams, as many as he likes.
     if let last = keyMismatchReportedAt, now < last + Self.keyMismatchReports { return }
     keyMismatchReportedAt = now
-    let kind: KeyMismatch.Kind = header.seal == nil ? .open : seal == nil ? .sealed : .otherKey
     events.append(.keyMismatch(KeyMismatch(kind: kind, sender: header.sender, address: source)))
+  }
+
+  /// How a datagram that is not sealed as this endpoint's are is sealed; nil if it is of another network, or one's own.
+  func keyMismatch(of header: LongHeader) -> KeyMismatch.Kind? {
+    let isOurs =
+      header.seal == nil
+      ? header.networkTag == configuration.networkID
+      : UInt32(truncatingIfNeeded: header.networkTag) == NetworkKey.hint(of: configuration.networkID)
+    guard isOurs, header.sender != configuration.id || header.incarnation != incarnation else { return nil }
+    return header.seal == nil ? .open : seal == nil ? .sealed : .otherKey
   }
 
   /// The shortest time between two reports of other keys.
@@ -247,7 +252,9 @@ extension EndpointMachine {
       if try frame.decode(MTUProbe.self).datagramBytes == byteCount { session.pathReply = UInt16(byteCount) }
       return false
     case .mtuReply:
-      session.path.replied(size: Int(try frame.decode(MTUProbe.self).datagramBytes))
+      let bytes = Int(try frame.decode(MTUProbe.self).datagramBytes)
+      session.path.replied(size: bytes)
+      session.echoes?.replied(bytes: bytes, at: arrival.now)
       return false
     case .bye:
       discovery.receiveBye(from: session.peer.id, reason: try frame.decode(), at: arrival.now)

@@ -284,7 +284,9 @@ extension EndpointMachine {
   }
 
   private func reportOwnMismatch(_ publication: LocalPublication, subscription: SubscriptionID) {
-    guard let type = topics.subscriptions[subscription]?.options.type else { return }
+    guard let options = topics.subscriptions[subscription]?.options, let type = options.type, !options.isInquiry else {
+      return
+    }
     events.append(
       .typeMismatch(
         TypeMismatch(

@@ -50,7 +50,7 @@ public final class EndpointMachine {
   @exclusivity(unchecked) var resetLimiter = RateLimiter(perSecond: 100, burst: 100)
   @exclusivity(unchecked) var isStopped = false
   /// The two clocks at one moment, to tell the wall clock of others.
-  private let origin: (now: Timestamp, wallMicroseconds: UInt64)
+  private let origin: WallOrigin
 
   /// Whether ``EndpointEvent/acknowledged(_:below:)`` is reported. Whoever waits for nobody can do without.
   @exclusivity(unchecked) public var reportsAcknowledgements = true
@@ -67,7 +67,7 @@ public final class EndpointMachine {
   ) {
     self.configuration = configuration
     self.incarnation = incarnation
-    origin = (now, wallMicroseconds)
+    origin = WallOrigin(now: now, microseconds: wallMicroseconds)
     budget = ReceiveBudget(
       assemblyLimit: configuration.transport.reassemblyBytes, reorderLimit: configuration.transport.reorderBytes)
     seal = DatagramSeal(
@@ -81,6 +81,7 @@ public final class EndpointMachine {
         id: configuration.id, name: configuration.name, incarnation: incarnation,
         receiveBufferBytes: configuration.receiveBufferBytes),
       seed: seed)
+    discovery.wallOrigin = origin
   }
 
   deinit {
@@ -177,9 +178,7 @@ public final class EndpointMachine {
 
   // MARK: Helpers of the aspects
 
-  func wallMicroseconds(at now: Timestamp) -> UInt64 {
-    origin.wallMicroseconds &+ now.since(origin.now).wholeMicroseconds
-  }
+  func wallMicroseconds(at now: Timestamp) -> UInt64 { origin.microseconds(at: now) }
 
   func nextPacketNumber() -> UInt64 {
     packetNumber += 1

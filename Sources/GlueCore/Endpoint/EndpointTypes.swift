@@ -51,6 +51,10 @@ public struct SubscriptionOptions: Sendable, Hashable {
   /// Whether unconsumed bytes hold the publisher back: the driver must call ``EndpointMachine/consumed(_:of:at:)``
   /// for each delivery.
   public var holdsBackPublisher: Bool = false
+  /// Whether nothing is wanted but to be told, by ``EndpointEvent/typeMismatch(_:)``, which topics match and what types they
+  /// have. Nobody sends data for it or counts it as a subscriber. It has a type that no topic has: publishers that do not
+  /// know inquiries take it for a subscription.
+  public var isInquiry: Bool = false
 
   /// The defaults with a type.
   public init(type: String? = nil, holdsBackPublisher: Bool = false) {

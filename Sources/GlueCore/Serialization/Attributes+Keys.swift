@@ -25,6 +25,10 @@ extension Attributes {
     public static let rateLimit: UInt64 = 10
     /// Will.
     public static let will: UInt64 = 11
+    /// Wall clock.
+    public static let wallClock: UInt64 = 12
+    /// Inquiry.
+    public static let inquiry: UInt64 = 13
     /// Lowest key that belongs to applications.
     public static let firstOfApplications: UInt64 = 64
   }
@@ -160,6 +164,18 @@ extension Attributes {
       }
       set(Key.will, to: value)
     }
+  }
+
+  /// The sender's wall clock when it sent this, in microseconds since 1970.
+  public var wallClock: UInt64? {
+    get { read(Key.wallClock) { (reader) throws(WireError) in try reader.u64() } }
+    set { set(Key.wallClock, to: newValue.map { time in WireWriter.encode(atMost: 8) { $0.u64(time) } }) }
+  }
+
+  /// Whether a subscription only asks for the types of topics. The value is empty.
+  public var isInquiry: Bool {
+    get { value(Key.inquiry) != nil }
+    set { set(Key.inquiry, to: newValue ? [] : nil) }
   }
 
   // MARK: Values

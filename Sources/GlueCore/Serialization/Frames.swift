@@ -44,6 +44,8 @@ public struct Announcement: Equatable, Sendable {
     public static let relay = Capabilities(rawValue: 4)
     /// Accepts data sent to groups.
     public static let groupData = Capabilities(rawValue: 8)
+    /// Announces itself by multicast or broadcast.
+    public static let announcesToGroup = Capabilities(rawValue: 16)
   }
 }
 

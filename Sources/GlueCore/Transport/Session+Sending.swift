@@ -2,6 +2,7 @@ extension Session {
   /// Whether there may be a datagram to send now.
   func hasWork(at now: Timestamp) -> Bool {
     if let acknowledgeAt, acknowledgeAt <= now { return true }
+    if let echoes, echoes.nextAt <= now { return true }
     return pathReply != nil || path.nextAt <= now || (!queue.isEmpty && congestion.isOpen)
   }
 
@@ -114,6 +115,10 @@ extension Session {
   private static let rangeBytes = 2 * 10
 
   private func dueProbe(fitting limit: Int, at now: Timestamp) -> Int? {
+    if let size = echoes?.takeDue(timeout: roundTrip.probeTimeout(acknowledgementDelay: .zero), at: now), size <= limit
+    {
+      return size
+    }
     guard path.nextAt <= now else { return nil }
     let interval = max(roundTrip.probeTimeout(acknowledgementDelay: .zero), .milliseconds(20))
     guard let size = path.takeDue(at: now, interval: interval), size <= limit else { return nil }

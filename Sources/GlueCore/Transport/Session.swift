@@ -25,6 +25,8 @@ final class Session {
   @exclusivity(unchecked) var roundTrip: RoundTripEstimator
   @exclusivity(unchecked) var congestion: CongestionWindow
   @exclusivity(unchecked) var path: PathProbe
+  /// Running while somebody measures the path.
+  @exclusivity(unchecked) var echoes: EchoProbes?
   @exclusivity(unchecked) var sent = SentDatagrams()
   let control: RemoteReader
   let direct: RemoteReader
@@ -225,7 +227,7 @@ final class Session {
   }
 
   var nextWakeup: Timestamp {
-    var earliest = path.nextAt
+    var earliest = min(path.nextAt, echoes?.nextAt ?? .distantFuture)
     if let acknowledgeAt { earliest = min(earliest, acknowledgeAt) }
     if let probeAt { earliest = min(earliest, probeAt) }
     if let silenceAt { earliest = min(earliest, silenceAt) }
@@ -263,6 +265,8 @@ final class Session {
 struct RemoteSubscription {
   var filter: String
   var type: String?
+  /// Only asks for types.
+  var isInquiry = false
 }
 
 extension Timestamp {

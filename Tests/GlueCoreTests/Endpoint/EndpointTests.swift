@@ -12,6 +12,8 @@ final class Segment {
   var received: [[(topic: String, payload: [UInt8])]] = []
   var events: [[EndpointEvent]] = []
   var datagrams = 0
+  /// By how much the wall clocks of endpoints started from now on are off, in microseconds.
+  var wallOffset: UInt64 = 0
   /// Sees each datagram that is sent: by whom, and its bytes.
   var tap: (Int, [UInt8]) -> Void = { _, _ in }
   private var inFlight: [(at: Timestamp, order: Int, to: Int, from: SocketAddress, group: Bool, bytes: [UInt8])] = []
@@ -39,7 +41,7 @@ final class Segment {
     order += 1
     let machine = EndpointMachine(
       configuration: configuration, incarnation: Incarnation(UInt64(order) << 32 | id), keySalt: UInt64(order) << 7,
-      seed: UInt64(order), now: now, wallMicroseconds: 0)
+      seed: UInt64(order), now: now, wallMicroseconds: wallOffset + now.nanoseconds / 1_000)
     let index = place ?? machines.count
     if index == machines.count {
       machines.append(machine)

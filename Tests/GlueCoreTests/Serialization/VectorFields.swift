@@ -107,6 +107,8 @@ extension Attributes {
     case 9: shareGroup.map { .string($0) }
     case 10: rateLimit.map { JSON($0) }
     case 11: will.map { ["topic": .string($0.topic), "payload": JSON(hex: $0.payload)] }
+    case 12: wallClock.map { JSON($0) }
+    case 13: value(Key.inquiry).map { JSON(hex: $0) }
     default: nil
     }
   }
