@@ -49,6 +49,10 @@ extension Endpoint.Configuration {
     if eventQueueLimit < 1 {
       throw ConfigurationError(name: "eventQueueLimit", value: "\(eventQueueLimit)", expectation: "at least 1")
     }
+    if callbackThreadLimit < 1 {
+      throw ConfigurationError(
+        name: "callbackThreadLimit", value: "\(callbackThreadLimit)", expectation: "at least 1")
+    }
 
     if let name = listenInterface {
       try check(

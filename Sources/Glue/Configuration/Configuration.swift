@@ -58,9 +58,13 @@ extension Endpoint {
     /// How many events an ``Events`` sequence holds for a slow reader; what exceeds it is dropped and counted. Default:
     /// 1024.
     public var eventQueueLimit: Int = 1_024
-    /// A callback that takes longer is reported as ``Event/slowCallback(filter:duration:)``: while it runs, this endpoint
-    /// receives nothing. Default: 10 ms.
+    /// A callback that takes longer is reported as ``Event/slowCallback(filter:duration:isOver:)``: it may hold up the other
+    /// subscriptions of this endpoint, for some 20 ms at most. Default: 10 ms.
     public var slowCallbackThreshold: Duration = .milliseconds(10)
+    /// How many threads may be stuck in callbacks, at least 1. Each costs a stack and up to 1 MiB of received data while its
+    /// callback goes on. When there are so many, other callbacks wait for one of them, which is an ``Event/limit(name:count:)``;
+    /// the rest of the endpoint goes on. Default: 16.
+    public var callbackThreadLimit: Int = 16
     /// Where the endpoint logs. Default: a logger labelled `glue` of the program's logging system.
     public var logger = Logger(label: "glue")
     /// Sees every datagram that arrives, for diagnostics. Called under the endpoint's lock: it must be quick, and must not

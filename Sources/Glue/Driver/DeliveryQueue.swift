@@ -48,17 +48,25 @@ final class DeliveryQueue: Sendable {
 
   /// Puts a message in; called by the I/O thread.
   ///
-  /// - Returns: The messages that had to go, and how many bytes of this one hold the publisher back no longer.
-  func put(_ entry: Entry) -> (dropped: [Entry], credit: Int) {
+  /// - Parameters:
+  ///   - isHeld: Whether its bytes hold the publisher back.
+  ///   - isDroppable: Whether it goes where there is no room, since it cannot hold the publisher back.
+  /// - Returns: The messages that had to go, and how many bytes of this one hold the publisher back no longer; `nil` if a
+  ///   task got the message, or nobody will.
+  func put(_ entry: Entry, isHeld: Bool, isDroppable: Bool) -> (dropped: [Entry], credit: Int)? {
     let size = entry.byteCount
-    let outcome = mailbox.put(entry) { state -> (dropped: [Entry], credit: Int) in
+    return mailbox.put(entry) { state -> (dropped: [Entry], credit: Int) in
       var entry = entry
       var dropped: [Entry] = []
-      var credit = size
+      var credit = isHeld ? size : 0
       state.byteCount += size
       switch buffering {
       case .block(let limit) where holdsPublisherBack:
-        if state.byteCount > limit {
+        if state.byteCount > limit, isDroppable, !state.elements.isEmpty {
+          state.byteCount -= size
+          return ([entry], 0)
+        }
+        if state.byteCount > limit, isHeld {
           entry.heldBytes = size
           credit = 0
         }
@@ -80,17 +88,13 @@ final class DeliveryQueue: Sendable {
       state.elements.append(entry)
       return (dropped, credit)
     }
-    // A message that a waiting task has got, or that nobody wants any more, holds nobody back.
-    return outcome ?? ([], size)
   }
 
   /// Waits for the next message that has not expired.
   func next(driver: Driver, isolation: isolated (any Actor)? = #isolation) async -> Message? {
     while let taken = await mailbox.next(size: { $0.byteCount }, isolation: isolation) {
       let entry = taken.element
-      if entry.heldBytes > 0 || taken.wasLast {
-        release(entry.heldBytes, of: entry.message.stream, isUrgent: taken.wasLast, driver: driver)
-      }
+      release(taken, driver: driver)
       let now = Timestamp.now
       if let expiry = entry.expiresAt, expiry <= now {
         driver.reportLoss(of: entry.message, .expired, filter: filter)
@@ -101,6 +105,13 @@ final class DeliveryQueue: Sendable {
       return message
     }
     return nil
+  }
+
+  /// Takes the next message, if there is one; otherwise ends the queue.
+  func takeOrFinish(driver: Driver) -> Entry? {
+    guard let taken = mailbox.takeOrFinish(size: { $0.byteCount }) else { return nil }
+    release(taken, driver: driver)
+    return taken.element
   }
 
   /// Ends the queue for a subscription that is over.
@@ -116,8 +127,15 @@ final class DeliveryQueue: Sendable {
   /// Ends the queue when the endpoint closes: what is there can still be taken.
   func finish() { mailbox.finish(discarding: false) }
 
+  /// Ends the queue when the endpoint closes, and nobody will take what is there.
+  ///
+  /// - Returns: What nobody has taken.
+  func discard() -> Deque<Entry> { mailbox.finish(discarding: true) }
+
   /// Collects what was taken of one stream, and gives it back in portions.
-  private func release(_ bytes: Int, of stream: StreamInfo, isUrgent: Bool, driver: Driver) {
+  private func release(_ taken: Mailbox<Entry>.Taken, driver: Driver) {
+    let (bytes, stream, isUrgent) = (taken.element.heldBytes, taken.element.message.stream, taken.wasLast)
+    guard bytes > 0 || isUrgent else { return }
     let due = credit.withLock { credit -> [Credit] in
       var due: [Credit] = []
       if bytes > 0 {

@@ -5,8 +5,9 @@ extension Driver {
   ///
   /// Messages go first, although acknowledgements then wait for the callbacks: what a callback publishes leaves in one
   /// datagram with them. Long callbacks are the exception, see ``Driver/callbackSlice``.
-  func handOver(_ turn: inout Turn, drains: Bool = true) {
-    if !turn.deliveries.isEmpty { handOverMessages(&turn) }
+  func handOver(_ turn: Turn, drains: Bool = true) {
+    if !turn.deliveries.isEmpty { handOverMessages(turn) }
+    guard !turn.isRelieved else { return }
     if !turn.credits.isEmpty {
       lock.withLock { state in
         for credit in turn.credits { state.machine.consumed(credit.bytes, of: credit.stream, at: .now) }
@@ -14,78 +15,91 @@ extension Driver {
       turn.credits.removeAll(keepingCapacity: true)
     }
     for report in turn.drops.take() { broadcast(.loss(report)) }
-    if !turn.events.isEmpty { handOverEvents(&turn) }
+    if !turn.events.isEmpty { handOverEvents(turn) }
     if drains { drain() }
   }
 
-  private func handOverMessages(_ turn: inout Turn) {
+  private func handOverMessages(_ turn: Turn) {
     let started = Timestamp.now
     let slow = Nanoseconds(settings.slowCallbackThreshold)
+    let isAtLimit = hasCallbackLimit
     var now = started
     var lastDrain = started
-    callbacksSince.store(started.nanoseconds, ordering: .relaxed)
-    defer { callbacksSince.store(0, ordering: .relaxed) }
+    // What the watch takes for the begin of a callback: so many short ones are as bad as a long one.
+    var since = started
+    var place = -1
 
     for delivery in turn.deliveries {
-      guard let sink = sink(of: delivery, &turn) else { continue }
+      place += 1
+      guard let sink = sink(of: delivery, turn) else { continue }
       if let expiry = delivery.expiresAt, expiry <= now {
         localCounters.add(to: .expiredAtHandover)
         turn.drops.add(delivery.stream, delivery.sequence, .expired, filter: sink.filter)
-        if case .queue(let queue) = sink, queue.holdsPublisherBack {
-          turn.addCredit(delivery.payload.count + delivery.attributes.count, of: delivery.stream)
-        }
+        turn.addCredit(for: delivery)
         continue
       }
       switch sink {
       case .callback(let sink):
+        if sink.isDetached || isAtLimit, let id = delivery.subscription, !sink.isCancelled,
+          putAside(delivery, for: sink, id, at: now, turn)
+        {
+          continue
+        }
+        turn.addCredit(for: delivery)
         if sink.isCancelled { continue }
+        enterCallback(of: place, at: now, handingOverSince: since, turn)
         sink.onMessage(MessageView(delivery, at: now))
+        leaveCallback(handingOverSince: since, turn)
+        if turn.isRelieved { return }
         let returned = Timestamp.now
         let duration = returned.since(now)
         now = returned
-        if duration > slow {
-          localCounters.add(to: .slowCallbacks)
-          broadcast(.slowCallback(filter: sink.filter, duration: duration.duration))
-        }
+        if duration > slow { reportSlowCallback(sink.filter, duration, isAwaited: false) }
         if now.since(lastDrain) > Self.callbackSlice {
           drain()
           lastDrain = .now
           now = lastDrain
-          callbacksSince.store(now.nanoseconds, ordering: .relaxed)
+          if now.since(started) < Self.longestHandover { since = now }
         }
       case .queue(let queue):
-        put(delivery, into: queue, at: now, &turn)
+        if !put(delivery, into: queue, at: now, turn) { turn.addCredit(for: delivery) }
       }
     }
     turn.deliveries.removeAll(keepingCapacity: true)
   }
 
-  private func sink(of delivery: Delivery, _ turn: inout Turn) -> Sink? {
+  private func sink(of delivery: Delivery, _ turn: Turn) -> Sink? {
     guard let subscription = delivery.subscription else {
       if let reader = turn.directReader { return .queue(reader) }
       localCounters.add(to: .droppedDirect)
       turn.drops.add(delivery.stream, delivery.sequence, .dropped, filter: "")
       return nil
     }
-    // Cancelled a moment ago, where nobody is found: what is on its way then holds nobody back.
-    if turn.sinks[subscription] == nil {
-      turn.addCredit(delivery.payload.count + delivery.attributes.count, of: delivery.stream)
+    guard let sink = turn.sinks[subscription] else {
+      // Cancelled a moment ago.
+      turn.addCredit(for: delivery)
+      return nil
     }
-    return turn.sinks[subscription]
+    return sink
   }
 
-  private func put(_ delivery: Delivery, into queue: DeliveryQueue, at now: Timestamp, _ turn: inout Turn) {
+  /// Copies a message into a queue.
+  ///
+  /// - Returns: Whether it is there; otherwise a task got it at once, or the queue has ended.
+  func put(_ delivery: Delivery, into queue: DeliveryQueue, at now: Timestamp, _ turn: Turn) -> Bool {
     let entry = DeliveryQueue.Entry(
       message: MessageView(delivery, at: now).copy(), publishedAt: delivery.publishedAt, expiresAt: delivery.expiresAt)
-    let (dropped, credit) = queue.put(entry)
-    if credit > 0, queue.holdsPublisherBack { turn.addCredit(credit, of: delivery.stream) }
+    guard let (dropped, credit) = queue.put(entry, isHeld: delivery.isHeld, isDroppable: delivery.isDroppable)
+    else { return false }
+    if credit > 0 { turn.addCredit(credit, of: delivery.stream) }
     for entry in dropped {
       localCounters.add(to: .droppedByBuffering)
       turn.drops.add(entry.message.stream, entry.message.sequence, .dropped, filter: queue.filter)
     }
+    return true
   }
 
-  private func handOverEvents(_ turn: inout Turn) {
+  private func handOverEvents(_ turn: Turn) {
     let (told, resumptions, isDefeated) = lock.withLock { state -> ([Event], [Resumption], Bool) in
       var told: [Event] = []
       var keys: [WaitKey] = []
@@ -100,17 +114,6 @@ extension Driver {
     for event in told { broadcast(event) }
     if isDefeated { beginClosing() }
     for resumption in resumptions { resumption.resume() }
-  }
-}
-
-extension Driver.Turn {
-  /// Adds up what no longer holds a publisher back, to tell the core once.
-  mutating func addCredit(_ bytes: Int, of stream: StreamInfo) {
-    if let last = credits.last, last.stream === stream {
-      credits[credits.count - 1].bytes += bytes
-    } else {
-      credits.append(DeliveryQueue.Credit(stream: stream, bytes: bytes))
-    }
   }
 }
 

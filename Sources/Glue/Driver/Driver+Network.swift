@@ -57,7 +57,7 @@ extension Driver {
   }
 
   /// Takes note of changes of the host's interfaces, and once they have settled does what they demand; by the I/O thread.
-  func watchNetwork(_ ready: Poller.ReadySet, _ turn: inout Turn) {
+  func watchNetwork(_ ready: Poller.ReadySet, _ turn: Turn) {
     if let monitor = turn.network.monitor, ready.isReadable(monitor.slot), monitor.watcher.takeChanges() {
       turn.network.noteChange(at: .now)
     }
@@ -73,11 +73,11 @@ extension Driver {
       return
     }
     guard plan != old.plan || !old.problems.isEmpty else { return }
-    replaceSockets(by: EndpointSockets(plan, replacing: old, settings: settings, poller: poller), &turn)
+    replaceSockets(by: EndpointSockets(plan, replacing: old, settings: settings, poller: poller), turn)
     if plan.choice != old.plan.choice { broadcast(.interfaces(plan.choice)) }
   }
 
-  private func replaceSockets(by new: EndpointSockets, _ turn: inout Turn) {
+  private func replaceSockets(by new: EndpointSockets, _ turn: Turn) {
     let old = turn.sockets
     turn.sockets = new
     for entry in new.all where !old.all.contains(where: { $0.socket === entry.socket }) {

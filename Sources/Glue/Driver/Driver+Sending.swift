@@ -31,6 +31,9 @@ extension Driver {
   static let sendBatchDatagrams = 256
   /// How long messages may be handed over before datagrams that are due are sent in between.
   static let callbackSlice = Nanoseconds.microseconds(200)
+  /// How long messages may be handed over by many short callbacks before they are watched as if they were one: nothing is
+  /// received meanwhile.
+  static let longestHandover = Nanoseconds.milliseconds(10)
 
   /// What a caller's thread has to do once it has released the lock.
   struct FollowUp: OptionSet, Sendable {

@@ -60,8 +60,9 @@ extension Driver {
   }
 
   func cancel(_ id: SubscriptionID, _ sink: CallbackSink) {
-    sink.cancel()
+    let credits = sink.cancel()
     try? submit { (state, now) in
+      for credit in credits { state.machine.consumed(credit.bytes, of: credit.stream, at: now) }
       guard state.sinks.removeValue(forKey: id) != nil else { return }
       state.sinksVersion += 1
       state.machine.unsubscribe(id, at: now)

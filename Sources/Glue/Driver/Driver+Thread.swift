@@ -10,65 +10,51 @@ extension Driver {
   private static let lingerSleep = Nanoseconds.milliseconds(5)
   /// A datagram that seems to have waited longer in the socket was stamped by a clock that was set since.
   private static let longestSocketWait = Nanoseconds.seconds(10)
-  /// Messages that one call receives; each may be 64 KiB of joined datagrams.
-  private static let receiveSlots = 16
 
   /// How often, and how long, the I/O thread waits at its end for a batch that another thread is sending.
   private static let lastRounds = 20
   private static let lastPause = Nanoseconds.milliseconds(1)
 
-  /// What only the I/O thread uses.
-  struct Turn {
-    let batch = ReceiveBatch(slots: receiveSlots)
-    var deliveries: [Delivery] = []
-    var events: [EndpointEvent] = []
-    var sinks: [SubscriptionID: Sink] = [:]
-    var directReader: DeliveryQueue?
-    var sinksVersion: UInt64 = 0
-    var credits: [DeliveryQueue.Credit] = []
-    var drops = DropCollector()
-    var lastActivity = Timestamp(nanoseconds: 0)
-    var sockets: EndpointSockets
-    /// What each socket's full buffer had dropped, by its place in the poller.
-    var queueDrops = [UInt32](repeating: 0, count: Poller.capacity)
-    var network: NetworkWatch
-    var metrics: MetricsSampler
-  }
-
-  /// The life of the I/O thread: waits, takes what has arrived, hands it over, sends; until the endpoint closes.
-  func runIOThread(_ sockets: EndpointSockets, _ monitor: NetworkWatch.Monitor?) {
+  /// The life of the I/O thread: waits, takes what has arrived, hands it over, sends; until the endpoint closes, or until
+  /// another thread has taken its place.
+  func runIOThread(_ turn: Turn) {
     ioThread.store(IOThread.current, ordering: .relaxed)
-    var turn = Turn(
-      sockets: sockets, network: NetworkWatch(monitor: monitor, retries: !sockets.problems.isEmpty),
-      metrics: MetricsSampler(endpoint: coreConfiguration.name))
-    advance(&turn)  // what the start has produced leaves before the first wait
-    while true {
-      let ready: Poller.ReadySet
-      do {
-        guard let timeout = prepareToWait(&turn) else { break }
-        ready = try poller.wait(timeoutNanoseconds: timeout == .max ? nil : timeout)
-      } catch {
-        // The poller works as long as it is open, and only this thread closes it.
-        log.logger.critical("the I/O thread cannot wait", metadata: ["error": "\(error)"])
-        break
-      }
+    handOver(turn)  // what another thread has left
+    advance(turn)  // what the start has produced leaves before the first wait
+    while !turn.isRelieved, let ready = waitForWork(turn) {
       for entry in turn.sockets.all {
         if ready.isWritable(entry.slot) { resumeSending(on: entry.socket) }
         guard ready.isReadable(entry.slot) else { continue }
-        receive(from: entry, &turn)
+        receive(from: entry, turn)
+        if turn.isRelieved { break }
       }
-      watchNetwork(ready, &turn)
-      advance(&turn)
+      guard !turn.isRelieved else { break }
+      watchNetwork(ready, turn)
+      advance(turn)
     }
-    finishSending(&turn)
+    finishSending(turn)
+    guard !turn.isRelieved else { return workOffBacklogs(turn) }
     if let monitor = turn.network.monitor { poller.remove(monitor.watcher) }
     close()
     ioThread.store(0, ordering: .relaxed)
   }
 
+  /// - Returns: `nil` when the thread is to end.
+  private func waitForWork(_ turn: Turn) -> Poller.ReadySet? {
+    guard let timeout = prepareToWait(turn) else { return nil }
+    do {
+      return try poller.wait(timeoutNanoseconds: timeout == .max ? nil : timeout)
+    } catch {
+      // The poller works as long as it is open, and only this thread closes it.
+      log.logger.critical("the I/O thread cannot wait", metadata: ["error": "\(error)"])
+      return nil
+    }
+  }
+
   /// Hands over and sends the last things, goodbyes among them.
-  private func finishSending(_ turn: inout Turn) {
-    advance(&turn)
+  private func finishSending(_ turn: Turn) {
+    advance(turn)
+    guard !turn.isRelieved else { return }
     // Another thread may be in the middle of its last batch; it takes microseconds, or the socket is full.
     for _ in 0..<Self.lastRounds {
       let isSending = lock.withLock { $0.isSending && $0.blockedAt == nil }
@@ -79,7 +65,7 @@ extension Driver {
   }
 
   /// Decides how long to wait, in nanoseconds: not at all if there is work, `.max` for ever. `nil` ends the thread.
-  private func prepareToWait(_ turn: inout Turn) -> UInt64? {
+  private func prepareToWait(_ turn: Turn) -> UInt64? {
     turn.metrics.sampleIfDue(self)
     return lock.withLock { state in
       if state.phase >= .closing { return nil }
@@ -108,7 +94,7 @@ extension Driver {
   }
 
   /// Takes one batch of datagrams; what is left makes the next wait return at once.
-  private func receive(from entry: EndpointSockets.Entry, _ turn: inout Turn) {
+  private func receive(from entry: EndpointSockets.Entry, _ turn: Turn) {
     let batch = turn.batch
     let truncated = batch.truncatedCount
     do {
@@ -145,9 +131,9 @@ extension Driver {
           datagram.bytes, from: datagram.source, arrival: arrival, at: now, receivedAt: receivedAt)
       }
       turn.lastActivity = now
-      takeOutputs(&state, &turn)
+      takeOutputs(&state, turn)
     }
-    handOver(&turn)
+    handOver(turn)
   }
 
   private func arrival(
@@ -159,7 +145,8 @@ extension Driver {
   }
 
   /// Lets time pass, hands over what others' inputs have produced, and sends what is due.
-  private func advance(_ turn: inout Turn) {
+  private func advance(_ turn: Turn) {
+    guard !turn.isRelieved else { return }
     let (resumptions, isGathering) = lock.withLock { state -> ([Resumption], Bool) in
       state.isAsleep = false
       let now = Timestamp.now
@@ -168,17 +155,17 @@ extension Driver {
         && now.since(state.gatheredSince) < Self.burstHold
       if let due = state.machine.nextWakeup, due <= now { state.machine.advance(to: now) }
       if now.since(state.lastSubmission) < Self.lingerTime { turn.lastActivity = max(turn.lastActivity, now) }
-      takeOutputs(&state, &turn)
+      takeOutputs(&state, turn)
       var resumptions: [Resumption] = []
       state.waiters.removeExpired(at: now, into: &resumptions)
       return (resumptions + state.ready(for: [.allAcknowledged]), isGathering)
     }
     for resumption in resumptions { resumption.resume() }
-    handOver(&turn, drains: !isGathering)
+    handOver(turn, drains: !isGathering)
   }
 
   /// Takes the pending deliveries and events over from the state, under the lock.
-  private func takeOutputs(_ state: inout DriverState, _ turn: inout Turn) {
+  private func takeOutputs(_ state: inout DriverState, _ turn: Turn) {
     state.collect()
     swap(&state.deliveries, &turn.deliveries)
     swap(&state.events, &turn.events)

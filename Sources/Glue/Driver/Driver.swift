@@ -16,9 +16,8 @@ import Synchronization
 /// - Deliveries and events are taken from the core by whoever caused them, and handed over by the I/O thread only: one
 ///   at a time, in order, outside the lock. So a callback may publish, and callbacks do not nest.
 ///
-/// While a callback runs, the I/O thread does nothing else; callers' threads still send. To keep receiving during a
-/// callback that is stuck, a second thread would take over the loop of `Driver+Thread.swift` and leave the deliveries to
-/// the stuck one: `callbacksSince` tells when that is due.
+/// While a callback runs, the I/O thread does nothing else; callers' threads still send. When it takes long, another thread
+/// takes over (`Driver+Callbacks.swift`).
 final class Driver: Sendable {
   let settings: Endpoint.Configuration
   let coreConfiguration: EndpointConfiguration
@@ -32,11 +31,25 @@ final class Driver: Sendable {
   /// Set by `start`, before the first datagram.
   let sockets = Mutex<EndpointSockets?>(nil)
   let ioThread = Atomic<UInt>(0)
-  /// When the I/O thread began to hand over messages without having drained datagrams since; 0 while it does not.
+  /// In a callback of the I/O thread: when that began to hand over messages without having drained datagrams since; 0
+  /// otherwise.
   let callbacksSince = Atomic<UInt64>(0)
+  /// When the last callback began.
+  let lastCallbacksAt = Atomic<UInt64>(0)
+  let callbackWatch = CallbackWatch.shared
+  /// What the I/O thread has.
+  let turn = Mutex<Turn?>(nil)
+  /// The `callbacksSince` for which a thread was last started to relieve the I/O thread.
+  let lastRelief = Atomic<UInt64>(0)
+  let callbackThreads = Mutex(CallbackThreads())
+  /// How many callback threads there are, or were a moment ago.
+  let callbackThreadCount = Atomic<Int>(0)
+  let callbackLimiter = RateLimiter(interval: .seconds(1))
   let localCounters = LocalCounters()
   /// As it was when the endpoint was made; see ``EndpointSockets/plan``.
   private let firstPlan: SocketPlan
+
+  static let ioThreadName = "glue-io"
 
   init(_ settings: Endpoint.Configuration, plan: SocketPlan) throws {
     self.settings = settings
@@ -95,7 +108,10 @@ final class Driver: Sendable {
         state.machine.start(at: .now)
         state.collect()
       }
-      try IOThread.start(named: "glue-io") { [self] in runIOThread(opened, monitor) }
+      let turn = Turn(sockets: opened, monitor: monitor, endpoint: coreConfiguration.name)
+      self.turn.withLock { $0 = turn }
+      callbackWatch.add(self)
+      try IOThread.start(named: Self.ioThreadName) { [self] in runIOThread(turn) }
       log.logger.info(
         "started",
         metadata: [
@@ -172,21 +188,42 @@ final class Driver: Sendable {
   func close() {
     let opened = sockets.withLock { $0.take() }
     opened?.close(poller)
-    let (sinks, direct, readers, resumptions) = lock.withLock { state in
+    let (sinks, direct, resumptions) = lock.withLock { state in
       state.phase = .closed
       state.isLeaving = true
       defer {
         state.sinks = [:]
         state.sinksVersion += 1
         state.directReader = nil
-        state.eventReaders = []
       }
-      return (Array(state.sinks.values), state.directReader, state.eventReaders, state.endAllWaits())
+      return (Array(state.sinks.values), state.directReader, state.endAllWaits())
     }
-    for case .queue(let queue) in sinks { queue.finish() }
+    callbackWatch.remove(self)
+    turn.withLock { $0 = nil }
+    callbackThreads.withLock { $0.abandon() }
+    for sink in sinks {
+      switch sink {
+      case .queue(let queue): queue.finish()
+      case .callback(let sink): discardBacklog(of: sink)
+      }
+    }
     direct?.finish()
+    let readers = lock.withLock { state in
+      defer { state.eventReaders = [] }
+      return state.eventReaders
+    }
     for reader in readers { reader.finish() }
     for resumption in resumptions { resumption.resume() }
+  }
+
+  /// A callback is not called any more once the endpoint is closed; what has waited for it is lost.
+  private func discardBacklog(of sink: CallbackSink) {
+    guard let backlog = sink.backlog else { return }
+    var drops = DropCollector()
+    for entry in backlog.discard() {
+      drops.add(entry.message.stream, entry.message.sequence, .dropped, filter: sink.filter)
+    }
+    for report in drops.take() { broadcast(.loss(report)) }
   }
 
   // MARK: Questions

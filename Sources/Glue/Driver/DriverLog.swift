@@ -53,8 +53,9 @@ final class DriverLog: Sendable {
     case .incompatible(let id, let name, let versions):
       (.warning, "incompatible", ["peer": "\(id)", "name": "\(name)", "versions": "\(versions)"])
     case .limit(let name, let count): (.warning, "limit \(name)", ["limit": "\(name)", "count": "\(count)"])
-    case .slowCallback(let filter, let duration):
-      (.warning, "slow callback", ["filter": "\(filter)", "duration": "\(duration)"])
+    case .slowCallback(let filter, let duration, let isOver):
+      // Limited where it is made, by filter.
+      (.warning, nil, ["filter": "\(filter)", "duration": "\(duration)", "over": "\(isOver)"])
     case .undecodable(let topic, let publisher, let sequence, reason: _):
       (
         .warning, "undecodable",

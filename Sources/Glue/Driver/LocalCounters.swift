@@ -8,6 +8,10 @@ final class LocalCounters: Sendable {
     case droppedDirect = "driver.directWithoutReader"
     case droppedEvents = "driver.droppedEvents"
     case slowCallbacks = "driver.slowCallbacks"
+    /// Callbacks in which the I/O thread was stuck, so that another one took its place.
+    case relievedCallbacks = "driver.relievedCallbacks"
+    /// How often no thread was left for a callback.
+    case callbackLimit = "driver.callbackThreadLimit"
     case sendErrors = "driver.sendErrors"
     case sendBlocked = "driver.sendBlocked"
     /// To an address family that this endpoint does not use.
@@ -19,9 +23,14 @@ final class LocalCounters: Sendable {
 
   private let values = Mutex([UInt64](repeating: 0, count: Name.allCases.count))
 
-  func add(_ count: UInt64 = 1, to name: Name) {
-    guard count > 0, let index = Name.allCases.firstIndex(of: name) else { return }
-    values.withLock { $0[index] &+= count }
+  /// - Returns: How many there are now.
+  @discardableResult
+  func add(_ count: UInt64 = 1, to name: Name) -> UInt64 {
+    guard let index = Name.allCases.firstIndex(of: name) else { return 0 }
+    return values.withLock { values in
+      values[index] &+= count
+      return values[index]
+    }
   }
 
   var all: [(name: String, value: UInt64)] {

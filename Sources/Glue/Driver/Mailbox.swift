@@ -98,6 +98,15 @@ final class Mailbox<Element: Sendable>: Sendable {
     return taken
   }
 
+  /// Takes the next element; if there is none, ends the queue for good, so that who puts in learns that nobody takes.
+  func takeOrFinish(size: (Element) -> Int) -> Taken? {
+    state.withLock { state in
+      if let taken = state.take(size) { return taken }
+      state.isFinished = true
+      return nil
+    }
+  }
+
   /// Ends the queue: waiting tasks get `nil`.
   ///
   /// - Returns: What nobody has taken, if `discarding`; otherwise it can still be taken.

@@ -110,17 +110,24 @@ extension Endpoint {
   /// Subscribes to all topics that match a filter, with a closure that is called for each message.
   ///
   /// This is the fastest way to a message: the closure runs on the endpoint's own thread, one message at a time, and
-  /// nothing is copied. It must not block: while it runs, this endpoint receives nothing. It may publish with
+  /// nothing is copied. It should not block: others of this endpoint may wait for it, for some 20 ms. Then another thread
+  /// takes over, and what arrives for this closure waits for it in a queue. It may publish with
   /// ``Publication/tryPublish(_:expiry:attributes:)-(UnsafeRawBufferPointer,_,_)``; such a message leaves when the closure
   /// has returned.
   ///
+  /// - Parameters:
+  ///   - filter: A topic's name, or a filter.
+  ///   - type: Only topics of this type. `nil`: all types.
+  ///   - buffering: What happens to messages that arrive while the closure is stuck.
+  ///   - onMessage: Takes a message. Calls do not overlap, but may come from different threads.
   /// - Returns: The subscription, which ends with ``CallbackSubscription/cancel()`` or with the endpoint.
   /// - Throws: As ``subscribe(to:type:buffering:)``.
   @discardableResult
   public func subscribe(
-    to filter: String, type: String? = nil, onMessage: @escaping @Sendable (borrowing MessageView) -> Void
+    to filter: String, type: String? = nil, buffering: Buffering = .default,
+    onMessage: @escaping @Sendable (borrowing MessageView) -> Void
   ) throws(EndpointFailure) -> CallbackSubscription {
-    let sink = CallbackSink(filter: filter, onMessage: onMessage)
+    let sink = CallbackSink(filter: filter, buffering: buffering, onMessage: onMessage)
     let id = try driver.subscribe(to: filter, type: type, sink: .callback(sink), holdsBackPublisher: false)
     return CallbackSubscription(driver: driver, id: id, sink: sink)
   }

@@ -25,8 +25,10 @@ public enum Event: Sendable {
   case incompatible(EndpointID, name: String, versions: ClosedRange<UInt8>)
   /// A limit was reached: its name in the configuration, and how often so far.
   case limit(name: String, count: UInt64)
-  /// A callback took so long that it held up this endpoint.
-  case slowCallback(filter: String, duration: Duration)
+  /// A callback takes longer than ``Endpoint/Configuration/slowCallbackThreshold``. Told when it is noticed that it goes on
+  /// (`isOver` is false, and the duration is the time so far), which takes some 20 ms, and when it has returned. At most one
+  /// event a second for each filter and kind; but a callback that was told to go on is always told to be over.
+  case slowCallback(filter: String, duration: Duration, isOver: Bool)
   /// A message's payload is no value of the subscribed type; it was skipped.
   case undecodable(topic: String, publisher: Publisher, sequence: UInt64, reason: String)
   /// Which network interface is used, and why: at the start, and whenever that or its addresses change.
@@ -72,7 +74,8 @@ extension Event: CustomStringConvertible {
     case .incompatible(let id, let name, let versions):
       "incompatible: \(name) (\(id)) speaks versions \(versions.lowerBound) to \(versions.upperBound) of the protocol"
     case .limit(let name, let count): "limit reached: \(name), \(count) times so far"
-    case .slowCallback(let filter, let duration): "slow callback: subscription to \(filter) took \(duration)"
+    case .slowCallback(let filter, let duration, let isOver):
+      "slow callback: subscription to \(filter) " + (isOver ? "took \(duration)" : "goes on after \(duration)")
     case .undecodable(let topic, let publisher, let sequence, let reason):
       "undecodable: \(topic) number \(sequence) of \(publisher.name) (\(publisher.id)): \(reason)"
     case .interfaces(let choice): "interface: \(choice)"

@@ -1,7 +1,7 @@
 import GlueCore
 
-/// A message in the buffer it was received in, for the duration of a callback. Nothing is copied or allocated; use
-/// ``copy()`` to keep it.
+/// A message in the buffer it was received in, for the duration of a callback. Nothing is copied or allocated, unless the
+/// callback before it took long; use ``copy()`` to keep it.
 public struct MessageView: ~Copyable {
   let stream: StreamInfo
   /// The message's number in its publisher's topic, from 0: one after the other within one incarnation.
@@ -20,6 +20,17 @@ public struct MessageView: ~Copyable {
     ageNanoseconds = now.since(delivery.publishedAt).count
     payload = delivery.payload
     encodedAttributes = delivery.attributes
+  }
+
+  fileprivate init(
+    _ message: Message, age: Nanoseconds, payload: UnsafeRawBufferPointer, encodedAttributes: UnsafeRawBufferPointer
+  ) {
+    stream = message.stream
+    sequence = message.sequence
+    publishedAt = message.publishedAt
+    ageNanoseconds = age.count
+    self.payload = payload
+    self.encodedAttributes = encodedAttributes
   }
 
   /// The topic it was published on; empty for a direct message.
@@ -49,5 +60,16 @@ public struct MessageView: ~Copyable {
     Message(
       stream: stream, sequence: sequence, bytes: [UInt8](payload), publishedAt: publishedAt, age: age,
       encodedAttributes: encodedAttributes.isEmpty ? [] : [UInt8](encodedAttributes))
+  }
+}
+
+extension Message {
+  /// Calls a closure with a view of the message.
+  func withView(age: Nanoseconds, _ body: (borrowing MessageView) -> Void) {
+    bytes.withUnsafeBytes { payload in
+      encodedAttributes.withUnsafeBytes { attributes in
+        body(MessageView(self, age: age, payload: payload, encodedAttributes: attributes))
+      }
+    }
   }
 }

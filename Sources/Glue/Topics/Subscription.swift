@@ -97,8 +97,8 @@ public struct CallbackSubscription: Sendable {
   let id: SubscriptionID
   let sink: CallbackSink
 
-  /// Ends the subscription. The closure is not called any more once this has returned, except for a call that is going
-  /// on in the endpoint's thread.
+  /// Ends the subscription; messages that wait for the closure are gone. It is not called any more once this has returned,
+  /// except for a call that is going on in a thread of the endpoint. May be called in the closure.
   public func cancel() { driver.cancel(id, sink) }
 }
 

@@ -29,7 +29,9 @@ public struct TopicSettings: Hashable, Sendable {
 /// What a subscription's queue does when messages arrive faster than the program takes them.
 public enum Buffering: Hashable, Sendable {
   /// Holds the publishers back: nothing is lost as long as they can wait. The queue takes this many bytes, and beyond
-  /// them one transport window (``TransportConfiguration/streamWindowBytes``) of each publisher.
+  /// them one transport window (``TransportConfiguration/streamWindowBytes``) of each publisher. Who publishes best effort
+  /// cannot be held back: what exceeds the bytes is dropped and reported as ``Event/loss(_:)``. So is what exceeds them for a
+  /// stuck callback, where other subscriptions of the endpoint get the same messages: they would stop as well.
   case block(bytes: Int = 1 << 20)
   /// Drops the oldest messages beyond this number and reports them as ``Event/loss(_:)``.
   case dropOldest(messages: Int)

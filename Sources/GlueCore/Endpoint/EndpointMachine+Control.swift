@@ -132,7 +132,8 @@ extension EndpointMachine {
     stream.isClosing = matching.isEmpty
     stream.subscribers = matching.map { id in
       InboundStream.Subscriber(
-        id: id, holdsBackPublisher: topics.subscriptions[id]?.options.holdsBackPublisher ?? false)
+        id: id, holdsBackPublisher: topics.subscriptions[id]?.options.holdsBackPublisher ?? false,
+        isStuck: topics.subscriptions[id]?.isStuck ?? false)
     }
     // The publisher learns the window, which may be larger than the one it starts with.
     session.noteStatusDue(stream)

@@ -76,7 +76,9 @@ extension EndpointMachine {
     guard bytes <= configuration.topics.maximumMessageBytes else {
       throw .messageTooLarge(bytes: bytes, limit: configuration.topics.maximumMessageBytes)
     }
-    let isHeldByOwnSubscriber = publication.unconsumedBytes > configuration.transport.streamWindowBytes
+    let isOverOwnWindow = publication.unconsumedBytes > configuration.transport.streamWindowBytes
+    if isOverOwnWindow, whenFull != .refuse { publication.isHeldByLaggards = true }
+    let isHeldByOwnSubscriber = isOverOwnWindow && !publication.isHeldByLaggards
     if isHeldByOwnSubscriber || stream.isFull(for: bytes) {
       let isRefused = isHeldByOwnSubscriber || !stream.isHeldByLaggardsOnly(for: bytes)
       if whenFull == .refuse, isRefused {
@@ -124,7 +126,12 @@ extension EndpointMachine {
     var skipped: [SubscriptionID] = []
     for id in publication.localSubscribers {
       delivery.subscription = id
-      if topics.subscriptions[id]?.options.holdsBackPublisher == true {
+      let subscription = topics.subscriptions[id]
+      let isStuck = subscription?.isStuck ?? false
+      delivery.isHeld =
+        subscription?.options.holdsBackPublisher ?? false || (isStuck && publication.localSubscribers.count == 1)
+      delivery.isDroppable = isStuck && !delivery.isHeld
+      if delivery.isHeld {
         // It was waited for long enough: it misses what it has no room for.
         guard publication.unconsumedBytes <= configuration.transport.streamWindowBytes else {
           skipped.append(id)
@@ -237,7 +244,8 @@ extension EndpointMachine {
         options.type == nil || options.type == stream.info.type
       else { continue }
       stream.subscribers.append(
-        InboundStream.Subscriber(id: id, holdsBackPublisher: options.holdsBackPublisher))
+        InboundStream.Subscriber(
+          id: id, holdsBackPublisher: options.holdsBackPublisher, isStuck: topics.subscriptions[id]?.isStuck ?? false))
     }
   }
 
@@ -263,11 +271,28 @@ extension EndpointMachine {
     }
   }
 
+  /// Tells whether a subscription that does not hold back publishers is stuck, so that its deliveries pile up. While it is, it
+  /// holds back the publishers of streams that it has for itself; where others share the stream, its deliveries are marked:
+  /// ``Delivery/isHeld``, ``Delivery/isDroppable``.
+  public func setStuck(_ isStuck: Bool, _ subscription: SubscriptionID) {
+    guard topics.subscriptions[subscription] != nil else { return }
+    topics.subscriptions[subscription]?.isStuck = isStuck
+    for session in sessions.values {
+      for stream in session.inbound.values {
+        guard let index = stream.subscribers.firstIndex(where: { $0.id == subscription }) else { continue }
+        stream.subscribers[index].isStuck = isStuck
+      }
+    }
+  }
+
   /// Tells that subscriptions that hold back the publisher have used up so many bytes of a stream's deliveries.
   public func consumed(_ bytes: Int, of stream: StreamInfo, at now: Timestamp) {
     if stream.publisher == configuration.id, stream.incarnation == incarnation {
       guard let publication = topics.publications[stream.number] else { return }
       publication.unconsumedBytes = max(0, publication.unconsumedBytes - bytes)
+      if publication.unconsumedBytes <= configuration.transport.streamWindowBytes / 2 {
+        publication.isHeldByLaggards = false
+      }
       noteRoom(in: publication.stream)
       return
     }

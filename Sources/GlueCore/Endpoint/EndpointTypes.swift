@@ -49,7 +49,7 @@ public struct SubscriptionOptions: Sendable, Hashable {
   /// A hash of the payload's schema; a difference warns, it does not refuse.
   public var schemaHash: UInt64?
   /// Whether unconsumed bytes hold the publisher back: the driver must call ``EndpointMachine/consumed(_:of:at:)``
-  /// for each delivery.
+  /// for each delivery that ``Delivery/isHeld`` marks.
   public var holdsBackPublisher: Bool = false
   /// Whether nothing is wanted but to be told, by ``EndpointEvent/typeMismatch(_:)``, which topics match and what types they
   /// have. Nobody sends data for it or counts it as a subscriber. It has a type that no topic has: publishers that do not
@@ -152,6 +152,11 @@ public struct Delivery {
   public var payload: UnsafeRawBufferPointer
   /// Keeps payload and attributes alive, if they are not in the received datagram.
   public var owner: AnyObject?
+  /// Whether its bytes hold the publisher back until ``EndpointMachine/consumed(_:of:at:)`` is told of them.
+  public var isHeld = false
+  /// Whether it is to be dropped where there is no room for it: its subscription would hold the publisher back, but must not, as
+  /// others share the stream, or cannot, as the publication is best effort.
+  public var isDroppable = false
 }
 
 /// Why messages will not arrive.

@@ -15,6 +15,8 @@ final class LocalPublication {
   var localSubscribers: [SubscriptionID] = []
   /// Delivered bytes that own subscriptions which hold back the publisher have not used up yet.
   var unconsumedBytes = 0
+  /// They were waited for long enough once, and do not hold up the publisher until they have caught up.
+  var isHeldByLaggards = false
 
   init(
     id: PublicationID, topic: String, options: PublicationOptions, stream: OutboundStream, epochMicroseconds: UInt64,
@@ -33,6 +35,8 @@ final class LocalPublication {
 struct LocalSubscription {
   var filter: String
   var options: SubscriptionOptions
+  /// See ``EndpointMachine/setStuck(_:_:)``.
+  var isStuck = false
 }
 
 /// A subscription of a peer, as the index of filters names it.

@@ -97,7 +97,10 @@ extension InboundStream {
     }
     for subscriber in subscribers {
       delivery.subscription = subscriber.id
-      if subscriber.holdsBackPublisher { unconsumedBytes += body.count }
+      let holdsBack = subscriber.holdsBackPublisher || (subscriber.isStuck && subscribers.count == 1)
+      delivery.isHeld = holdsBack && hasRoomForHeld
+      delivery.isDroppable = !delivery.isHeld && (holdsBack || subscriber.isStuck)
+      if delivery.isHeld { unconsumedBytes += body.count }
       inbox.deliveries.append(delivery)
     }
   }

@@ -10,6 +10,8 @@ final class InboundStream {
   struct Subscriber {
     var id: SubscriptionID
     var holdsBackPublisher: Bool
+    /// See ``EndpointMachine/setStuck(_:_:)``.
+    var isStuck = false
   }
 
   /// What the datagram at hand tells beyond its bytes.
@@ -85,6 +87,13 @@ final class InboundStream {
   /// Bytes the publisher may have outstanding beyond `next`.
   var window: Int {
     isWaitingForBudget ? 0 : max(0, configuration.streamWindowBytes - unconsumedBytes)
+  }
+
+  /// Whether one more message may wait for its subscription and hold the publisher back. Who publishes best effort is not held
+  /// back by anything; another publisher that honours its window exceeds it by one message at most.
+  var hasRoomForHeld: Bool {
+    isReliable
+      && unconsumedBytes <= (configuration.streamWindowBytes + maximumMessageBytes) * subscribers.count
   }
 
   /// Bytes held for reordering and reassembly.

@@ -97,9 +97,15 @@ final class OutboundStream {
     return log.bytes(from: low, to: log.end) + bytes <= limitBytes
   }
 
-  /// Forgets the oldest messages, or all, until so many bytes fit below the limit. Readers that lose by it lag from now on.
+  /// Forgets the oldest messages, or all that no reader needs which keeps up, until so many bytes fit below the limit. Readers that lose by it lag from now on.
   func makeRoom(for bytes: Int, keepingNothing: Bool) {
-    if keepingNothing { log.release(below: log.end) }
+    if keepingNothing {
+      // Those that are not far behind do not suffer for the one that is.
+      let needed = readers.lazy.map(\.acknowledged).filter {
+        self.log.bytes(from: $0, to: self.log.end) <= self.catchUpBytes
+      }
+      log.release(below: needed.min() ?? log.end)
+    }
     while isFull(for: bytes) { log.release(below: log.message(at: log.first).end) }
     for reader in readers where reader.acknowledged < log.first { reader.isLagging = true }
   }

@@ -16,6 +16,8 @@ final class Pair {
   /// Extra delay for this datagram.
   var extraDelay: (Int) -> Nanoseconds = { _ in .zero }
   var received: [[(sequence: UInt64, payload: [UInt8], topic: String, subscription: SubscriptionID?)]] = [[], []]
+  /// Sees each delivery.
+  var takes: (Delivery) -> Void = { _ in }
   var events: [[EndpointEvent]] = [[], []]
   var datagrams = 0
   var bytes = 0
@@ -75,6 +77,7 @@ final class Pair {
     var deliveries: [Delivery] = []
     machine.takeDeliveries(into: &deliveries)
     for delivery in deliveries {
+      takes(delivery)
       received[index].append(
         (delivery.sequence, [UInt8](delivery.payload), delivery.stream.topic, delivery.subscription))
     }

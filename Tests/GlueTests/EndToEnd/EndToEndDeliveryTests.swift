@@ -211,7 +211,7 @@ struct EndToEndDeliveryTests {
     try await endpoint.publish("x", to: "t")
     let duration = try await within {
       for await event in events {
-        if case .slowCallback("t", let duration) = event { return duration }
+        if case .slowCallback("t", let duration, isOver: true) = event { return duration }
       }
       throw Timeout(description: "the events ended")
     }

@@ -1,0 +1,69 @@
+import DequeModule
+import GlueCore
+import Synchronization
+
+/// A thread that was relieved of input and output, being stuck in a callback. It works off that subscription's backlog, then
+/// those of subscriptions that wait for a thread, and ends when there is none.
+final class CallbackThread: Sendable {
+  /// A detached subscription, and what waits for it.
+  struct Duty: Sendable {
+    let sink: CallbackSink
+    let backlog: DeliveryQueue
+    let thread: CallbackThread
+  }
+
+  /// The call that is going on.
+  struct Call: Sendable {
+    let filter: String
+    let since: Timestamp
+    /// Whether it was found to take long, and whether there was an event about that.
+    var isNoticed = false
+    var isTold = false
+  }
+
+  private let call: Mutex<Call?>
+
+  init(_ call: Call) { self.call = Mutex(call) }
+
+  func begin(_ filter: String, at now: Timestamp) { call.withLock { $0 = Call(filter: filter, since: now) } }
+
+  func end() -> Call? { call.withLock { $0.take() } }
+
+  /// Whether a call is going on that may turn out to take long.
+  var isUnnoticed: Bool { call.withLock { $0.map { !$0.isNoticed } ?? false } }
+
+  /// The call that is going on, once, if it takes longer than that.
+  ///
+  /// - Parameter tells: Whether there will be an event about it.
+  func noticeOverdue(_ threshold: Nanoseconds, at now: Timestamp, tells: (Call) -> Bool) -> Call? {
+    call.withLock { call in
+      guard let running = call, !running.isNoticed, now.since(running.since) > threshold else { return nil }
+      call?.isNoticed = true
+      call?.isTold = tells(running)
+      return call
+    }
+  }
+}
+
+/// The callback threads of an endpoint, and the subscriptions that wait for one.
+struct CallbackThreads {
+  private(set) var running: [CallbackThread] = []
+  private var waiting: Deque<(sink: CallbackSink, backlog: DeliveryQueue)> = []
+
+  mutating func add(_ thread: CallbackThread) { running.append(thread) }
+
+  /// Puts a subscription in line. Its backlog is not empty: an empty one would be ended at once.
+  mutating func wait(_ sink: CallbackSink, _ backlog: DeliveryQueue) { waiting.append((sink, backlog)) }
+
+  /// What the thread is to do next; `nil`: it ends.
+  mutating func nextDuty(of thread: CallbackThread) -> CallbackThread.Duty? {
+    if let (sink, backlog) = waiting.popFirst() {
+      return CallbackThread.Duty(sink: sink, backlog: backlog, thread: thread)
+    }
+    running.removeAll { $0 === thread }
+    return nil
+  }
+
+  /// The endpoint is closed: threads end as soon as their callbacks return.
+  mutating func abandon() { waiting = [] }
+}

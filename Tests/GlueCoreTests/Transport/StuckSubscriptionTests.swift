@@ -1,0 +1,99 @@
+import Testing
+
+@testable import GlueCore
+
+/// Subscriptions whose deliveries pile up.
+@Suite struct StuckSubscriptionTests {
+  private func subscribe(_ pair: Pair, holdsBack: Bool = false) throws -> SubscriptionID {
+    try pair.machines[1].subscribe("t", options: SubscriptionOptions(holdsBackPublisher: holdsBack), at: pair.now)
+  }
+
+  /// What the second machine delivers of one message of the first one.
+  private func deliveries(_ pair: Pair, _ publication: PublicationID) throws -> [Delivery] {
+    let payload = pattern(1_000, seed: 1)
+    _ = try payload.withUnsafeBytes { try pair.machines[0].publish($0, on: publication, at: pair.now) }
+    var deliveries: [Delivery] = []
+    pair.takes = { deliveries.append($0) }
+    pair.drain(0)
+    pair.run(for: .milliseconds(1))
+    return deliveries
+  }
+
+  @Test func holdsThePublisherBackWhereItIsAlone() throws {
+    let pair = Pair()
+    let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)
+    let subscription = try subscribe(pair)
+    pair.settle()
+    #expect(try deliveries(pair, publication).map(\.isHeld) == [false])
+    pair.machines[1].setStuck(true, subscription)
+    let held = try deliveries(pair, publication)
+    #expect(held.map(\.isHeld) == [true])
+    #expect(held.map(\.isDroppable) == [false])
+    let stream = try #require(pair.machines[1].sessions.values.first?.inbound[2])
+    #expect(stream.unconsumedBytes == 1_000)
+    // With another one it does not.
+    let other = try subscribe(pair)
+    pair.settle()
+    let shared = try deliveries(pair, publication)
+    #expect(shared.map(\.isHeld) == [false, false])
+    #expect(shared.filter { $0.subscription == subscription }.map(\.isDroppable) == [true])
+    #expect(shared.filter { $0.subscription == other }.map(\.isDroppable) == [false])
+    pair.machines[1].setStuck(false, subscription)
+    #expect(try deliveries(pair, publication).allSatisfy { !$0.isHeld && !$0.isDroppable })
+    pair.machines[1].consumed(1_000, of: stream.info, at: pair.now)
+    #expect(stream.unconsumedBytes == 0)
+  }
+
+  @Test func appliesToStreamsThatBeginLater() throws {
+    let pair = Pair()
+    let subscription = try subscribe(pair)
+    pair.machines[1].setStuck(true, subscription)
+    let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)
+    pair.settle()
+    #expect(try deliveries(pair, publication).map(\.isHeld) == [true])
+  }
+
+  @Test func whatIsBestEffortCannotBeHeldBackAndIsDroppable() throws {
+    let pair = Pair()
+    let publication = try pair.machines[0].advertise(
+      "t", options: PublicationOptions(reliability: .bestEffort), at: pair.now)
+    _ = try subscribe(pair, holdsBack: true)
+    pair.settle()
+    let delivered = try deliveries(pair, publication)
+    #expect(delivered.map(\.isHeld) == [false])
+    #expect(delivered.map(\.isDroppable) == [true])
+  }
+
+  @Test func ownSubscriptionsHoldUpTheirPublisherOnce() throws {
+    let pair = Pair { $0.transport.streamWindowBytes = 10_000 }
+    let machine = pair.machines[0]
+    let publication = try machine.advertise("t", options: PublicationOptions(), at: pair.now)
+    _ = try machine.subscribe("t", options: SubscriptionOptions(holdsBackPublisher: true), at: pair.now)
+    let payload = pattern(1_000, seed: 1)
+    func publish(_ whenFull: FullBufferBehaviour) throws -> PublishResult {
+      try payload.withUnsafeBytes { try machine.publish($0, on: publication, whenFull: whenFull, at: pair.now) }
+    }
+    var stream: StreamInfo?
+    pair.takes = { stream = $0.stream }
+    var refused = 0
+    for _ in 0..<50 {
+      guard try publish(.refuse) == .full else { continue }
+      refused += 1
+      _ = try publish(.dropOldest)
+    }
+    // From then on it is the subscription that loses.
+    #expect(refused == 1)
+    pair.drain(0)
+    let delivered = pair.received[0].count
+    let lost = pair.events[0].reduce(0) { sum, event in
+      if case .loss(let loss) = event { sum + loss.sequences.count } else { sum }
+    }
+    #expect(delivered == 11)
+    #expect(delivered + lost == 50)
+    // Once it has caught up it is waited for again.
+    machine.consumed(11_000, of: try #require(stream), at: pair.now)
+    while try publish(.refuse) != .full { pair.drain(0) }
+    pair.drain(0)
+    #expect(pair.received[0].count == 22)
+  }
+}
