@@ -11,10 +11,13 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PATHS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "paths.py")
+WIRE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wire.py")
 
 
 class Failure(Exception):
@@ -346,16 +349,39 @@ class Lab:
 
     def drop(self, hosts, percent):
         """Drops a share of the wire packets that the switch gets from these hosts, each on its own."""
-        threshold = round(percent * 100)
         for host in hosts:
-            table = f"loss_{host.port}"
-            self.switch.command("nft", "add", "table", "netdev", table)
-            self.switch.command(
-                "nft", "add", "chain", "netdev", table, "ingress",
-                "{", "type", "filter", "hook", "ingress", "device", host.port, "priority", "0", ";", "}")
-            self.switch.command(
-                "nft", "add", "rule", "netdev", table, "ingress", "meta", "l4proto", "udp",
-                "numgen", "random", "mod", "10000", "<", threshold, "counter", "drop")
+            self._drop(host, "loss", "numgen", "random", "mod", "10000", "<", round(percent * 100))
+
+    def drop_bursts(self, hosts, length, period):
+        """Drops so many wire packets in a row out of each period of them that the switch gets from these hosts. There is always
+        other traffic too, so that a burst passes soon when little is sent."""
+        for host in hosts:
+            host.start(sys.executable, WIRE, "chatter", "eth0", 200, stdin=subprocess.PIPE)
+            self._drop(host, "bursts", "numgen", "inc", "mod", period, ">=", period - length)
+
+    def _drop(self, host, name, *condition):
+        table = f"{name}_{host.port}"
+        self.switch.command("nft", "add", "table", "netdev", table)
+        self.switch.command(
+            "nft", "add", "chain", "netdev", table, "ingress",
+            "{", "type", "filter", "hook", "ingress", "device", host.port, "priority", "0", ";", "}")
+        self.switch.command(
+            "nft", "add", "rule", "netdev", table, "ingress", "meta", "l4proto", "udp", *condition, "counter", "drop")
+
+    def two_paths(self, host, milliseconds, twice_every=0):
+        """Joins a host to the switch by two paths, of which one is so much longer: packets take them in turns, and of so
+        many UDP packets one arrives twice. To be called before the packets of the host are dropped."""
+        outer, inner, port = host.port, f"{host.port}in", f"{host.port}out"
+        self.switch.command("ip", "link", "set", outer, "nomaster")
+        self.switch.command("ip", "link", "add", inner, "type", "veth", "peer", "name", port)
+        for name in (outer, inner, port):
+            self._as_on_a_wire(self.switch, name)
+        self._as_on_a_wire(host, "eth0")
+        self.switch.command("ip", "link", "set", port, "master", "bridge")
+        host.port = port
+        carrier = self.switch.start(
+            sys.executable, PATHS, outer, inner, milliseconds, twice_every, stdin=subprocess.PIPE)
+        carrier.wait_for_line("carrying")
 
     def dropped_packets(self):
         ruleset = self.switch.command("nft", "list", "ruleset")
@@ -373,6 +399,12 @@ class Lab:
             # With segmentation offload one "packet" here would be a burst of many on a wire.
             host.command("ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off", "tx-udp-segmentation", "off")
             host.command("ip", "link", "set", name, "up")
+
+    def _as_on_a_wire(self, host, name):
+        """Has an interface send whole frames with checksums, as a program that carries them needs."""
+        host.command(
+            "ethtool", "-K", name, "tx", "off", "tso", "off", "gso", "off", "gro", "off", "tx-udp-segmentation", "off")
+        host.command("ip", "link", "set", name, "up")
 
     def _address(self, host, interface, address):
         host.command("ip", "address", "add", f"{address}/24", "dev", interface)

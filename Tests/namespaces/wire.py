@@ -1,7 +1,8 @@
-"""Listens to a network, and repeats what was heard. Usage: wire.py capture INTERFACE FILE | wire.py replay INTERFACE FILE
+"""Listens to a network, repeats what was heard, and makes small talk. Usage: wire.py capture INTERFACE FILE |
+wire.py replay INTERFACE FILE | wire.py chatter INTERFACE PER_SECOND
 
 Runs inside a host of a lab. A capture holds whole Ethernet frames with UDP in them, each after its length; it ends when
-standard input does.
+standard input does, and so does chatter: UDP packets that are meant for nobody.
 """
 
 import select
@@ -27,6 +28,11 @@ def capture(interface, path):
                 return
 
 
+def own_address(interface):
+    with open(f"/sys/class/net/{interface}/address", encoding="ascii") as file:
+        return bytes.fromhex(file.read().strip().replace(":", ""))
+
+
 def frames(path):
     with open(path, "rb") as file:
         content = file.read()
@@ -40,8 +46,7 @@ def frames(path):
 def replay(interface, path):
     sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     sender.bind((interface, 0))
-    with open(f"/sys/class/net/{interface}/address", encoding="ascii") as file:
-        own = bytes.fromhex(file.read().strip().replace(":", ""))
+    own = own_address(interface)
     count = 0
     for frame in frames(path):
         try:
@@ -53,5 +58,16 @@ def replay(interface, path):
     print(f"{count} frames", flush=True)
 
 
+def chatter(interface, per_second):
+    sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    sender.bind((interface, 0))
+    nobody = bytes.fromhex("020000000001")
+    # IPv4 without options, 28 bytes, no fragment, one hop, UDP, no checksum; from and to documentation addresses (RFC 5737).
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 1, 17, 0, bytes((192, 0, 2, 1)), bytes((192, 0, 2, 2)))
+    frame = nobody + own_address(interface) + ETHERTYPES[0] + header + struct.pack("!HHHH", 9, 9, 8, 0)
+    while not select.select([sys.stdin], [], [], 1 / float(per_second))[0]:
+        sender.send(frame)
+
+
 if __name__ == "__main__":
-    {"capture": capture, "replay": replay}[sys.argv[1]](sys.argv[2], sys.argv[3])
+    {"capture": capture, "replay": replay, "chatter": chatter}[sys.argv[1]](sys.argv[2], sys.argv[3])

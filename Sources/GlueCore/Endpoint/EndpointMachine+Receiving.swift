@@ -193,11 +193,12 @@ extension EndpointMachine {
     }
     if number == session.replay.highest { session.largestReceivedAt = receivedAt }
     session.received += 1
+    session.reordering.note(number, isHighest: number == session.replay.highest, at: now)
     _ = discovery.signOfLife(session: session.peer.localSession, from: source, at: now)
     drainDiscovery(at: now)
     let arrival = InboundStream.Arrival(
       now: now, receivedAt: receivedAt, oneWayDelay: session.oneWayDelay, received: session.received,
-      patience: session.patience, owner: owner)
+      patience: session.patience, isReordered: session.reordering.isUsual, owner: owner)
     var asksForAnswer = false
     var frames = frames
     while !session.isClosed, let (type, frame) = nextFrame(of: &frames, form: .short) {

@@ -1,14 +1,14 @@
 /// How many bytes may be under way to one peer. Grows while round trips stay short, shrinks when queueing delay builds up
-/// or loss exceeds a tenth; random loss below that does not slow it down. In spirit LEDBAT (RFC 6817) with slow start.
+/// or loss exceeds a tenth, unless that loss turns out to be the path's own (``LossTrial``). In spirit LEDBAT (RFC 6817) with
+/// slow start.
 struct CongestionWindow {
   /// Bytes that may be under way.
   private(set) var bytes: Int
   private(set) var inFlight = 0
   private var isSlowStart = true
-  /// One verdict per round trip: where the current one began, and what was lost and delivered in it.
+  private var loss = LossTrial()
+  /// One verdict on queueing delay per round trip: where the current one began.
   private var roundStart = Timestamp(nanoseconds: 0)
-  private var lost: UInt64 = 0
-  private var arrived: UInt64 = 0
   private let maximum: Int
 
   /// Enough for a first burst of a 64 KiB message.
@@ -19,8 +19,6 @@ struct CongestionWindow {
   static let queueingTarget = Nanoseconds.milliseconds(5)
   /// Each datagram is charged so many bytes more than its payload, as the receiver's kernel does for its bookkeeping.
   static let datagramOverhead = 512
-  /// Loss beyond one in so many is taken as congestion.
-  static let tolerableLossDivisor: UInt64 = 10
 
   /// - Parameter receiveBufferBytes: of the peer's socket; half of it may be filled by us.
   init(receiveBufferBytes: Int) {
@@ -31,29 +29,32 @@ struct CongestionWindow {
   /// Whether another datagram may leave. One always may when nothing is under way.
   var isOpen: Bool { inFlight < bytes }
 
-  mutating func sent(bytes count: Int) { inFlight += count + Self.datagramOverhead }
+  /// What a datagram of so many bytes is charged.
+  static func charge(for bytes: Int) -> Int { bytes + datagramOverhead }
 
-  /// Takes the verdict of one ACK: datagrams are no longer under way, of which some arrived and some were lost.
+  mutating func sent(charge: Int) { inFlight += charge }
+
+  /// Takes the verdict of one ACK: datagrams are no longer under way, some of them since they were lost.
   mutating func acknowledged(
-    bytes count: Int, datagrams: Int, lost lostNow: UInt64, roundTrip: RoundTripEstimator, at now: Timestamp
+    charge: Int, datagrams: Int, lost: UInt64, roundTrip: RoundTripEstimator, at now: Timestamp
   ) {
-    let charged = count + datagrams * Self.datagramOverhead
     let wasLimited = inFlight * 2 >= bytes
-    inFlight = max(0, inFlight - charged)
-    lost += lostNow
-    arrived += UInt64(datagrams)
-    if isSlowStart, wasLimited { bytes = min(maximum, bytes + charged) }
-    guard now.since(roundStart) > roundTrip.smoothed else { return }
-    roundStart = now
-    let isLossy = lost * Self.tolerableLossDivisor > arrived + lost && lost > 2
-    (lost, arrived) = (0, 0)
-    if isLossy {
+    inFlight = max(0, inFlight - charge)
+    if isSlowStart, wasLimited { bytes = min(maximum, bytes + charge) }
+    switch loss.note(datagrams: datagrams, lost: lost, window: bytes, minimumWindow: Self.minimumBytes, at: now) {
+    case .keep: break
+    case .shrink:
       isSlowStart = false
       bytes = max(Self.minimumBytes, bytes - bytes / 4)
-    } else if roundTrip.queueing > Self.queueingTarget {
+    case .putBack(let window):
+      bytes = max(bytes, window)
+    }
+    guard now.since(roundStart) > roundTrip.smoothed else { return }
+    roundStart = now
+    if roundTrip.queueing > Self.queueingTarget {
       isSlowStart = false
       bytes = max(Self.minimumBytes, bytes - bytes / 8)
-    } else if !isSlowStart, wasLimited {
+    } else if !isSlowStart, !loss.isOnTrial, wasLimited {
       bytes = min(maximum, bytes + max(4_096, bytes / 16))
     }
   }

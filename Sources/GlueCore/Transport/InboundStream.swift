@@ -25,8 +25,13 @@ final class InboundStream {
     var received: UInt64
     /// How long to wait for reordered data before asking for it.
     var patience: Nanoseconds
+    /// Whether datagrams overtake each other so often that newer ones say nothing about what is missing.
+    var isReordered = false
     /// Keeps the frames alive, unless they are in the received datagram.
     var owner: PayloadBuffer?
+
+    /// From how many datagrams on those are counted that make a gap due; never reached if they say nothing.
+    var noticedAfter: UInt64 { isReordered ? .max / 2 : received }
   }
 
   let info: StreamInfo
@@ -146,7 +151,7 @@ final class InboundStream {
       return
     }
     guard
-      missing.extend(to: header.position, at: arrival.now, patience: arrival.patience, received: arrival.received)
+      missing.extend(to: header.position, at: arrival.now, patience: arrival.patience, received: arrival.noticedAfter)
     else {
       inbox.counters.gapOverflows += 1
       return
@@ -190,7 +195,7 @@ final class InboundStream {
     guard !overflow else { throw .invalidValue(.gapCount) }
     guard end > next else { return }
     if gap.position > next, !makeReorderRoom(for: 0, at: gap.position, counters: &inbox.counters) { return }
-    guard missing.extend(to: gap.position, at: arrival.now, patience: arrival.patience, received: arrival.received)
+    guard missing.extend(to: gap.position, at: arrival.now, patience: arrival.patience, received: arrival.noticedAfter)
     else {
       inbox.counters.gapOverflows += 1
       return
@@ -203,8 +208,10 @@ final class InboundStream {
   /// Takes a HEARTBEAT: asks at once for everything below its end. Never skips anything.
   func receive(_ heartbeat: Heartbeat, arrival: Arrival) {
     guard isReliable, !isWaitingForBudget else { return }
-    _ = missing.extend(to: heartbeat.end, at: arrival.now, patience: .zero, received: arrival.received)
-    missing.requestAll(at: arrival.now)
+    // Where datagrams overtake each other, a heartbeat may well come before what it tells of.
+    let patience = arrival.isReordered ? arrival.patience : .zero
+    _ = missing.extend(to: heartbeat.end, at: arrival.now, patience: patience, received: arrival.noticedAfter)
+    if !arrival.isReordered { missing.requestAll(at: arrival.now) }
   }
 
   private func drainReordered(_ arrival: Arrival, into inbox: Inbox) throws(WireError) {

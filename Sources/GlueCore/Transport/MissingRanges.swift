@@ -9,15 +9,21 @@ struct MissingRanges {
     var interval: Nanoseconds
     /// The interval of the first repetition.
     var firstInterval = Nanoseconds.zero
+    /// Requests since it was noticed, or since a part of it came.
+    var requests = 0
 
     /// A part of it came: the next request is as little delayed as the first repetition was.
     mutating func noteProgress(at now: Timestamp, isUnderWay: Bool) {
       guard interval != .zero else { return }
       interval = firstInterval
+      requests = 1
       requestAt = isUnderWay ? now + firstInterval : min(requestAt, now + firstInterval)
     }
   }
 
+  /// Requests after which each further interval is twice as long as the one before. Requests and repetitions are lost like
+  /// everything else; waiting longer for that would make a few losses in a row a long standstill.
+  static let promptRequests = 3
   /// Newer datagrams after which a gap is taken for a loss rather than for reordering.
   static let reorderingTolerance: UInt64 = 3
 
@@ -156,7 +162,9 @@ struct MissingRanges {
         due.append(entries[index].range)
       }
       let last = entries[index].interval
-      let next = last == .zero ? interval : min(last * 2, maximumInterval)
+      entries[index].requests += 1
+      let isPrompt = entries[index].requests <= Self.promptRequests
+      let next = last == .zero ? interval : isPrompt ? last : min(last * 2, maximumInterval)
       if last == .zero { entries[index].firstInterval = interval }
       entries[index].interval = next
       entries[index].requestAt = now + next

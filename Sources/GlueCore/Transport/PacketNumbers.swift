@@ -58,6 +58,8 @@ struct SentDatagrams {
   private struct Entry {
     var number: UInt64
     var bytes: Int
+    /// What it took of the congestion window.
+    var charge: Int
     var sentAt: Timestamp
     /// Datagrams sent in the session up to this one.
     var total: UInt64
@@ -65,9 +67,12 @@ struct SentDatagrams {
 
   /// What an ACK tells.
   struct Verdict {
-    var bytes = 0
+    /// What is given back to the congestion window.
+    var charge = 0
     var datagrams = 0
     var lost: UInt64 = 0
+    /// Bytes of a datagram that certainly arrived.
+    var arrivedBytes = 0
     var roundTrip: Nanoseconds?
   }
 
@@ -82,9 +87,9 @@ struct SentDatagrams {
   /// Counts a datagram that asks for no answer.
   mutating func addUnanswered() { total += 1 }
 
-  mutating func add(number: UInt64, bytes: Int, at now: Timestamp) {
+  mutating func add(number: UInt64, bytes: Int, charge: Int, at now: Timestamp) {
     total += 1
-    entries.append(Entry(number: number, bytes: bytes, sentAt: now, total: total))
+    entries.append(Entry(number: number, bytes: bytes, charge: charge, sentAt: now, total: total))
     if entries.count - head > Self.limit { head += 1 }
   }
 
@@ -93,7 +98,7 @@ struct SentDatagrams {
     var last: Entry?
     while head < entries.count, entries[head].number <= ack.largest {
       let entry = entries[head]
-      verdict.bytes += entry.bytes
+      verdict.charge += entry.charge
       verdict.datagrams += 1
       last = entry
       head += 1
@@ -101,6 +106,7 @@ struct SentDatagrams {
     compact()
     guard let last else { return verdict }
     if last.number == ack.largest {
+      verdict.arrivedBytes = last.bytes
       let elapsed = now.since(last.sentAt).count
       verdict.roundTrip = Nanoseconds(
         elapsed.subtractingSaturated(Nanoseconds.microseconds(ack.delayMicroseconds).count))

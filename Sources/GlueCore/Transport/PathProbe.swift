@@ -7,10 +7,11 @@ struct PathProbe {
   static let attempts = 3
   /// When to look again after the search ended below the maximum, or fell back.
   static let searchAgain = Nanoseconds.seconds(60)
-  /// Unanswered probe timeouts in a row that bring the path back to the base.
-  static let fallbackAfter = 3
-  /// Round trips in a row with requests for repetition and without progress that do the same. At 20 % loss a repeated datagram and
-  /// the next request for it are both lost five times in a row once in thousands of losses; then the path is probed again.
+  /// Unanswered probe timeouts in a row that bring the path back to the base. At 20 % loss a probe or its answer is lost six
+  /// times in a row once in 500 times.
+  static let fallbackAfter = 6
+  /// Round trips in a row with requests for repetition, without progress and without an acknowledgement of a larger datagram that
+  /// do the same.
   static let fallbackAfterRequests = 5
 
   private(set) var current = WireLimits.baseDatagramBytes

@@ -20,8 +20,12 @@ struct RoundTripEstimator {
     return least == .max ? smoothed : Nanoseconds(least)
   }
 
-  /// How much longer than the base the last smoothed round trip was.
-  var queueing: Nanoseconds { Nanoseconds(smoothed.count > minimum.count ? smoothed.count - minimum.count : 0) }
+  /// How much longer than the base the smoothed round trip is, beyond what round trips vary anyway: paths of different length
+  /// are no queue.
+  var queueing: Nanoseconds {
+    let least = minimum.count + variation.count * 2
+    return Nanoseconds(smoothed.count > least ? smoothed.count - least : 0)
+  }
 
   mutating func add(_ sample: Nanoseconds, at now: Timestamp) {
     if now.since(windowStart) > Self.minimumWindow {

@@ -19,23 +19,30 @@ extension Session {
     let hasData = !queue.isEmpty && congestion.isOpen
     // An acknowledgement that is due soon goes with data; a fresh one waits for more to acknowledge.
     let soon = hasData ? now + Nanoseconds(configuration.acknowledgementDelay.count / 2) : now
-    if let acknowledgeAt, acknowledgeAt <= soon { writeAcknowledgement(to: &writer, at: now) }
+    var asksForRepetition = false
+    if let acknowledgeAt, acknowledgeAt <= soon { asksForRepetition = writeAcknowledgement(to: &writer, at: now) }
     if let size = pathReply, writer.frame(.mtuReply, { $0.u16(size) }) { pathReply = nil }
     let asksForAnswer = hasData && writeStreams(to: &writer, at: now, counters: &counters)
     guard writer.count > WireLimits.shortHeaderBytes else { return nil }
     let number = packetNumber()
+    // Whoever only receives learns in no other way how long an answer takes.
+    let measures = asksForRepetition && !asksForAnswer && measureAt <= now
     if asksForAnswer {
       let bytes = writer.count + sealBytes
-      sent.add(number: number, bytes: bytes, at: now)
-      congestion.sent(bytes: bytes)
-      bytesSinceAcknowledgementRequest += bytes + CongestionWindow.datagramOverhead
+      let charge = CongestionWindow.charge(for: bytes)
+      sent.add(number: number, bytes: bytes, charge: charge, at: now)
+      congestion.sent(charge: charge)
+      bytesSinceAcknowledgementRequest += charge
       if bytesSinceAcknowledgementRequest >= congestion.bytes / 4 { wantsAcknowledgement = true }
       armSilence(at: now)
+    } else if measures {
+      sent.add(number: number, bytes: writer.count + sealBytes, charge: 0, at: now)
+      measureAt = now + Self.measureInterval
     } else {
       sent.addUnanswered()
     }
-    let acknowledgeNow = asksForAnswer && wantsAcknowledgement
-    if acknowledgeNow {
+    let acknowledgeNow = measures || (asksForAnswer && wantsAcknowledgement)
+    if asksForAnswer, acknowledgeNow {
       wantsAcknowledgement = false
       bytesSinceAcknowledgementRequest = 0
     }
@@ -89,26 +96,34 @@ extension Session {
     return asksForAnswer
   }
 
-  private func writeAcknowledgement(to writer: inout WireWriter, at now: Timestamp) {
+  /// Writes an ACK and what STATUS frames are due. Returns whether they ask for repetition.
+  @discardableResult
+  private func writeAcknowledgement(to writer: inout WireWriter, at now: Timestamp) -> Bool {
     let ack = Ack(
       largest: replay.highest, delayMicroseconds: now.since(largestReceivedAt).wholeMicroseconds, count: received)
-    guard writer.frame(.ack, ack) else { return }
+    guard writer.frame(.ack, ack) else { return false }
+    var asksForRepetition = false
     while let stream = statusDue.last {
       // As many requests as surely fit; a STATUS without room for any waits for the next datagram.
       let limit = min(Status.maximumMissing, (writer.remaining - Self.statusBytes) / Self.rangeBytes)
-      guard limit > 0 else { return }
+      guard limit > 0 else { return asksForRepetition }
       let missing = stream.takeDueRequests(at: now, received: received, roundTrip: roundTrip, limit: limit)
       let window = stream.window
       let status = Status(
         stream: stream.info.number, next: stream.next, windowBytes: UInt64(window), missing: missing)
-      guard writer.frame(.status, status) else { return }
+      guard writer.frame(.status, status) else { return asksForRepetition }
+      if !missing.isEmpty { asksForRepetition = true }
       stream.advertisedWindow = window
       stream.isStatusDue = false
       statusDue.removeLast()
     }
     acknowledgeAt = nil
     unacknowledgedBytes = 0
+    return asksForRepetition
   }
+
+  /// Requests for repetition that measure a round trip are so far apart at least.
+  private static let measureInterval = Nanoseconds.milliseconds(5)
 
   /// A STATUS without ranges, frame header included, and one range of it, at their longest.
   private static let statusBytes = WireLimits.frameHeaderBytes + 4 * 10

@@ -47,9 +47,12 @@ final class Session {
   @exclusivity(unchecked) var bytesSinceAcknowledgementRequest = 0
   /// The next datagram must ask to be acknowledged at once.
   @exclusivity(unchecked) var wantsAcknowledgement = false
+  /// From when on a request for repetition measures a round trip.
+  @exclusivity(unchecked) var measureAt = Timestamp(nanoseconds: 0)
 
   // Receiving.
   @exclusivity(unchecked) var replay = ReplayWindow()
+  @exclusivity(unchecked) var reordering = Reordering()
   @exclusivity(unchecked) var received: UInt64 = 0
   @exclusivity(unchecked) var largestReceivedAt = Timestamp(nanoseconds: 0)
   @exclusivity(unchecked) var unacknowledgedBytes = 0
@@ -177,7 +180,8 @@ final class Session {
 
   /// How long to wait for reordered data before it is requested.
   var patience: Nanoseconds {
-    max(.milliseconds(1), Nanoseconds(roundTrip.smoothed.count + roundTrip.smoothed.count / 8))
+    let span = max(roundTrip.smoothed.count, reordering.lateness.count)
+    return max(.milliseconds(1), Nanoseconds(span + span / 8))
   }
 
   func receive(_ ack: Ack, at now: Timestamp, counters: inout Counters) {
@@ -185,8 +189,10 @@ final class Session {
     if let sample = verdict.roundTrip { roundTrip.add(sample, at: now) }
     guard verdict.datagrams > 0 else { return }
     counters.datagramsLost += verdict.lost
+    // The path still carries datagrams that are larger than the base.
+    if verdict.arrivedBytes > WireLimits.baseDatagramBytes { fruitlessRequests = 0 }
     congestion.acknowledged(
-      bytes: verdict.bytes, datagrams: verdict.datagrams, lost: verdict.lost, roundTrip: roundTrip, at: now)
+      charge: verdict.charge, datagrams: verdict.datagrams, lost: verdict.lost, roundTrip: roundTrip, at: now)
     silences = 0
     silenceAt = nil
     if congestion.inFlight > 0 { armSilence(at: now) }
@@ -214,11 +220,15 @@ final class Session {
 
   // MARK: Timers
 
-  /// How long to wait for an answer, after so many that did not come.
+  /// How long to wait for an answer, after so many that did not come. The first wait includes the time that an acknowledgement
+  /// may take; a probe asks for one at once.
   func probeTimeout(after unanswered: Int) -> Nanoseconds {
-    let timeout = roundTrip.probeTimeout(acknowledgementDelay: configuration.acknowledgementDelay)
-    let backedOff = timeout * (1 << UInt64(min(unanswered, 16)))
-    return min(max(backedOff, .milliseconds(1)), configuration.maximumRetryInterval)
+    guard unanswered > 0 else {
+      let timeout = roundTrip.probeTimeout(acknowledgementDelay: configuration.acknowledgementDelay)
+      return min(max(timeout, .milliseconds(1)), configuration.maximumRetryInterval)
+    }
+    let timeout = max(roundTrip.probeTimeout(acknowledgementDelay: .zero), .milliseconds(2))
+    return min(timeout * (1 << UInt64(min(unanswered - 1, 16))), configuration.maximumRetryInterval)
   }
 
   /// A datagram that asks for an answer has left.
@@ -242,6 +252,7 @@ final class Session {
       // Whatever was under way is gone; best-effort data that shut the window would otherwise keep it shut.
       silences += 1
       silenceAt = nil
+      wantsAcknowledgement = true
       sent.forget()
       congestion.probeTimedOut(consecutive: silences)
       if silences >= PathProbe.fallbackAfter { fallBack(at: now, counters: &counters) }

@@ -19,6 +19,55 @@ import Testing
     #expect(zip(times, times.dropFirst()).allSatisfy { $1.since($0) < .milliseconds(500) })
   }
 
+  /// A fifth of everything is lost both ways: what is repeated is hardly more than what was lost, and no message waits long.
+  @Test func aFifthOfLossCostsWhatWasLost() throws {
+    let scenario = Scenario(hosts: 2, seed: 20)
+    let publisher = try scenario.start(0, publishes: [0])
+    let subscriber = try scenario.start(1, subscribes: ["t"])
+    scenario.run(.seconds(2))
+    scenario.links { $0.lossPerMillion = 200_000 }
+    scenario.publish(100, from: publisher, bytes: 65_536, every: .milliseconds(50))
+    scenario.run(.seconds(7))
+    #expect(scenario.numbers(at: subscriber) == Array(0..<100))
+    let times = subscriber.received.map(\.at)
+    #expect(zip(times, times.dropFirst()).allSatisfy { $1.since($0) < .milliseconds(500) })
+    // A fifth of what is sent, of which a fifth is repeated again: a quarter of the payload.
+    let repeated = scenario.counter("bytes_repeated", of: publisher)
+    #expect(repeated < 100 * 65_536 * 3 / 10, "\(repeated) bytes were repeated")
+  }
+
+  /// Half of the datagrams come 5 ms late. Each of them was taken for lost.
+  @Test func reorderingCostsNoRepetitions() throws {
+    let scenario = Scenario(hosts: 2, seed: 21)
+    let publisher = try scenario.start(0, publishes: [0])
+    let subscriber = try scenario.start(1, subscribes: ["t"])
+    scenario.run(.seconds(2))
+    scenario.links {
+      $0.reorderingPerMillion = 500_000
+      $0.reorderingDelay = .milliseconds(5)
+    }
+    scenario.publish(100, from: publisher, bytes: 65_536, every: .milliseconds(50))
+    scenario.run(.seconds(7))
+    #expect(scenario.numbers(at: subscriber) == Array(0..<100))
+    let repeated = scenario.counter("bytes_repeated", of: publisher)
+    #expect(repeated < 100 * 65_536 / 10, "\(repeated) bytes were repeated")
+  }
+
+  /// What waits in a narrow uplink is not asked for again and again: the receiver learns from its requests how long answers take.
+  @Test func aNarrowUplinkIsNotFilledWithRepetitions() throws {
+    let scenario = Scenario(hosts: 2, seed: 22)
+    let publisher = try scenario.start(0, publishes: [0])
+    let subscriber = try scenario.start(1, subscribes: ["t"])
+    scenario.run(.seconds(2))
+    scenario.simulation.network[0].bandwidth = 250_000
+    scenario.links { $0.lossPerMillion = 50_000 }
+    scenario.publish(400, from: publisher, bytes: 8_000, every: .milliseconds(50))
+    scenario.run(.seconds(25))
+    #expect(scenario.numbers(at: subscriber) == Array(0..<400))
+    let repeated = scenario.counter("bytes_repeated", of: publisher)
+    #expect(repeated < 400 * 8_000 / 5, "\(repeated) bytes were repeated")
+  }
+
   /// One lost fragment killed the transport (Zenoh #1343); here it costs its own repetition.
   @Test func oneLostFragmentCostsOnlyItsRepetition() throws {
     let scenario = Scenario(hosts: 2, seed: 1_343)

@@ -5,9 +5,7 @@ import subprocess
 import sys
 import tempfile
 
-from lab import expect, tool, wait_until
-
-WIRE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "wire.py")
+from lab import WIRE, expect, tool, wait_until
 
 
 def make_key():
