@@ -112,7 +112,7 @@ let package = Package(
     .testTarget(
       name: "GlueTests",
       dependencies: [
-        "Glue", "GlueAddress",
+        "Glue", "GlueAddress", "GlueCore",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
