@@ -104,6 +104,16 @@ let package = Package(
       path: "Fuzz/GlueFuzz",
       swiftSettings: settings),
 
+    // Floods of hostile datagrams on a real network, for the namespace tests.
+    .executableTarget(
+      name: "GlueFlood",
+      dependencies: [
+        "GlueAddress", "GlueCore", "GlueNetwork",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Fuzz/GlueFlood",
+      swiftSettings: settings),
+
     .testTarget(
       name: "GlueCoreTests", dependencies: ["GlueCore", "GlueAddress", "GlueFuzz"], swiftSettings: settings),
     .testTarget(name: "GlueNetworkTests", dependencies: ["GlueNetwork", "GlueAddress"], swiftSettings: settings),
@@ -112,7 +122,7 @@ let package = Package(
     .testTarget(
       name: "GlueTests",
       dependencies: [
-        "Glue", "GlueAddress",
+        "Glue", "GlueAddress", "GlueCore",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],

@@ -95,7 +95,10 @@ private final class World {
     configuration.transport.sendBufferBytes = 200_000
     configuration.transport.streamWindowBytes = 100_000
     configuration.transport.reassemblyBytes = 300_000
+    configuration.transport.maximumGaps = 32
     configuration.topics.maximumMessageBytes = 150_000
+    configuration.topics.streamsPerPeer = 4
+    configuration.topics.subscriptionsPerPeer = 4
     return EndpointMachine(
       configuration: configuration, incarnation: Incarnation(starts << 8 | UInt64(index + 1)), keySalt: starts,
       seed: starts, now: now, wallMicroseconds: 0)

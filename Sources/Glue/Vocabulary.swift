@@ -21,6 +21,8 @@ public typealias TypeMismatch = GlueCore.TypeMismatch
 public typealias KeyMismatch = GlueCore.KeyMismatch
 /// A secret that the endpoints of a network share.
 public typealias NetworkKey = GlueCore.NetworkKey
+/// What strangers and peers may cost before, and beside, any session.
+public typealias DiscoveryLimits = GlueCore.DiscoveryLimits
 /// Timers and sizes of the transport layer.
 public typealias TransportConfiguration = GlueCore.TransportConfiguration
 /// Limits of the topic layer.

@@ -244,7 +244,9 @@ struct ConfigurationTests {
       },
       BadField(name: "networkKeyFile") { $0.networkKeyFile = "/nosuch" },
       BadField(name: "receiveBufferBytes") { $0.receiveBufferBytes = 0 },
+      BadField(name: "receiveBufferBytes") { $0.receiveBufferBytes = .max },
       BadField(name: "eventQueueLimit") { $0.eventQueueLimit = 0 },
+      BadField(name: "slowCallbackThreshold") { $0.slowCallbackThreshold = .seconds(-1) },
     ]
   }
 

@@ -42,17 +42,7 @@ extension Endpoint.Configuration {
         target.port != 0 && !target.ip.isUnspecified, .discoveryTarget, target,
         Setting.discoveryTarget.expectation + "; the address is not the wildcard, the port not 0")
     }
-    if receiveBufferBytes < 65_536 {
-      throw ConfigurationError(
-        name: "receiveBufferBytes", value: "\(receiveBufferBytes)", expectation: "at least 65536")
-    }
-    if eventQueueLimit < 1 {
-      throw ConfigurationError(name: "eventQueueLimit", value: "\(eventQueueLimit)", expectation: "at least 1")
-    }
-    if callbackThreadLimit < 1 {
-      throw ConfigurationError(
-        name: "callbackThreadLimit", value: "\(callbackThreadLimit)", expectation: "at least 1")
-    }
+    try checkLimits()
 
     if let name = listenInterface {
       try check(
@@ -65,6 +55,30 @@ extension Endpoint.Configuration {
     settings.endpointID = endpointID ?? EndpointID(UInt64.random(in: 1 ... .max, using: &generator))
     settings.endpointName = endpointName ?? Self.derivedName(chance: generator.next())
     return settings
+  }
+
+  /// Checks the fields that no environment variable sets.
+  func checkLimits() throws(ConfigurationError) {
+    func check<Value: Comparable>(_ name: String, _ value: Value, _ accepted: ClosedRange<Value>)
+      throws(ConfigurationError)
+    {
+      guard !accepted.contains(value) else { return }
+      throw ConfigurationError(
+        name: name, value: "\(value)", expectation: "\(accepted.lowerBound) to \(accepted.upperBound)")
+    }
+    func check<Settings: BoundedSettings>(_ name: String, _ settings: Settings) throws(ConfigurationError) {
+      for field in Settings.bounds where !field.accepts(settings) {
+        throw ConfigurationError(
+          name: "\(name).\(field.name)", value: field.text(settings), expectation: field.expectation)
+      }
+    }
+    try check("receiveBufferBytes", receiveBufferBytes, 65_536...1 << 30)
+    try check("eventQueueLimit", eventQueueLimit, 1...1_000_000)
+    try check("callbackThreadLimit", callbackThreadLimit, 1...1_024)
+    try check("slowCallbackThreshold", slowCallbackThreshold, .zero ... .seconds(3_600))
+    try check("discoveryLimits", discoveryLimits)
+    try check("transport", transport)
+    try check("topics", topics)
   }
 
   /// The file with the keys, if there is one.

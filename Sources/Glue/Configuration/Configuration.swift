@@ -49,14 +49,16 @@ extension Endpoint {
     /// living for dead.
     public var discoveryTimeoutMultiplier: Double = 5
     /// Bytes asked of the system for received datagrams that wait for this program. Default: 4 MiB. A larger buffer
-    /// survives longer pauses; the system may grant less.
+    /// survives longer pauses and floods; the system may grant less, and peers keep no more than half of it under way.
     public var receiveBufferBytes: Int = 4 << 20
+    /// What strangers and peers may cost before, and beside, any session: peers, handshakes, rates of replies.
+    public var discoveryLimits = DiscoveryLimits()
     /// Timers and sizes of the transport layer.
     public var transport = TransportConfiguration()
     /// Limits of the topic layer: largest message, number of topics and subscriptions.
     public var topics = TopicsConfiguration()
     /// How many events an ``Events`` sequence holds for a slow reader; what exceeds it is dropped and counted. Default:
-    /// 1024.
+    /// 1024. A larger one takes more memory for a reader that hangs, a smaller one loses sooner what a slow one should know.
     public var eventQueueLimit: Int = 1_024
     /// A callback that takes longer is reported as ``Event/slowCallback(filter:duration:isOver:)``: it may hold up the other
     /// subscriptions of this endpoint, for some 20 ms at most. Default: 10 ms.

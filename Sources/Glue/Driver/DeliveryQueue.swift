@@ -164,8 +164,8 @@ final class EventQueue: Sendable {
 
   init(limit: Int) { self.limit = limit }
 
-  /// Puts an event in; the oldest goes where there are too many.
-  func put(_ event: Event) {
+  /// Puts an event in; the oldest goes where there are too many. Returns whether one had to go.
+  func put(_ event: Event) -> Bool {
     let isFull = mailbox.put(event) { state -> Bool in
       let isFull = state.elements.count >= limit
       if isFull { state.elements.removeFirst() }
@@ -173,6 +173,7 @@ final class EventQueue: Sendable {
       return isFull
     }
     if isFull == true { dropped.withLock { $0 += 1 } }
+    return isFull == true
   }
 
   /// Waits for the next event. What was dropped is told first.

@@ -20,7 +20,7 @@ extension Driver {
   /// Tells every reader of events, and the log.
   func broadcast(_ event: Event) {
     let readers = lock.withLock { $0.eventReaders }
-    for reader in readers { reader.put(event) }
+    for reader in readers where reader.put(event) { localCounters.add(to: .droppedEvents) }
     log.log(event)
   }
 
@@ -32,6 +32,12 @@ extension Driver {
         LossReport(
           topic: message.topic, publisher: message.publisher, sequences: message.sequence..<(message.sequence + 1),
           reason: reason, filters: [filter])))
+  }
+
+  /// Reports that the system has dropped datagrams which this program did not take in time; at most once a second.
+  func reportReceiveOverflow() {
+    guard log.limiter.permits("receive overflow") != nil else { return }
+    broadcast(.limit(name: "receiveBufferBytes", count: localCounters[.receiveQueueDrops]))
   }
 
   /// Reports an error of the network, at a limited rate for each cause.

@@ -107,8 +107,10 @@ extension Driver {
     localCounters.add(batch.truncatedCount - truncated, to: .receiveTruncated)
     if batch.queueDropCount != 0 {
       let place = entry.slot.index
-      localCounters.add(UInt64(batch.queueDropCount &- turn.queueDrops[place]), to: .receiveQueueDrops)
+      let lost = batch.queueDropCount &- turn.queueDrops[place]
       turn.queueDrops[place] = batch.queueDropCount
+      localCounters.add(UInt64(lost), to: .receiveQueueDrops)
+      if lost > 0 { reportReceiveOverflow() }
     }
     let wall = MonotonicClock.wallNanoseconds()
     let broadcastAddresses = turn.sockets.plan.broadcastAddresses

@@ -64,6 +64,7 @@ final class Driver: Sendable {
     core.discovery.leaseMultiplier = settings.discoveryTimeoutMultiplier
     core.discovery.targets = plan.targets
     core.discovery.isRendezvous = plan.isRendezvous
+    core.discovery.limits = settings.discoveryLimits
     core.transport = settings.transport
     core.topics = settings.topics
     do {

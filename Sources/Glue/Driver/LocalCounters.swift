@@ -33,6 +33,11 @@ final class LocalCounters: Sendable {
     }
   }
 
+  subscript(name: Name) -> UInt64 {
+    guard let index = Name.allCases.firstIndex(of: name) else { return 0 }
+    return values.withLock { $0[index] }
+  }
+
   var all: [(name: String, value: UInt64)] {
     let values = values.withLock { $0 }
     return zip(Name.allCases, values).map { ($0.rawValue, $1) }

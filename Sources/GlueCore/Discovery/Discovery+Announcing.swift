@@ -121,6 +121,10 @@ extension Discovery {
 
   // MARK: Announcements of others
 
+  /// For so long hints that a peer leaves are ignored after one that was not true: in a flood of them, each probe would be one
+  /// more chance that all of its answers are lost. If it does leave, its BYE says so, or its lease ends.
+  private static let leavingHints = Nanoseconds.seconds(60)
+
   mutating func receive(
     _ announcement: Announcement, _ header: LongHeader, _ source: SocketAddress, _ arrival: Arrival,
     _ datagramBytes: Int, _ now: Timestamp
@@ -162,7 +166,8 @@ extension Discovery {
       return
     }
     if announcement.isLeaving {
-      // Anybody could have sent this. The peer's silence will confirm it, or its answer refute it.
+      // Anybody could have sent this. The peer's silence will confirm it, or its answer refute it; but not again at once.
+      if let stayed = table[slot].stayedAt, now < stayed + Self.leavingHints { return }
       probe(slot, for: .leaving, at: now)
       return
     }

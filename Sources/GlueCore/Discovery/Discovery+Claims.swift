@@ -98,8 +98,7 @@ extension Discovery {
       handshakes[index].claim?.state = .refused
       handshakes[index].deadline = now + .seconds(1)
       wake(at: now + .seconds(1))
-    } else if !replies.take(for: handshake.address, at: now) {
-      hit(.replies, at: now)
+    } else if !mayReply(to: handshake.address, at: now) {
       return
     }
     sendClash(claim.kind, holder, token: handshake.itsToken, to: handshake.address)

@@ -34,23 +34,20 @@ extension Discovery {
     of key: Handshake.Key, at address: SocketAddress, jittered: Bool, _ now: Timestamp
   ) -> Bool {
     // In a full table there is room only for the next life of a peer.
-    guard table.count < configuration.maximumPeers || table.slot(of: key.id) != nil else {
+    guard table.count < configuration.limits.peers || table.slot(of: key.id) != nil else {
       hit(.peers, at: now)
       return false
     }
     if jittered {
       if pendingChallenges.contains(where: { $0.id == key.id && $0.incarnation == key.incarnation }) { return false }
-      guard pendingChallenges.count < configuration.maximumPendingChallenges else {
+      guard pendingChallenges.count < configuration.limits.pendingChallenges else {
         hit(.pendingChallenges, at: now)
         return false
       }
     }
-    guard replies.take(for: address, at: now) else {
-      hit(.replies, at: now)
-      return false
-    }
+    guard mayReply(to: address, at: now) else { return false }
     guard challengeBudget.take(at: now) else {
-      hit(.challenges, at: now)
+      hit(.challengesPerSecond, at: now)
       return false
     }
     return true
@@ -87,7 +84,7 @@ extension Discovery {
         send(answer, to: source)
         return
       }
-      guard !hasReplied(to: header, at: source), replies.take(for: source, at: now) else { return }
+      guard !hasReplied(to: header, at: source), mayReply(to: source, at: now) else { return }
       lastReplied = (source, header.packetNumber)
       send(answer, to: source)
       // A peer whose address has changed asks whether we are still there.
@@ -100,11 +97,7 @@ extension Discovery {
       if handshakes[index].claim?.state == .refused { refuse(index, at: now) }
       return
     }
-    guard !hasReplied(to: header, at: source) else { return }
-    guard replies.take(for: source, at: now) else {
-      hit(.replies, at: now)
-      return
-    }
+    guard !hasReplied(to: header, at: source), mayReply(to: source, at: now) else { return }
     lastReplied = (source, header.packetNumber)
     send(answer, to: source)
     // Our own question goes along, and makes one that waits for its jitter superfluous.
@@ -113,9 +106,9 @@ extension Discovery {
     }
     if let waiting {
       sendChallenge(pendingChallenges.remove(at: waiting), at: now)
-    } else if table.count < configuration.maximumPeers || table.slot(of: header.sender) != nil {
+    } else if table.count < configuration.limits.peers || table.slot(of: header.sender) != nil {
       guard challengeBudget.take(at: now) else {
-        hit(.challenges, at: now)
+        hit(.challengesPerSecond, at: now)
         return
       }
       sendChallenge(
@@ -177,7 +170,7 @@ extension Discovery {
     _ key: Handshake.Key, at address: SocketAddress, origin: PeerInfo.Origin, received: ReplayWindow,
     keySalt: UInt64, welcome: Welcome? = nil, welcomeNumber: UInt64 = 0, _ now: Timestamp
   ) {
-    guard handshakes.count < configuration.maximumHandshakes,
+    guard handshakes.count < configuration.limits.handshakes,
       let (slot, session) = table.reserve(using: &generator)
     else {
       hit(.handshakes, at: now)
@@ -287,7 +280,7 @@ extension Discovery {
     } else if let holder = table.slot(name: announcement.name) {
       beginClaim(handshake.key, of: .name, heldBy: holder, at: now)
     } else if let welcome = handshake.welcome, handshake.accepts(welcome) {
-      guard table.count < configuration.maximumPeers else {
+      guard table.count < configuration.limits.peers else {
         hit(.peers, at: now)
         forget(index)
         return

@@ -74,7 +74,7 @@ extension Discovery {
     guard !table[a].listing.contains(b) || !table[b].listing.contains(a) else { return }
     guard introductionBudget.take(at: now) else {
       // The next look makes up for it.
-      hit(.introductions, at: now)
+      hit(.introductionsPerSecond, at: now)
       return
     }
     actions.append(.introduce(introduction(of: a, at: now), to: table[b].info.id))

@@ -58,7 +58,8 @@ extension Discovery {
       return
     }
     let token = generator.next()
-    table[slot].probe = Probe(purposes: purpose, token: token, sent: 1, nextAt: now + configuration.probeSpacing)
+    table[slot].probe = Probe(
+      purposes: purpose, token: token, startedAt: now, sent: 1, nextAt: now + configuration.probeSpacing)
     watch(slot)
     send(.challenge(token: token), to: table[slot].info.address)
   }
@@ -67,6 +68,7 @@ extension Discovery {
   mutating func settleProbe(_ slot: Int, at now: Timestamp) {
     guard let probe = table[slot].probe else { return }
     table[slot].probe = nil
+    if probe.purposes.contains(.leaving) { table[slot].stayedAt = now }
     if probe.purposes.contains(.claim) { holderAnswered(slot, at: now) }
     if probe.purposes.contains(.session), table.contains(slot) {
       restartSession(slot, rival: probe.rivalWelcome, at: now)
@@ -77,6 +79,12 @@ extension Discovery {
 
   /// The peer did not answer in time.
   private mutating func probeFailed(_ slot: Int, _ probe: Probe, at now: Timestamp) {
+    // Three questions or their answers may drown in a flood, or in loss. A datagram of the session that cannot have been under
+    // way when the doubt arose is as good an answer, and proves the session as well.
+    if table[slot].sessionHeardAt >= probe.startedAt + configuration.probeSpacing {
+      table[slot].probe?.purposes.remove(.session)
+      return settleProbe(slot, at: now)
+    }
     table[slot].probe = nil
     if probe.purposes.contains(.claim) && isClaimed(slot) {
       removePeer(slot, reason: .replaced, at: now)
@@ -124,10 +132,7 @@ extension Discovery {
   /// Challenges a new address of a peer.
   mutating func beginMove(_ slot: Int, to address: SocketAddress, at now: Timestamp) {
     if let move = table[slot].move, now < move.sentAt + configuration.probeSpacing { return }
-    guard replies.take(for: address, at: now) else {
-      hit(.replies, at: now)
-      return
-    }
+    guard mayReply(to: address, at: now) else { return }
     // The token stays while the address does: the answer may take longer than the next datagram.
     let old = table[slot].move
     let token = old?.address == address ? old!.token : generator.next()

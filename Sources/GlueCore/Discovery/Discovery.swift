@@ -75,7 +75,7 @@ public struct Discovery: Sendable {
   var stoodAgainst: [Handshake.Key] = []
 
   var actions: Deque<Action> = []
-  var limitReportedAt = [Timestamp?](repeating: nil, count: DiscoveryLimit.allCases.count)
+  var limits = LimitTally()
   var incompatibleReportedAt: Timestamp?
 
   struct PendingChallenge: Sendable {
@@ -99,19 +99,18 @@ public struct Discovery: Sendable {
     let repetition = configuration.welcomeRepetition
     configuration.welcomeRepetition =
       max(repetition.lowerBound, .milliseconds(1))...max(repetition.upperBound, .milliseconds(1))
-    configuration.maximumPeers = min(max(1, configuration.maximumPeers), 4_000)
+    configuration.limits = configuration.limits.clamped()
+    let limits = configuration.limits
     self.configuration = configuration
     self.local = local
     generator = SeededGenerator(seed: seed)
     tokens = AddressToken(key: (generator.next(), generator.next()), window: configuration.tokenWindow)
     replies = ReplyLimiter(
-      entries: configuration.replyTableEntries, perSecond: configuration.repliesPerSecond,
-      burst: configuration.replyBurst, key: (generator.next(), generator.next()))
-    challengeBudget = TokenBucket(perSecond: configuration.challengesPerSecond, burst: configuration.challengeBurst)
-    introductionBudget = TokenBucket(
-      perSecond: configuration.introductionsPerSecond, burst: configuration.introductionsPerSecond)
-    let handshakes = max(1, configuration.maximumHandshakes)
-    table = PeerTable(capacity: configuration.maximumPeers + handshakes)
+      entries: limits.replySources, perSecond: limits.repliesPerSecond, burst: limits.replyBurst,
+      key: (generator.next(), generator.next()))
+    challengeBudget = TokenBucket(perSecond: limits.challengesPerSecond, burst: limits.challengeBurst)
+    introductionBudget = TokenBucket(perSecond: limits.introductionsPerSecond, burst: limits.introductionsPerSecond)
+    table = PeerTable(capacity: limits.peers + limits.handshakes)
     announcedInterval = configuration.interval
   }
 
@@ -307,12 +306,16 @@ public struct Discovery: Sendable {
   }
 
   /// Counts a limit that bit, and tells of it at most once a second.
-  mutating func hit(_ limit: DiscoveryLimit, at now: Timestamp) {
-    let index = DiscoveryLimit.allCases.firstIndex(of: limit)!
-    counters.limits[index] += 1
-    if let reported = limitReportedAt[index], now < reported + .seconds(1) { return }
-    limitReportedAt[index] = now
-    actions.append(.limit(limit, count: counters.limits[index]))
+  mutating func hit(_ limit: Limit, at now: Timestamp) {
+    if let count = limits.reach(limit, at: now) { actions.append(.limit(limit, count: count)) }
+  }
+
+  /// Takes one of the replies to an unproven address, if one is left.
+  mutating func mayReply(to address: SocketAddress, at now: Timestamp) -> Bool {
+    let outcome = replies.take(for: address, at: now)
+    if outcome.hasReplacedOther { hit(.replySources, at: now) }
+    if !outcome.isGranted { hit(.repliesPerSecond, at: now) }
+    return outcome.isGranted
   }
 
   /// Says goodbye and forgets everything.

@@ -46,26 +46,8 @@ public struct DiscoveryConfiguration: Sendable {
   /// What a lease announced by a peer is held within, so that none is immortal and none dies of rounding.
   public var leaseBounds: ClosedRange<Nanoseconds> = .milliseconds(100) ... .seconds(600)
 
-  /// Most peers. Each costs about a kilobyte here and more above; at most 4,000, so that session IDs keep 20 random bits.
-  public var maximumPeers = 1_024
-  /// Proven endpoints that are not peers yet, rival claims included. Bounds what those who can answer challenges may hold.
-  public var maximumHandshakes = 64
-  /// Challenges that wait for their jitter to pass: the burst of newcomers met at once.
-  public var maximumPendingChallenges = 256
-  /// Replies to one unproven address per second. Legitimate peers need about one; more would let a forger of source
-  /// addresses aim us at somebody.
-  public var repliesPerSecond = 5
-  /// Replies to one unproven address in a burst: start-up and a few restarts.
-  public var replyBurst = 20
-  /// Sources whose replies are counted apart. Beyond it sources share by chance, and the rate of challenges bounds the rest.
-  public var replyTableEntries = 1_024
-  /// Challenges to unproven addresses per second, all together. Bounds the work for a flood of forged announcements; a
-  /// group of 1,000 is met within a second.
-  public var challengesPerSecond = 1_000
-  /// Challenges to unproven addresses in a burst.
-  public var challengeBurst = 256
-  /// Introductions per second, and in a burst. A rendezvous of 200 introduces 40,000 pairs while they join.
-  public var introductionsPerSecond = 2_000
+  /// What strangers and peers may cost.
+  public var limits = DiscoveryLimits()
   /// Locators of an introduction that are challenged, and that are passed on in one.
   public var maximumLocators = 4
   /// Endpoint IDs listed in one announcement: 256 bytes. Larger groups take turns.

@@ -106,22 +106,6 @@ public struct ClashReport: Equatable, Sendable {
   public var loser: ClashParty
 }
 
-/// The limits of discovery that can bite.
-public enum DiscoveryLimit: String, CaseIterable, Sendable {
-  /// ``DiscoveryConfiguration/maximumPeers``.
-  case peers
-  /// ``DiscoveryConfiguration/maximumHandshakes``.
-  case handshakes
-  /// ``DiscoveryConfiguration/maximumPendingChallenges``.
-  case pendingChallenges
-  /// ``DiscoveryConfiguration/repliesPerSecond``.
-  case replies
-  /// ``DiscoveryConfiguration/challengesPerSecond``.
-  case challenges
-  /// ``DiscoveryConfiguration/introductionsPerSecond``.
-  case introductions
-}
-
 /// How often something happened since the start.
 public struct DiscoveryCounters: Equatable, Sendable {
   /// Announcements sent, each destination counted.
@@ -142,8 +126,6 @@ public struct DiscoveryCounters: Equatable, Sendable {
   public internal(set) var ignoredClashes: UInt64 = 0
   /// Endpoints without a protocol version in common.
   public internal(set) var incompatible: UInt64 = 0
-  /// How often each limit was hit, in the order of ``DiscoveryLimit/allCases``.
-  public internal(set) var limits = [UInt64](repeating: 0, count: DiscoveryLimit.allCases.count)
 }
 
 extension Discovery {
@@ -169,7 +151,7 @@ extension Discovery {
     /// An endpoint is there that speaks no version of ours. At most once a second.
     case incompatible(EndpointID, name: String, versions: ClosedRange<UInt8>)
     /// A limit was hit, so many times since the start. At most once a second each.
-    case limit(DiscoveryLimit, count: UInt64)
+    case limit(Limit, count: UInt64)
   }
 }
 

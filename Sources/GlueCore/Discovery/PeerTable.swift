@@ -22,6 +22,8 @@ struct Peer: Sendable {
   var welcomeNumber: UInt64
   /// Running while not confirmed.
   var welcome: Repetition?
+  /// When it was last found to be there although an announcement had said that it leaves.
+  var stayedAt: Timestamp?
   /// Running while there is doubt about the peer.
   var probe: Probe?
   /// Running while the peer seems to have moved.
@@ -59,6 +61,7 @@ struct Probe: Sendable {
   }
   var purposes: Purposes
   var token: UInt64
+  let startedAt: Timestamp
   var sent: Int
   var nextAt: Timestamp
   /// The WELCOME that raised the doubt about the session, if one did, and that datagram's number.

@@ -1,32 +1,5 @@
 import GlueAddress
 
-/// A budget that fills at a rate up to a burst. Starts full.
-struct TokenBucket: Sendable {
-  private let perSecond: UInt64
-  private let burst: UInt64
-  /// In billionths, so that no time is lost in rounding.
-  private var level: UInt64
-  private var updated: Timestamp
-
-  init(perSecond: Int, burst: Int, at now: Timestamp = Timestamp(nanoseconds: 0)) {
-    // Rates beyond a billion a second are no limit and would overflow.
-    self.perSecond = UInt64(min(max(0, perSecond), 1_000_000_000))
-    self.burst = UInt64(min(max(0, burst), 1_000_000_000)) * 1_000_000_000
-    level = self.burst
-    updated = now
-  }
-
-  /// Takes one if there is one.
-  mutating func take(at now: Timestamp) -> Bool {
-    let (gain, overflow) = now.since(updated).count.multipliedReportingOverflow(by: perSecond)
-    level = overflow ? burst : min(burst, level + min(gain, burst))
-    updated = max(updated, now)
-    guard level >= 1_000_000_000 else { return false }
-    level -= 1_000_000_000
-    return true
-  }
-}
-
 /// Limits replies to each unproven address with bounded memory: a direct-mapped table, in which a newer source takes the
 /// place of an older one that hashes alike. So a flood of sources buys fresh budgets, which the budget for all challenges
 /// bounds; and it cannot lock anybody out.
@@ -47,14 +20,17 @@ struct ReplyLimiter: Sendable {
     self.burst = burst
   }
 
-  /// Takes one of the replies to an address, if one is left.
-  mutating func take(for address: SocketAddress, at now: Timestamp) -> Bool {
+  /// Takes one of the replies to an address, if one is left. Says too whether another source lost its place, and with it what
+  /// was counted against it.
+  mutating func take(for address: SocketAddress, at now: Timestamp) -> (isGranted: Bool, hasReplacedOther: Bool) {
     let hash = SipHash.hash(address.ip.high, address.ip.low, address.word, key: key)
     let index = Int(hash % UInt64(entries.count))
+    var hasReplacedOther = false
     if entries[index]?.address != address {
+      hasReplacedOther = entries[index].map { !$0.bucket.isFull(at: now) } ?? false
       entries[index] = Entry(address: address, bucket: TokenBucket(perSecond: perSecond, burst: burst, at: now))
     }
-    return entries[index]!.bucket.take(at: now)
+    return (entries[index]!.bucket.take(at: now), hasReplacedOther)
   }
 }
 

@@ -1,4 +1,4 @@
-/// What happened so far, by name. Every limit and every drop has its own.
+/// What happened so far, by name. Limits have theirs in ``LimitTally``.
 struct Counters {
   var datagramsSent: UInt64 = 0
   var bytesSent: UInt64 = 0
@@ -19,19 +19,12 @@ struct Counters {
   var messagesPublished: UInt64 = 0
   var messagesDelivered: UInt64 = 0
   var messagesLost: UInt64 = 0
-  var messagesTooLarge: UInt64 = 0
   var duplicateFragments: UInt64 = 0
   var lateFragments: UInt64 = 0
   var fragmentsRepeated: UInt64 = 0
   var bytesRepeated: UInt64 = 0
   var datagramsLost: UInt64 = 0
   var probeTimeouts: UInt64 = 0
-  var reorderOverflows: UInt64 = 0
-  var gapOverflows: UInt64 = 0
-  var reassemblyWaits: UInt64 = 0
-  var publicationsFull: UInt64 = 0
-  var streamsRefused: UInt64 = 0
-  var subscriptionsRefused: UInt64 = 0
   var pathFallbacks: UInt64 = 0
 
   var list: [(name: String, value: UInt64)] {
@@ -45,14 +38,22 @@ struct Counters {
       ("frames_unknown", framesUnknown), ("frames_misplaced", framesMisplaced),
       ("frames_unknown_stream", framesUnknownStream), ("resets_sent", resetsSent),
       ("messages_published", messagesPublished), ("messages_delivered", messagesDelivered),
-      ("messages_lost", messagesLost), ("messages_too_large", messagesTooLarge),
+      ("messages_lost", messagesLost),
       ("fragments_duplicate", duplicateFragments), ("fragments_late", lateFragments),
       ("fragments_repeated", fragmentsRepeated), ("bytes_repeated", bytesRepeated),
       ("datagrams_lost", datagramsLost), ("probe_timeouts", probeTimeouts),
-      ("reorder_overflows", reorderOverflows), ("gap_overflows", gapOverflows),
-      ("reassembly_waits", reassemblyWaits), ("publications_full", publicationsFull),
-      ("streams_refused", streamsRefused), ("subscriptions_refused", subscriptionsRefused),
       ("path_fallbacks", pathFallbacks),
+    ]
+  }
+}
+
+extension DiscoveryCounters {
+  var list: [(name: String, value: UInt64)] {
+    [
+      ("announcements_sent", announcementsSent), ("challenges_sent", challengesSent), ("answers_sent", answersSent),
+      ("welcomes_sent", welcomesSent), ("clashes_sent", clashesSent), ("answers_invalid", invalidAnswers),
+      ("frames_undersized", undersized), ("clashes_ignored", ignoredClashes),
+      ("endpoints_incompatible", incompatible),
     ]
   }
 }

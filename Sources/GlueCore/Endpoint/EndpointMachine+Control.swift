@@ -4,8 +4,8 @@ import GlueAddress
 extension EndpointMachine {
   /// Control messages wait in the log only up to this many bytes; the rest is told as it is acknowledged.
   private static let controlBacklogBytes = 64 << 10
-  /// Unacknowledged control messages from which on a peer's subscriptions are refused: room for the openings of 50,000 topics.
-  private static let controlLimitBytes = 4 << 20
+  /// No control message is longer: names and attributes at their longest.
+  private static let longestControlMessage = WireLimits.attributeBytes + 8 * WireLimits.nameBytes
 
   /// Tells a peer the subscriptions that it has not been told of, as far as there is room.
   func tellInterest(to session: Session, at now: Timestamp) {
@@ -84,6 +84,7 @@ extension EndpointMachine {
       if stream.isFinished || stream.isClosing || !stream.isReliable { remove(stream, from: session) }
     case .mismatch(let subscription, let topic, let publisherType, let subscriberType):
       guard topics.subscriptions[SubscriptionID(rawValue: subscription)] != nil else { return }
+      guard session.mismatches.take(at: now) else { return reach(.mismatchesPerSecond, at: now) }
       events.append(
         .typeMismatch(
           TypeMismatch(
@@ -105,7 +106,15 @@ extension EndpointMachine {
     }
   }
 
+  /// Whether a peer does not take what it is told: then it gets nothing further to tell it.
+  private func isDrowning(_ session: Session, at now: Timestamp) -> Bool {
+    guard session.control.stream.log.byteCount > configuration.topics.controlBytes else { return false }
+    reach(.controlBytes, at: now)
+    return true
+  }
+
   private func refuse(_ request: RefusedRequest, of session: Session, at now: Timestamp) {
+    guard !isDrowning(session, at: now) else { return }
     session.send(.refused(request), at: now)
     makeReady(session, at: now)
   }
@@ -117,15 +126,17 @@ extension EndpointMachine {
       inbox.counters.framesMalformed += 1
       return
     }
+    guard isShort(opening.topic, opening.type) else {
+      reach(.nameBytes, at: arrival.now)
+      return refuse(.stream(opening.stream), of: session, at: arrival.now)
+    }
     if let old = session.inbound[opening.stream] {
       old.finish(arrival: arrival, into: inbox)
       remove(old, from: session)
     }
     guard session.inbound.count < configuration.topics.streamsPerPeer + Int(Session.firstTopicStream) else {
-      inbox.counters.streamsRefused += 1
-      events.append(.limit(name: "streamsPerPeer", count: inbox.counters.streamsRefused))
-      refuse(.stream(opening.stream), of: session, at: arrival.now)
-      return
+      reach(.streamsPerPeer, at: arrival.now)
+      return refuse(.stream(opening.stream), of: session, at: arrival.now)
     }
     let (matching, _) = topics.subscribers(of: opening.topic, type: opening.type)
     let stream = addInbound(opening, to: session, isDirect: false)
@@ -143,12 +154,16 @@ extension EndpointMachine {
   @discardableResult
   func addInbound(_ opening: StreamOpening, to session: Session, isDirect: Bool) -> InboundStream {
     let peer = session.peer
+    let isControl = opening.stream == Session.controlStream
     let stream = InboundStream(
       info: StreamInfo(
         topic: opening.topic, type: opening.type, publisher: peer.id, publisherName: peer.name,
         incarnation: peer.incarnation, number: opening.stream, isDirect: isDirect),
       session: session, opening: opening, transport: configuration.transport,
-      maximumMessageBytes: configuration.topics.maximumMessageBytes, budget: budget)
+      maximumMessageBytes: isControl
+        ? max(configuration.topics.maximumMessageBytes, Self.longestControlMessage)
+        : configuration.topics.maximumMessageBytes,
+      budget: budget)
     session.inbound[opening.stream] = stream
     return stream
   }
@@ -162,6 +177,10 @@ extension EndpointMachine {
 
   // MARK: Subscriptions of the peer
 
+  private func isShort(_ name: String, _ type: String?) -> Bool {
+    name.utf8.count <= configuration.topics.nameBytes && (type?.utf8.count ?? 0) <= configuration.topics.nameBytes
+  }
+
   private func addRemote(
     _ subscription: RemoteSubscription, number: UInt64, of session: Session, at now: Timestamp
   ) {
@@ -169,13 +188,14 @@ extension EndpointMachine {
       inbox.counters.framesMalformed += 1
       return
     }
-    // A peer that does not take the answers gets no further ones to ask for.
-    let isDrowning = session.control.stream.log.byteCount > Self.controlLimitBytes
-    guard session.subscriptions.count < configuration.topics.subscriptionsPerPeer, !isDrowning else {
-      inbox.counters.subscriptionsRefused += 1
-      events.append(.limit(name: "subscriptionsPerPeer", count: inbox.counters.subscriptionsRefused))
-      if !isDrowning { refuse(.subscription(number), of: session, at: now) }
-      return
+    guard !isDrowning(session, at: now) else { return }
+    guard isShort(subscription.filter, subscription.type) else {
+      reach(.nameBytes, at: now)
+      return refuse(.subscription(number), of: session, at: now)
+    }
+    guard session.subscriptions.count < configuration.topics.subscriptionsPerPeer else {
+      reach(.subscriptionsPerPeer, at: now)
+      return refuse(.subscription(number), of: session, at: now)
     }
     session.subscriptions[number] = subscription
     topics.peerFilters.insert(
@@ -194,6 +214,7 @@ extension EndpointMachine {
   func match(_ publication: LocalPublication, with number: UInt64, of session: Session, at now: Timestamp) {
     guard let subscription = session.subscriptions[number] else { return }
     if subscription.isInquiry || subscription.type.map({ $0 != publication.options.type }) ?? false {
+      guard session.mismatches.take(at: now) else { return reach(.mismatchesPerSecond, at: now) }
       answer(subscription, number, with: publication, of: session, at: now)
       return
     }
@@ -202,7 +223,9 @@ extension EndpointMachine {
       reader.subscriptions.insert(number)
       return
     }
-    let reader = RemoteReader(stream: stream, from: stream.log.end, windowBytes: Session.initialWindowBytes)
+    let reader = RemoteReader(
+      stream: stream, from: stream.log.end, windowBytes: Session.initialWindowBytes,
+      maximumRequests: configuration.transport.maximumGaps)
     reader.subscriptions = [number]
     reader.attach(to: session)
     session.readers[stream.number] = reader

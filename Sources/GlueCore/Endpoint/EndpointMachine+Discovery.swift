@@ -16,7 +16,7 @@ extension EndpointMachine {
     while let action = discovery.nextAction() {
       switch action {
       case .send(let frames, let destination, let minimumBytes):
-        send(frames, to: destination, minimumBytes: minimumBytes)
+        send(frames, to: destination, minimumBytes: minimumBytes, at: now)
       case .peerAdded(let peer):
         addSession(with: peer, at: now)
       case .peerUpdated(let peer):
@@ -37,14 +37,17 @@ extension EndpointMachine {
       case .incompatible(let id, let name, let versions):
         events.append(.incompatible(id, name: name, versions: versions))
       case .limit(let limit, let count):
-        events.append(.limit(name: limit.rawValue, count: count))
+        events.append(.limit(name: limit.name, count: count))
       }
     }
     drainLosses()
   }
 
   /// Sends one datagram outside sessions.
-  private func send(_ frames: [DiscoveryFrame], to destination: SocketAddress, minimumBytes: Int) {
+  private func send(
+    _ frames: [DiscoveryFrame], to destination: SocketAddress, minimumBytes: Int, at now: Timestamp
+  ) {
+    guard hasRoomForReply(at: now) else { return }
     let header = LongHeader(
       networkTag: seal?.tag ?? configuration.networkID, sender: configuration.id, incarnation: incarnation,
       packetNumber: nextPacketNumber(), seal: seal?.header)
@@ -60,6 +63,13 @@ extension EndpointMachine {
     guard !bytes.isEmpty else { return }
     sealIfKeyed(&bytes, headerBytes: header.byteCount, packetNumber: header.packetNumber)
     outbox.append((destination, bytes))
+  }
+
+  /// Whether another datagram outside sessions may wait to be sent.
+  func hasRoomForReply(at now: Timestamp) -> Bool {
+    if outbox.count < configuration.discovery.limits.queuedReplies { return true }
+    reach(.queuedReplies, at: now)
+    return false
   }
 
   /// Seals a whole datagram in a network with a key.
@@ -89,8 +99,9 @@ extension EndpointMachine {
 
   func addSession(with peer: PeerInfo, at now: Timestamp) {
     let session = Session(
-      peer: peer, configuration: configuration.transport, receiveBufferBytes: configuration.receiveBufferBytes,
-      peerReceiveBufferBytes: peer.receiveBufferBytes, at: now)
+      peer: peer, configuration: configuration.transport,
+      mismatchesPerSecond: configuration.topics.mismatchesPerSecond,
+      receiveBufferBytes: configuration.receiveBufferBytes, peerReceiveBufferBytes: peer.receiveBufferBytes, at: now)
     session.seal = seal
     session.openers = openers(for: peer)
     sessions[peer.localSession] = session

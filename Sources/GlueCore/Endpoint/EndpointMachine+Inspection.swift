@@ -1,15 +1,36 @@
+import GlueAddress
+
 /// What simulations and tests look at beyond the public questions.
 extension EndpointMachine {
   /// Entries kept for endpoints that are not peers: challenges about to be sent, handshakes and claims under way.
   package var unprovenEntries: Int { discovery.pendingChallenges.count + discovery.handshakes.count }
   /// The most that ``unprovenEntries`` may be.
   package var unprovenEntriesCap: Int {
-    configuration.discovery.maximumPendingChallenges + configuration.discovery.maximumHandshakes
+    configuration.discovery.limits.pendingChallenges + configuration.discovery.limits.handshakes
   }
   /// Streams of all peers towards this endpoint.
   package var inboundStreams: Int { sessions.values.reduce(0) { $0 + $1.inbound.count } }
   /// Publications of this endpoint, withdrawn ones that are not acknowledged yet included.
   package var openPublications: Int { topics.publications.count }
+
+  /// A datagram in the session with a peer that holds frames of the caller's making: what a peer gone wrong would send. Nil
+  /// without a session, or if they do not fit.
+  package func forgedDatagram(
+    to peer: EndpointID, _ frames: (inout WireWriter) -> Void
+  ) -> (destination: SocketAddress, bytes: [UInt8])? {
+    guard let info = sessionsByPeer[peer]?.peer else { return nil }
+    let number = nextPacketNumber()
+    let header = ShortHeader(
+      connection: info.remoteSession, packetNumber: UInt32(truncatingIfNeeded: number), isSealed: seal != nil,
+      keyEpoch: seal?.shortEpoch ?? 0)
+    var bytes = WireWriter.encode(atMost: WireLimits.datagramBytes - DatagramSeal.tagBytes) { writer in
+      header.write(to: &writer)
+      frames(&writer)
+    }
+    guard !bytes.isEmpty else { return nil }
+    sealIfKeyed(&bytes, headerBytes: WireLimits.shortHeaderBytes, packetNumber: number)
+    return (info.address, bytes)
+  }
 
   /// A datagram that this endpoint has sent, with its body open; nil in a network without a key.
   package func withoutSeal(_ datagram: UnsafeRawBufferPointer) -> [UInt8]? {

@@ -77,6 +77,10 @@ extension EndpointMachine {
       noteForeign(header, from: source, at: now)
       return
     }
+    // Another key has to be derived for each sender; without a limit that is what a flood would make us do.
+    guard seal.knows(header, fields) || strangerBudget.take(at: now) else {
+      return reach(.strangersPerSecond, at: now)
+    }
     let headerBytes = datagram.count - body.remaining
     guard let owner = seal.open(datagram, headerBytes: headerBytes, header: header, seal: fields) else {
       inbox.counters.datagramsForged += 1
@@ -122,9 +126,9 @@ extension EndpointMachine {
   private func refuseUnknownSession(_ header: ShortHeader, from source: SocketAddress, at now: Timestamp) {
     inbox.counters.datagramsUnknownSession += 1
     // A session whose handshake is under way is about to be known.
-    guard !header.isGroup, !discovery.isHandshake(session: header.connection), resetLimiter.allows(at: now) else {
-      return
-    }
+    guard !header.isGroup, !discovery.isHandshake(session: header.connection) else { return }
+    guard resetBudget.take(at: now) else { return reach(.resetsPerSecond, at: now) }
+    guard hasRoomForReply(at: now) else { return }
     inbox.counters.resetsSent += 1
     outbox.append(
       (
@@ -286,7 +290,7 @@ extension EndpointMachine {
       inbox.counters.framesUnknownStream += 1
       return
     }
-    let hasProgress = reader.receive(status, at: now)
+    let hasProgress = reader.receive(status, at: now, into: inbox)
     session.noteStatus(
       asksForRepetition: !status.missing.isEmpty, hasProgress: hasProgress, at: now, counters: &inbox.counters)
     if hasProgress { noteAcknowledged(reader, at: now) }

@@ -10,7 +10,7 @@ extension EndpointMachine {
   {
     guard !isStopped else { throw .stopped }
     if let problem = TopicName.problem(withTopic: topic) { throw .invalidTopic(topic, reason: problem) }
-    try check(type: options.type)
+    try check(topic, type: options.type, at: now)
     if let existing = topics.publicationsByTopic[TopicKey(topic)] {
       guard existing.options == options else { throw .conflictingPublication(topic: topic) }
       existing.users += 1
@@ -18,6 +18,7 @@ extension EndpointMachine {
       return existing.id
     }
     guard topics.publications.count < configuration.topics.localTopics else {
+      reach(.localTopics, at: now)
       throw .limitReached(name: "localTopics", limit: configuration.topics.localTopics)
     }
     let number = topics.nextStream
@@ -43,9 +44,16 @@ extension EndpointMachine {
     return publication.id
   }
 
-  private func check(type: String?) throws(EndpointError) {
-    guard let type, type.isEmpty || type.utf8.count > WireLimits.nameBytes else { return }
-    throw .invalidTopic(type, reason: "a type has 1 … \(WireLimits.nameBytes) bytes")
+  private func check(_ name: String, type: String?, at now: Timestamp) throws(EndpointError) {
+    let limit = configuration.topics.nameBytes
+    if let type, type.isEmpty || type.utf8.count > limit {
+      if type.utf8.count > limit { reach(.nameBytes, at: now) }
+      throw .invalidTopic(type, reason: "a type has 1 … \(limit) bytes")
+    }
+    guard name.utf8.count <= limit else {
+      reach(.nameBytes, at: now)
+      throw .invalidTopic(name, reason: "it has \(name.utf8.count) bytes, the limit is \(limit)")
+    }
   }
 
   /// Gives up one use of a publication. With the last one it ends as soon as everything is acknowledged.
@@ -74,6 +82,7 @@ extension EndpointMachine {
     let encodedAttributes = attributes.isEmpty ? [] : attributes.encoded()
     let bytes = payload.count + encodedAttributes.count
     guard bytes <= configuration.topics.maximumMessageBytes else {
+      reach(.maximumMessageBytes, at: now)
       throw .messageTooLarge(bytes: bytes, limit: configuration.topics.maximumMessageBytes)
     }
     let isOverOwnWindow = publication.unconsumedBytes > configuration.transport.streamWindowBytes
@@ -82,13 +91,13 @@ extension EndpointMachine {
     if isHeldByOwnSubscriber || stream.isFull(for: bytes) {
       let isRefused = isHeldByOwnSubscriber || !stream.isHeldByLaggardsOnly(for: bytes)
       if whenFull == .refuse, isRefused {
-        inbox.counters.publicationsFull += 1
+        reach(.sendBufferBytes, at: now)
         stream.wantsRoom = true
         return .full
       }
       if stream.isFull(for: bytes) {
-        stream.evictionReason = whenFull == .refuse ? .evicted : .dropped
-        stream.makeRoom(for: bytes, keepingNothing: whenFull == .keepLatest)
+        stream.makeRoom(
+          for: bytes, keepingNothing: whenFull == .keepLatest, reason: whenFull == .refuse ? .evicted : .dropped)
         for reader in stream.readers { enqueue(reader, at: now) }
       }
     }
@@ -169,7 +178,6 @@ extension EndpointMachine {
       publication.unconsumedBytes <= configuration.transport.streamWindowBytes
     else { return }
     stream.wantsRoom = false
-    stream.evictionReason = .evicted
     events.append(.writable(publication.id))
   }
 
@@ -188,10 +196,14 @@ extension EndpointMachine {
     let encodedAttributes = attributes.isEmpty ? [] : attributes.encoded()
     let bytes = payload.count + encodedAttributes.count
     guard bytes <= configuration.topics.maximumMessageBytes else {
+      reach(.maximumMessageBytes, at: now)
       throw .messageTooLarge(bytes: bytes, limit: configuration.topics.maximumMessageBytes)
     }
     let stream = session.direct.stream
-    guard !stream.isFull(for: bytes) else { return .full }
+    guard !stream.isFull(for: bytes) else {
+      reach(.sendBufferBytes, at: now)
+      return .full
+    }
     let sequence = stream.log.endSequence
     encodedAttributes.withUnsafeBytes { attributes in
       _ = stream.log.append(
@@ -211,8 +223,9 @@ extension EndpointMachine {
   {
     guard !isStopped else { throw .stopped }
     if let problem = TopicName.problem(withFilter: filter) { throw .invalidTopic(filter, reason: problem) }
-    try check(type: options.type)
+    try check(filter, type: options.type, at: now)
     guard topics.subscriptions.count < configuration.topics.localTopics else {
+      reach(.localTopics, at: now)
       throw .limitReached(name: "localTopics", limit: configuration.topics.localTopics)
     }
     let id = SubscriptionID(rawValue: topics.nextSubscription)

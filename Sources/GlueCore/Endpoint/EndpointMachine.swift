@@ -47,7 +47,9 @@ public final class EndpointMachine {
   @exclusivity(unchecked) var packetNumber: UInt64 = 0
   /// No session needs time before this.
   @exclusivity(unchecked) var sessionWakeup = Timestamp.distantFuture
-  @exclusivity(unchecked) var resetLimiter = RateLimiter(perSecond: 100, burst: 100)
+  @exclusivity(unchecked) var resetBudget: TokenBucket
+  /// Sealed datagrams of senders whose keys are not known that may still be tried to open.
+  @exclusivity(unchecked) var strangerBudget: TokenBucket
   @exclusivity(unchecked) var isStopped = false
   /// The two clocks at one moment, to tell the wall clock of others.
   private let origin: WallOrigin
@@ -65,7 +67,14 @@ public final class EndpointMachine {
     configuration: EndpointConfiguration, incarnation: Incarnation, keySalt: UInt64 = 0, seed: UInt64,
     now: Timestamp, wallMicroseconds: UInt64
   ) {
+    var configuration = configuration
+    configuration.transport = configuration.transport.clamped()
+    configuration.topics = configuration.topics.clamped()
+    configuration.discovery.limits = configuration.discovery.limits.clamped()
     self.configuration = configuration
+    let limits = configuration.discovery.limits
+    resetBudget = TokenBucket(perSecond: limits.resetsPerSecond, burst: limits.resetsPerSecond)
+    strangerBudget = TokenBucket(perSecond: limits.strangersPerSecond, burst: limits.strangersPerSecond)
     self.incarnation = incarnation
     origin = WallOrigin(now: now, microseconds: wallMicroseconds)
     budget = ReceiveBudget(
@@ -164,7 +173,10 @@ public final class EndpointMachine {
   public var knowsAllSubscriptions: Bool { sessions.values.allSatisfy(\.knowsInterest) }
 
   /// Counters by name, in a stable order: what was sent, received, dropped and why.
-  public var counters: [(name: String, value: UInt64)] { inbox.counters.list }
+  public var counters: [(name: String, value: UInt64)] {
+    inbox.counters.list + discovery.counters.list
+      + Limit.allCases.map { ($0.counterName, inbox.limits[$0] + discovery.limits[$0]) }
+  }
 
   /// Bytes held: unacknowledged messages, what waits for its turn, what is under assembly.
   public var bufferedBytes: Int {
@@ -199,37 +211,23 @@ public final class EndpointMachine {
     makeReady(reader.session, at: now)
   }
 
-  /// Turns losses into events.
+  /// Counts a limit that was reached, and tells of it at most once a second.
+  func reach(_ limit: Limit, at now: Timestamp) {
+    inbox.reach(limit, at: now)
+    drainLimits()
+  }
+
+  private func drainLimits() {
+    guard !inbox.reached.isEmpty else { return }
+    for (limit, count) in inbox.reached { events.append(.limit(name: limit.name, count: count)) }
+    inbox.reached.removeAll(keepingCapacity: true)
+  }
+
+  /// Turns losses, and limits that were reached, into events.
   func drainLosses() {
+    drainLimits()
     guard !inbox.losses.isEmpty else { return }
     for loss in inbox.losses where loss.stream.isDirect || !loss.subscriptions.isEmpty { events.append(.loss(loss)) }
     inbox.losses.removeAll(keepingCapacity: true)
-  }
-}
-
-/// A token bucket.
-struct RateLimiter {
-  private let perSecond: UInt64
-  private let burst: UInt64
-  private var tokens: UInt64
-  private var filledAt = Timestamp(nanoseconds: 0)
-
-  init(perSecond: UInt64, burst: UInt64) {
-    self.perSecond = perSecond
-    self.burst = burst
-    tokens = burst
-  }
-
-  /// Whether one more is allowed now.
-  mutating func allows(at now: Timestamp) -> Bool {
-    let interval = 1_000_000_000 / perSecond
-    let earned = now.since(filledAt).count / interval
-    if earned > 0 {
-      tokens = min(burst, tokens + min(earned, burst))
-      filledAt = now
-    }
-    guard tokens > 0 else { return false }
-    tokens -= 1
-    return true
   }
 }

@@ -139,6 +139,11 @@ final class DatagramSeal {
     return open(datagram, header: header, candidates: candidates, packetNumber: packetNumber)
   }
 
+  /// Whether the sender of a datagram, if it is who it says, has shown that it has the network's key. Its keys are at hand then.
+  func knows(_ header: LongHeader, _ seal: LongHeader.Seal) -> Bool {
+    known[Sender(id: header.sender, incarnation: header.incarnation, salt: seal.salt)] != nil
+  }
+
   /// The keys of a sender, one for each of ``keys``.
   func senderKeys(id: EndpointID, incarnation: Incarnation, salt: UInt64) -> [SymmetricKey] {
     let sender = Sender(id: id, incarnation: incarnation, salt: salt)

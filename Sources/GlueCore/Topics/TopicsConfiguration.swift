@@ -2,13 +2,36 @@
 public struct TopicsConfiguration: Sendable {
   /// Largest message in bytes, attributes included. It bounds what one peer can make a receiver hold.
   public var maximumMessageBytes: Int = 16 << 20
+  /// Longest topic name, filter and type in bytes, this endpoint's own and those of peers. At most 256, since others refuse
+  /// what is longer. Smaller bounds what the names of a peer's topics and subscriptions take.
+  public var nameBytes: Int = WireLimits.nameBytes
   /// Streams one peer may open towards this endpoint.
   public var streamsPerPeer: Int = 1_024
   /// Subscriptions one peer may have with this endpoint.
   public var subscriptionsPerPeer: Int = 1_024
+  /// Bytes of subscriptions, openings and refusals that a peer has not acknowledged, from which on its subscriptions and
+  /// streams are refused without a word. The default has room for the openings of 50,000 topics.
+  public var controlBytes: Int = 4 << 20
+  /// Type mismatches that one peer may cause per second, each an event and a message to it; and ten times as many in a burst.
+  /// A subscription of `#` with a type meets all topics of other types at once; beyond the burst they are only counted.
+  public var mismatchesPerSecond: Int = 1_000
   /// Publications and subscriptions this endpoint may have itself, each.
   public var localTopics: Int = 65_536
 
   /// The defaults.
   public init() {}
+}
+
+extension TopicsConfiguration: BoundedSettings {
+  package static var bounds: [SettingBounds<TopicsConfiguration>] {
+    [
+      SettingBounds("maximumMessageBytes", \.maximumMessageBytes, 1...1 << 30),
+      SettingBounds("nameBytes", \.nameBytes, 1...WireLimits.nameBytes),
+      SettingBounds("streamsPerPeer", \.streamsPerPeer, 1...1_000_000),
+      SettingBounds("subscriptionsPerPeer", \.subscriptionsPerPeer, 1...1_000_000),
+      SettingBounds("controlBytes", \.controlBytes, 65_536...1 << 30),
+      SettingBounds("mismatchesPerSecond", \.mismatchesPerSecond, 1...1_000_000),
+      SettingBounds("localTopics", \.localTopics, 1...1_000_000),
+    ]
+  }
 }

@@ -30,9 +30,9 @@ extension InboundStream {
         }
         if unit.totalBytes > UInt64(maximumMessageBytes) {
           assemblyRefusal = .tooLarge
-          inbox.counters.messagesTooLarge += 1
+          inbox.reach(.maximumMessageBytes, at: arrival.now)
         } else if !isLast, !reserve(Int(unit.totalBytes)) {
-          inbox.counters.reassemblyWaits += 1
+          inbox.reach(.reassemblyBytes, at: arrival.now)
           guard !isWaitingForBudget else { return }
           assemblyRefusal = jumpReason
         }

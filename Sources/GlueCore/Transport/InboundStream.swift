@@ -53,6 +53,8 @@ final class InboundStream {
   var advertisedWindow: Int
   /// Whether a STATUS is to be sent with the next ACK.
   var isStatusDue = false
+  /// Whether the session has it in its list of streams with holes.
+  var hasListedGaps = false
 
   private let configuration: TransportConfiguration
   let maximumMessageBytes: Int
@@ -147,16 +149,17 @@ final class InboundStream {
       inbox.counters.duplicateFragments &+= count
       return
     }
-    if header.position > next, !makeReorderRoom(for: units.count, at: header.position, counters: &inbox.counters) {
+    if header.position > next, !makeReorderRoom(for: units.count, at: header.position, inbox, arrival.now) {
       return
     }
-    guard
+    let news = max(header.position, next)..<end
+    guard missing.hasRoom(toFill: news),
       missing.extend(to: header.position, at: arrival.now, patience: arrival.patience, received: arrival.noticedAfter)
     else {
-      inbox.counters.gapOverflows += 1
+      inbox.reach(.maximumGaps, at: arrival.now)
       return
     }
-    guard missing.fill(max(header.position, next)..<end, at: arrival.now) else {
+    guard missing.fill(news, at: arrival.now) else {
       inbox.counters.duplicateFragments &+= count
       return
     }
@@ -194,13 +197,15 @@ final class InboundStream {
     let (end, overflow) = gap.position.addingReportingOverflow(gap.count)
     guard !overflow else { throw .invalidValue(.gapCount) }
     guard end > next else { return }
-    if gap.position > next, !makeReorderRoom(for: 0, at: gap.position, counters: &inbox.counters) { return }
-    guard missing.extend(to: gap.position, at: arrival.now, patience: arrival.patience, received: arrival.noticedAfter)
+    if gap.position > next, !makeReorderRoom(for: 0, at: gap.position, inbox, arrival.now) { return }
+    let news = max(gap.position, next)..<end
+    guard missing.hasRoom(toFill: news),
+      missing.extend(to: gap.position, at: arrival.now, patience: arrival.patience, received: arrival.noticedAfter)
     else {
-      inbox.counters.gapOverflows += 1
+      inbox.reach(.maximumGaps, at: arrival.now)
       return
     }
-    guard missing.fill(max(gap.position, next)..<end, at: arrival.now) else { return }
+    guard missing.fill(news, at: arrival.now) else { return }
     insert(ReorderBuffer.Run(range: gap.position..<end, content: .gap(gap.reason, nextSequence: gap.nextSequence)))
     try drainReordered(arrival, into: inbox)
   }
@@ -289,12 +294,22 @@ final class InboundStream {
   /// Bytes that may wait for their turn: a window, and as much again for the bookkeeping of short runs.
   private var reorderLimit: Int { configuration.streamWindowBytes * 2 }
 
+  /// Runs that may wait: no fewer than the window has datagrams of the usual size. They are kept in order, and the work for that
+  /// grows with their number.
+  private var reorderRunLimit: Int { max(64, configuration.streamWindowBytes / 1_024) }
+
+  private func limitReached(by cost: Int) -> Limit? {
+    if reorder.byteCount + cost > reorderLimit || reorder.count >= reorderRunLimit { return .streamWindowBytes }
+    return budget.hasReorderRoom(for: cost) ? nil : .reorderBytes
+  }
+
   /// Finds room for what came ahead of its turn, if need be by letting go of what is still further ahead: what is needed
   /// sooner has precedence, or a stream whose buffer is full would accept only one datagram for each request.
-  private func makeReorderRoom(for bytes: Int, at position: UInt64, counters: inout Counters) -> Bool {
-    let cost = bytes + ReorderBuffer.runOverhead
-    while reorder.byteCount + cost > reorderLimit || !budget.hasReorderRoom(for: cost) {
-      counters.reorderOverflows += 1
+  private func makeReorderRoom(
+    for bytes: Int, at position: UInt64, _ inbox: Inbox, _ now: Timestamp
+  ) -> Bool {
+    while let limit = limitReached(by: bytes + ReorderBuffer.runOverhead) {
+      inbox.reach(limit, at: now)
       guard let last = reorder.last, last.range.lowerBound > position else { return false }
       let before = reorder.byteCount
       reorder.removeLast()
@@ -322,6 +337,9 @@ final class InboundStream {
   }
 
   // MARK: Requests
+
+  /// Whether something is to be asked for.
+  func isDue(at now: Timestamp, received: UInt64) -> Bool { missing.isDue(at: now, received: received) }
 
   /// The ranges to list in the STATUS that is being written.
   func takeDueRequests(at now: Timestamp, received: UInt64, roundTrip: RoundTripEstimator, limit: Int)

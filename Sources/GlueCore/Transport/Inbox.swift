@@ -1,10 +1,18 @@
-/// Where the streams of an endpoint put what they deliver and what they lose.
+/// Where the streams of an endpoint put what they deliver and lose, and which limits they reach.
 final class Inbox {
   @exclusivity(unchecked) var deliveries: [Delivery] = []
   var losses: [Loss] = []
   /// Messages of control streams, for the machine itself.
   var control: [(session: Session, body: UnsafeRawBufferPointer, owner: PayloadBuffer?)] = []
   @exclusivity(unchecked) var counters = Counters()
+  var limits = LimitTally()
+  /// Limits that are to be told of, and how often each was reached so far.
+  var reached: [(limit: Limit, count: UInt64)] = []
+
+  /// Counts a limit that was reached, and has it told at most once a second.
+  func reach(_ limit: Limit, at now: Timestamp) {
+    if let count = limits.reach(limit, at: now) { reached.append((limit, count)) }
+  }
 
   func lose(_ sequences: Range<UInt64>, of stream: InboundStream, reason: LossReason) {
     // A peer says how many; the sum may wrap, but must not trap.

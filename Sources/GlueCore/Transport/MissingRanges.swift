@@ -1,4 +1,8 @@
 /// What of a stream has not arrived although something beyond it has, and when to ask for it (docs/protocol.md §6.3).
+///
+/// A peer decides how many gaps there are, up to the limit, and how often they are looked at. So nothing that happens for each
+/// frame goes through all of them: that is left to ``isDue(at:received:)`` when something seems due, and to ``takeDue``, once
+/// for each STATUS.
 struct MissingRanges {
   private struct Entry {
     var range: Range<UInt64>
@@ -31,6 +35,14 @@ struct MissingRanges {
   /// One above the highest position known to exist.
   private(set) var end: UInt64
   private let limit: Int
+  /// Nothing is due by time before this, or by newer datagrams before so many were received: lower bounds, so that hardly any
+  /// input has to look at all entries.
+  private var earliest = Timestamp.distantFuture
+  private var earliestReceived = UInt64.max
+  /// What begins below and has not been requested yet is due.
+  private var demandedBelow: UInt64 = 0
+  /// How many entries were looked at, all in all: what tests count.
+  private(set) var looks = 0
 
   init(from position: UInt64, limit: Int) {
     end = position
@@ -38,8 +50,7 @@ struct MissingRanges {
   }
 
   var isEmpty: Bool { entries.isEmpty }
-  /// Whether a gap within the stream known so far could be noted.
-  var isFull: Bool { entries.count >= limit }
+  private var isFull: Bool { entries.count >= limit }
   var ranges: [Range<UInt64>] { entries.map(\.range) }
 
   /// Notes that positions up to `position` exist. Returns false, and notes nothing, when that would be one gap too many.
@@ -51,9 +62,20 @@ struct MissingRanges {
       guard !isFull else { return false }
       entries.append(
         Entry(range: end..<position, noticedAfter: received, requestAt: now + patience, interval: .zero))
+      earliest = min(earliest, now + patience)
+      earliestReceived = min(earliestReceived, received &+ Self.reorderingTolerance)
     }
     end = position
     return true
+  }
+
+  /// Whether a range can be noted to have arrived: not if that would leave one gap too many.
+  func hasRoom(toFill range: Range<UInt64>) -> Bool {
+    guard isFull else { return true }
+    let index = firstIndex(endingAbove: range.lowerBound)
+    guard index < entries.count else { return true }
+    let entry = entries[index].range
+    return !(entry.lowerBound < range.lowerBound && range.upperBound < entry.upperBound)
   }
 
   /// Notes that a range arrived or will never come. Returns whether any of it was missing or new.
@@ -66,46 +88,39 @@ struct MissingRanges {
       end = range.upperBound
       return !range.isEmpty
     }
-    var isNews = false
-    if range.upperBound > end {
-      end = range.upperBound
-      isNews = true
+    let isBeyond = range.upperBound > end
+    if isBeyond { end = range.upperBound }
+    let first = firstIndex(endingAbove: range.lowerBound)
+    var last = first
+    while last < entries.count, entries[last].range.lowerBound < range.upperBound { last += 1 }
+    looks += last - first
+    guard first < last else { return isBeyond }
+    var before = entries[first]
+    before.range = before.range.lowerBound..<max(before.range.lowerBound, range.lowerBound)
+    before.noteProgress(at: now, isUnderWay: false)
+    var after = entries[last - 1]
+    after.range = min(after.range.upperBound, range.upperBound)..<after.range.upperBound
+    after.noteProgress(at: now, isUnderWay: true)
+    var index = first
+    if !before.range.isEmpty {
+      entries[index] = before
+      earliest = min(earliest, before.requestAt)
+      index += 1
     }
-    guard !entries.isEmpty else { return isNews }
-    var index = firstIndex(endingAbove: range.lowerBound)
-    while index < entries.count, entries[index].range.lowerBound < range.upperBound {
-      let entry = entries[index].range
-      isNews = true
-      let before = entry.lowerBound..<max(entry.lowerBound, min(range.lowerBound, entry.upperBound))
-      let after = min(entry.upperBound, max(range.upperBound, entry.lowerBound))..<entry.upperBound
-      switch (before.isEmpty, after.isEmpty) {
-      case (true, true):
-        entries.remove(at: index)
-      case (false, true):
-        entries[index].range = before
-        entries[index].noteProgress(at: now, isUnderWay: false)
-        index += 1
-      case (true, false):
-        entries[index].range = after
-        entries[index].noteProgress(at: now, isUnderWay: true)
-        index += 1
-      case (false, false):
-        var rest = entries[index]
-        rest.range = after
-        rest.noteProgress(at: now, isUnderWay: true)
-        entries[index].range = before
-        entries[index].noteProgress(at: now, isUnderWay: false)
-        entries.insert(rest, at: index + 1)
-        index += 2
-      }
+    if !after.range.isEmpty {
+      earliest = min(earliest, after.requestAt)
+      if index == last { entries.insert(after, at: index) } else { entries[index] = after }
+      index += 1
     }
-    return isNews
+    if index < last { entries.removeSubrange(index..<last) }
+    return true
   }
 
   /// Forgets everything at and beyond a position, as if none of it had been heard of.
   mutating func truncate(to position: UInt64) {
     guard position < end else { return }
     end = position
+    demandedBelow = min(demandedBelow, position)
     while let last = entries.last, last.range.upperBound > position {
       if last.range.lowerBound < position {
         entries[entries.count - 1].range = last.range.lowerBound..<position
@@ -117,7 +132,9 @@ struct MissingRanges {
 
   /// Asks for everything at the next opportunity.
   mutating func requestAll(at now: Timestamp) {
-    for index in entries.indices where entries[index].interval == .zero { entries[index].requestAt = now }
+    guard !entries.isEmpty else { return }
+    demandedBelow = end
+    earliest = min(earliest, now)
   }
 
   private func firstIndex(endingAbove position: UInt64) -> Int {
@@ -132,29 +149,52 @@ struct MissingRanges {
 
   // MARK: Requests
 
-  /// When the next request is due by time; nil if nothing is missing.
-  var nextRequest: Timestamp? {
-    var earliest: Timestamp?
-    for entry in entries where earliest == nil || entry.requestAt < earliest! { earliest = entry.requestAt }
-    return earliest
-  }
+  /// When to look next, by time, whether a request is due; nil if nothing is missing. A request may turn out to be due later.
+  var nextRequest: Timestamp? { entries.isEmpty ? nil : earliest }
 
   /// Whether any range is due.
-  func isDue(at now: Timestamp, received: UInt64) -> Bool {
-    entries.contains { Self.isDue($0, at: now, received: received) }
+  mutating func isDue(at now: Timestamp, received: UInt64) -> Bool {
+    guard !entries.isEmpty, earliest <= now || earliestReceived <= received else { return false }
+    // What seemed due may have come meanwhile.
+    findEarliest(from: 0)
+    return earliest <= now || earliestReceived <= received
   }
 
-  private static func isDue(_ entry: Entry, at now: Timestamp, received: UInt64) -> Bool {
-    entry.requestAt <= now || (entry.interval == .zero && received >= entry.noticedAfter + reorderingTolerance)
+  private mutating func findEarliest(from index: Int) {
+    if index == 0 { (earliest, earliestReceived) = (.distantFuture, .max) }
+    looks += entries.count - index
+    for entry in entries[index...] { include(entry) }
+  }
+
+  private mutating func include(_ entry: Entry) {
+    earliest = min(earliest, isDemanded(entry) ? Timestamp(nanoseconds: 0) : entry.requestAt)
+    if entry.interval == .zero {
+      earliestReceived = min(earliestReceived, entry.noticedAfter &+ Self.reorderingTolerance)
+    }
+  }
+
+  private func isDemanded(_ entry: Entry) -> Bool { entry.interval == .zero && entry.range.lowerBound < demandedBelow }
+
+  private func isDue(_ entry: Entry, at now: Timestamp, received: UInt64) -> Bool {
+    entry.requestAt <= now || isDemanded(entry)
+      || (entry.interval == .zero && received >= entry.noticedAfter &+ Self.reorderingTolerance)
   }
 
   /// Takes the ranges to request now, the lowest first, and sets when they are requested again.
   mutating func takeDue(
     at now: Timestamp, received: UInt64, interval: Nanoseconds, maximumInterval: Nanoseconds, limit: Int
   ) -> [Range<UInt64>] {
+    guard !entries.isEmpty, earliest <= now || earliestReceived <= received else { return [] }
+    (earliest, earliestReceived) = (.distantFuture, .max)
     var due: [Range<UInt64>] = []
-    for index in entries.indices where due.count < limit {
-      guard Self.isDue(entries[index], at: now, received: received) else { continue }
+    for index in entries.indices {
+      guard due.count < limit else {
+        findEarliest(from: index)
+        break
+      }
+      looks += 1
+      defer { include(entries[index]) }
+      guard isDue(entries[index], at: now, received: received) else { continue }
       // Gaps that were noticed one after the other may touch. On the wire ranges do not, or the STATUS would be invalid.
       if let last = due.last, last.upperBound == entries[index].range.lowerBound {
         due[due.count - 1] = last.lowerBound..<entries[index].range.upperBound

@@ -14,7 +14,7 @@ final class OutboundStream {
   /// Whether a `publish` was refused for lack of room.
   @exclusivity(unchecked) var wantsRoom = false
   /// Why readers will not get what the log no longer holds.
-  @exclusivity(unchecked) var evictionReason = Gap.Reason.evicted
+  @exclusivity(unchecked) private(set) var evictions = Evictions()
   /// Peers that will not get some positions, since they left or since those expired or were evicted; the oldest is forgotten.
   private var unserved: [(peer: EndpointID, range: Range<UInt64>)] = []
   /// As many such ranges are remembered: receipts are awaited soon, or not at all.
@@ -97,8 +97,9 @@ final class OutboundStream {
     return log.bytes(from: low, to: log.end) + bytes <= limitBytes
   }
 
-  /// Forgets the oldest messages, or all that no reader needs which keeps up, until so many bytes fit below the limit. Readers that lose by it lag from now on.
-  func makeRoom(for bytes: Int, keepingNothing: Bool) {
+  /// Forgets the oldest messages, or all that no reader needs which keeps up, until so many bytes fit below the limit.
+  /// Readers that lose by it lag from now on.
+  func makeRoom(for bytes: Int, keepingNothing: Bool, reason: Gap.Reason) {
     if keepingNothing {
       // Those that are not far behind do not suffer for the one that is.
       let needed = readers.lazy.map(\.acknowledged).filter {
@@ -107,6 +108,7 @@ final class OutboundStream {
       log.release(below: needed.min() ?? log.end)
     }
     while isFull(for: bytes) { log.release(below: log.message(at: log.first).end) }
+    evictions.note(below: log.first, nextSequence: log.firstSequence, reason: reason)
     for reader in readers where reader.acknowledged < log.first { reader.isLagging = true }
   }
 
@@ -128,7 +130,7 @@ final class RemoteReader {
   /// The lowest position never sent to this reader.
   @exclusivity(unchecked) private(set) var next: UInt64
   @exclusivity(unchecked) private var windowBytes: Int
-  @exclusivity(unchecked) private var repeats: [Range<UInt64>] = []
+  @exclusivity(unchecked) private var repeats: RequestedRanges
   /// Whether a HEARTBEAT is to be sent.
   @exclusivity(unchecked) var owesHeartbeat = false
   /// Whether it waits in its session's queue.
@@ -141,11 +143,12 @@ final class RemoteReader {
   /// Probes since the last progress: each waits twice as long as the one before.
   @exclusivity(unchecked) private var probes = 0
 
-  init(stream: OutboundStream, from position: UInt64, windowBytes: Int) {
+  init(stream: OutboundStream, from position: UInt64, windowBytes: Int, maximumRequests: Int) {
     self.stream = stream
     acknowledged = position
     next = position
     self.windowBytes = windowBytes
+    repeats = RequestedRanges(limit: maximumRequests)
   }
 
   /// Begins to read on behalf of a session's peer.
@@ -154,6 +157,8 @@ final class RemoteReader {
     stream.add(self)
   }
 
+  /// Ranges that wait to be repeated.
+  var requestCount: Int { repeats.count }
   /// Whether something sent is not acknowledged.
   var hasOutstanding: Bool { acknowledged < next }
   /// Whether the peer has to be asked if it stays silent: for what is outstanding, or for a window to go on.
@@ -173,7 +178,7 @@ final class RemoteReader {
   // MARK: What the peer says
 
   /// Takes a STATUS. Returns whether anything new was acknowledged.
-  func receive(_ status: Status, at now: Timestamp) -> Bool {
+  func receive(_ status: Status, at now: Timestamp, into inbox: Inbox) -> Bool {
     let wasShut = isWindowShut
     windowBytes = Int(clamping: status.windowBytes)
     guard status.next <= next else { return false }
@@ -182,12 +187,11 @@ final class RemoteReader {
       hasProgress = true
       let wasSlowest = acknowledged <= stream.log.first
       acknowledged = status.next
-      repeats.removeAll { $0.upperBound <= status.next }
+      repeats.remove(below: status.next)
       if wasSlowest { stream.releaseAcknowledged() }
     }
     for range in status.missing where range.upperBound <= next && range.lowerBound >= acknowledged {
-      // What waits to be repeated is not listed twice; if only a part of it does, the rest is asked for again.
-      if !repeats.contains(where: { $0.overlaps(range) }) { repeats.append(range) }
+      if !repeats.insert(range) { inbox.reach(.maximumGaps, at: now) }
     }
     if isLagging, stream.log.bytes(from: acknowledged, to: stream.log.end) <= stream.catchUpBytes { isLagging = false }
     if hasProgress || (wasShut && !isWindowShut) {
@@ -210,7 +214,7 @@ final class RemoteReader {
     owesHeartbeat = true
     let start = max(acknowledged, stream.log.first)
     if repeats.isEmpty, start < next, stream.log.bytes(from: start, to: next) <= Self.probeBytes {
-      repeats.append(start..<next)
+      repeats.insert(start..<next)
     }
   }
 
@@ -246,17 +250,16 @@ final class RemoteReader {
       owesHeartbeat = false
       hasWritten = true
     }
-    if next < log.first {
-      guard writeGap(next..<log.first, nextSequence: log.firstSequence, reason: stream.evictionReason, to: &writer)
-      else { return hasWritten }
-      next = log.first
+    while next < log.first {
+      guard let end = writeEviction(from: next, to: &writer) else { return hasWritten }
+      next = end
       hasWritten = true
     }
     while let range = repeats.first {
       let (done, wrote) = writeRepeat(of: range, to: &writer, at: now, counters: &counters)
       hasWritten = hasWritten || wrote
       if done < range.upperBound {
-        repeats[0] = done..<range.upperBound
+        repeats.trimFirst(to: done)
         return hasWritten
       }
       repeats.removeFirst()
@@ -288,11 +291,9 @@ final class RemoteReader {
     var position = max(range.lowerBound, acknowledged)
     let limit = min(range.upperBound, next)
     var wrote = false
-    if position < log.first, position < limit {
-      guard
-        writeGap(position..<log.first, nextSequence: log.firstSequence, reason: stream.evictionReason, to: &writer)
-      else { return (position, wrote) }
-      position = log.first
+    while position < log.first, position < limit {
+      guard let end = writeEviction(from: position, to: &writer) else { return (position, wrote) }
+      position = end
       wrote = true
     }
     while position < limit {
@@ -346,6 +347,13 @@ final class RemoteReader {
 
   /// Frame header and the four varints of a DATA frame at their longest.
   static let dataFrameOverhead = WireLimits.frameHeaderBytes + 10 + 10 + 10 + 10
+
+  /// Writes a GAP for what the log no longer holds from a position on, as far as it went for one reason. Returns where it ends.
+  private func writeEviction(from position: UInt64, to writer: inout WireWriter) -> UInt64? {
+    let log = stream.log
+    let (end, nextSequence, reason) = stream.evictions.of(position, logFirst: log.first, sequence: log.firstSequence)
+    return writeGap(position..<end, nextSequence: nextSequence, reason: reason, to: &writer) ? end : nil
+  }
 
   private func writeGap(
     _ range: Range<UInt64>, nextSequence: UInt64, reason: Gap.Reason, to writer: inout WireWriter

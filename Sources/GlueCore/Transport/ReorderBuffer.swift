@@ -22,6 +22,7 @@ struct ReorderBuffer {
   private(set) var byteCount = 0
 
   var isEmpty: Bool { runs.isEmpty }
+  var count: Int { runs.count }
   var first: Run? { runs.first }
   var last: Run? { runs.last }
 

@@ -74,6 +74,8 @@ final class Session {
   @exclusivity(unchecked) var openers: [SymmetricKey] = []
 
   // Topics.
+  /// Type mismatches that it may still cause.
+  @exclusivity(unchecked) var mismatches: TokenBucket
   /// What the peer wants, by its subscription numbers.
   @exclusivity(unchecked) var subscriptions: OrderedDictionary<UInt64, RemoteSubscription> = [:]
   /// Subscriptions of this endpoint up to this number have been told.
@@ -89,9 +91,10 @@ final class Session {
   @exclusivity(unchecked) var isClosed = false
 
   init(
-    peer: PeerInfo, configuration: TransportConfiguration, receiveBufferBytes: Int, peerReceiveBufferBytes: Int,
-    at now: Timestamp
+    peer: PeerInfo, configuration: TransportConfiguration, mismatchesPerSecond: Int, receiveBufferBytes: Int,
+    peerReceiveBufferBytes: Int, at now: Timestamp
   ) {
+    mismatches = TokenBucket(perSecond: mismatchesPerSecond, burst: mismatchesPerSecond * 10, at: now)
     self.peer = peer
     self.configuration = configuration
     self.receiveBufferBytes = receiveBufferBytes
@@ -103,8 +106,10 @@ final class Session {
     let direct = OutboundStream(
       number: Self.directStream, isReliable: true, epoch: now, limitBytes: configuration.sendBufferBytes)
     // `unowned` references to self need a second step.
-    self.control = RemoteReader(stream: control, from: 0, windowBytes: Self.initialWindowBytes)
-    self.direct = RemoteReader(stream: direct, from: 0, windowBytes: Self.initialWindowBytes)
+    self.control = RemoteReader(
+      stream: control, from: 0, windowBytes: Self.initialWindowBytes, maximumRequests: configuration.maximumGaps)
+    self.direct = RemoteReader(
+      stream: direct, from: 0, windowBytes: Self.initialWindowBytes, maximumRequests: configuration.maximumGaps)
     self.control.attach(to: self)
     self.direct.attach(to: self)
   }
@@ -163,16 +168,13 @@ final class Session {
 
   /// Brings the list of streams with holes up to date, and asks for what is due.
   func noteGaps(of stream: InboundStream) {
-    let isListed = withGaps.contains { $0 === stream }
-    if stream.missing.isEmpty {
-      if isListed { withGaps.removeAll { $0 === stream } }
-    } else if !isListed {
-      withGaps.append(stream)
-    }
+    guard stream.hasListedGaps == stream.missing.isEmpty else { return }
+    stream.hasListedGaps.toggle()
+    if stream.hasListedGaps { withGaps.append(stream) } else { withGaps.removeAll { $0 === stream } }
   }
 
   func requestDueGaps(at now: Timestamp) {
-    for stream in withGaps where stream.missing.isDue(at: now, received: received) {
+    for stream in withGaps where stream.isDue(at: now, received: received) {
       noteStatusDue(stream)
       acknowledgeAt = now
     }

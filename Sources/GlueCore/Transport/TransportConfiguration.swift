@@ -4,7 +4,7 @@ public struct TransportConfiguration: Sendable {
   /// large costs one lost datagram per session.
   public var maximumDatagramBytes: Int = 65_507
   /// Bytes that may be outstanding per stream and receiver. Larger rides out longer round trips. A receiver holds at
-  /// most twice this for reordering, its bookkeeping included.
+  /// most twice this for reordering, its bookkeeping included, and a datagram for each kilobyte of it.
   public var streamWindowBytes: Int = 4 << 20
   /// Bytes of partly received large messages in all streams together.
   public var reassemblyBytes: Int = 64 << 20
@@ -19,9 +19,28 @@ public struct TransportConfiguration: Sendable {
   public var acknowledgementDelay: Nanoseconds = .milliseconds(5)
   /// Longest interval between repeated requests and probes of an unanswering peer.
   public var maximumRetryInterval: Nanoseconds = .milliseconds(500)
-  /// Separate gaps in one stream that are tracked; what arrives beyond them is dropped and repeated later.
+  /// Separate gaps in one stream that are tracked, and requests of one reader that wait to be repeated; what goes beyond them
+  /// is dropped, and repeated or requested later. More let more be repaired in one round trip, and give a peer more of this
+  /// endpoint's processor: a STATUS looks at all gaps of its stream.
   public var maximumGaps: Int = 1_024
 
   /// The defaults.
   public init() {}
+}
+
+extension TransportConfiguration: BoundedSettings {
+  package static var bounds: [SettingBounds<TransportConfiguration>] {
+    [
+      SettingBounds(
+        "maximumDatagramBytes", \.maximumDatagramBytes, WireLimits.baseDatagramBytes...WireLimits.datagramBytes),
+      SettingBounds("streamWindowBytes", \.streamWindowBytes, 4_096...1 << 30),
+      SettingBounds("reassemblyBytes", \.reassemblyBytes, 4_096...1 << 36),
+      SettingBounds("reorderBytes", \.reorderBytes, 4_096...1 << 36),
+      SettingBounds("sendBufferBytes", \.sendBufferBytes, 4_096...1 << 36),
+      SettingBounds("initialRoundTrip", \.initialRoundTrip, .microseconds(100) ... .seconds(10)),
+      SettingBounds("acknowledgementDelay", \.acknowledgementDelay, .zero ... .seconds(1)),
+      SettingBounds("maximumRetryInterval", \.maximumRetryInterval, .milliseconds(10) ... .seconds(60)),
+      SettingBounds("maximumGaps", \.maximumGaps, 16...65_536),
+    ]
+  }
 }

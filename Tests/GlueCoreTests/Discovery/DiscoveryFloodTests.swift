@@ -53,9 +53,9 @@ import Testing
     #expect(sent <= 256 * 8)
     #expect(network.nodes[0].machine.handshakeCount == 0)
     #expect(network.agree(0, 1) && network.removals(0).isEmpty)
-    #expect(network.nodes[0].machine.counters.limits.reduce(0, +) > 70_000)
+    #expect(Limit.allCases.reduce(0) { $0 + network.nodes[0].machine.limits[$1] } > 70_000)
     let reports = network.nodes[0].events.count { if case .limit = $0 { true } else { false } }
-    #expect(reports <= 2 * 8)
+    #expect(reports <= 4 * 8)
   }
 
   @Test func oneSourceGetsFewReplies() {
@@ -133,7 +133,7 @@ import Testing
 
   @Test func fullTableTakesNobodyAndLosesNobody() {
     let network = DiscoveryNetwork()
-    network.add(id: 1) { $0.maximumPeers = 3 }
+    network.add(id: 1) { $0.limits.peers = 3 }
     for id in 2...6 { network.add(id: UInt64(id)) }
     for index in network.nodes.indices {
       network.start(index)

@@ -29,7 +29,7 @@ final class Segment {
   @discardableResult
   func start(
     id: UInt64, name: String, at place: Int? = nil, rendezvous: SocketAddress? = nil, isRendezvous: Bool = false,
-    keys: [NetworkKey] = []
+    keys: [NetworkKey] = [], configure: (inout EndpointConfiguration) -> Void = { _ in }
   )
     -> Int
   {
@@ -38,6 +38,7 @@ final class Segment {
     configuration.discovery.targets = isRendezvous ? [] : [rendezvous ?? Self.group]
     configuration.discovery.isRendezvous = isRendezvous
     configuration.keys = keys
+    configure(&configuration)
     order += 1
     let machine = EndpointMachine(
       configuration: configuration, incarnation: Incarnation(UInt64(order) << 32 | id), keySalt: UInt64(order) << 7,
