@@ -117,7 +117,7 @@ package final class SimulatedEndpoint {
     let simulation = simulation
     let verdict = filter!.incoming(
       datagram.bytes, from: datagram.source, own: (machine.configuration.id, machine.incarnation), host: host,
-      fromHost: datagram.sender,
+      fromHost: datagram.sender, isGroup: datagram.isGroup,
       isKnownLife: { simulation.recorder.life(of: $0) != nil },
       uptime: simulation.now.since(simulation.recorder.lives[life].startedAt), at: simulation.now)
     if let incarnation = verdict.yieldsTo {

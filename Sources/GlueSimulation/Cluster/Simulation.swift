@@ -293,6 +293,11 @@ package final class Simulation {
   /// The links changed.
   package func noteLinks() { soundness.update(from: network, at: now) }
 
+  /// Whether the links between two hosts have been sound for so long, and their hosts.
+  func isSound(between one: Life, and other: Life, for grace: Nanoseconds) -> Bool {
+    soundness.isSound(recorder.lives[one].host, recorder.lives[other].host, at: now, grace: grace)
+  }
+
   func isSound(between one: Life, and other: Life) -> Bool {
     let (a, b) = (recorder.lives[one], recorder.lives[other])
     let grace = max(a.lease, b.lease) * 2 + .seconds(2)
