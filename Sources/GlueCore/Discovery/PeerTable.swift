@@ -140,6 +140,8 @@ struct PeerTable: Sendable {
   /// By place: whether there is a peer. Apart from the peers, which are large, because it is asked most.
   private var isTaken: [Bool] = []
   private var peers: [Peer?] = []
+  /// Places that had a peer before: others may have listed it.
+  private var wasTaken = SlotSet()
   /// Used last, taken last, so that a place is not used again soon.
   private var free: [Int] = []
   private var byID: [EndpointID: Int] = [:]
@@ -215,7 +217,10 @@ struct PeerTable: Sendable {
   /// Puts a peer into its reserved place.
   mutating func insert(_ peer: Peer) {
     let slot = peer.info.slot
-    for other in indices where isTaken[other] { self[other].listing.forget(slot) }
+    if wasTaken.contains(slot) {
+      for other in indices where isTaken[other] { self[other].listing.forget(slot) }
+    }
+    wasTaken.insert(slot)
     peers[slot] = peer
     isTaken[slot] = true
     byID[peer.info.id] = slot

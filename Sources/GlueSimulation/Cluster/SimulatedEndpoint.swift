@@ -49,6 +49,8 @@ package final class SimulatedEndpoint {
   var socket: [SimulatedNetwork.Arriving] = []
   var socketArrivals: [Timestamp] = []
   var socketBytes = 0
+  /// When it will have done with what is in its socket, where that takes time.
+  var busyUntil = Timestamp(nanoseconds: 0)
   var wakeAt: Timestamp?
   var filter: MutantFilter?
   /// Whether its user takes its time.
