@@ -17,6 +17,10 @@ public typealias LossReason = GlueCore.LossReason
 public typealias PeerRemovalReason = GlueCore.PeerRemovalReason
 /// A filter that matches a topic of another type.
 public typealias TypeMismatch = GlueCore.TypeMismatch
+/// Which of two peers hears the other by multicast or broadcast.
+public typealias Hearing = GlueCore.Hearing
+/// Whether announcements by multicast get through, as all peers together show it.
+public typealias MulticastReport = GlueCore.MulticastReport
 /// Somebody of this network has another key, or none.
 public typealias KeyMismatch = GlueCore.KeyMismatch
 /// A secret that the endpoints of a network share.

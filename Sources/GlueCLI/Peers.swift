@@ -22,12 +22,13 @@ struct Peers: AsyncParsableCommand {
       conclude: { endpoint, _ in
         Console.error("glue: on \(endpoint.interfaceChoice)")
         for peer in endpoint.peers { try Console.tryLine(json ? jsonLine(peer) : textLine(peer).printable) }
+        if endpoint.multicast.isBroken { Console.error("glue: multicast: \(endpoint.multicast)") }
         if endpoint.peers.isEmpty { Console.error("glue: nobody answered within \(duration)") }
       })
   }
 
   private func textLine(_ peer: Peer) -> String {
-    "\(peer.id) \(peer.name) at \(peer.addressText)"
+    "\(peer.id) \(peer.name) at \(peer.addressText)" + (peer.hearing.map { ", \($0)" } ?? "")
   }
 
   private func jsonLine(_ peer: Peer) -> String {
@@ -36,6 +37,7 @@ struct Peers: AsyncParsableCommand {
     line.add("name", peer.name)
     line.add("incarnation", peer.incarnation.rawValue)
     line.add("address", peer.addressText)
+    line.add("multicast", peer.hearing?.rawValue)
     return line.line
   }
 }

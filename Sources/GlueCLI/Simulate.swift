@@ -10,7 +10,8 @@ struct Simulate: AsyncParsableCommand {
     discussion: """
       A run follows from its seed to the last bit: a seed that fails here fails everywhere. Nothing is sent on a real \
       network. With --mutant every endpoint is broken on purpose; then it is an error if nobody notices.
-      """)
+      """,
+    subcommands: [SimulateScale.self])
 
   @Option(help: "The first seed.")
   var seed: UInt64 = 1

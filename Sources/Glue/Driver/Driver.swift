@@ -229,6 +229,7 @@ final class Driver: Sendable {
 
   // MARK: Questions
 
+  func multicast() -> MulticastReport { lock.withLock { $0.machine.multicast } }
   func peers() -> [Peer] { lock.withLock { $0.machine.peers.map(Peer.init) } }
 
   func counters() -> [(name: String, value: UInt64)] {

@@ -52,6 +52,9 @@ final class DriverLog: Sendable {
     case .clash(let notice): (.error, "clash", ["holder": "\(notice.holder.id)", "loser": "\(notice.loser.id)"])
     case .incompatible(let id, let name, let versions):
       (.warning, "incompatible", ["peer": "\(id)", "name": "\(name)", "versions": "\(versions)"])
+    case .multicast(let report):
+      // Told when it changes, so each line is news.
+      (report.isBroken ? .warning : .notice, nil, ["multicast": "\(report.state.rawValue)"])
     case .limit(let name, let count): (.warning, "limit \(name)", ["limit": "\(name)", "count": "\(count)"])
     case .slowCallback(let filter, let duration, let isOver):
       // Limited where it is made, by filter.

@@ -92,6 +92,7 @@ extension DriverState {
     case .incompatible(let id, let name, let versions):
       return (.incompatible(id, name: name, versions: versions), [])
     case .interestKnown: return (nil, [.interest])
+    case .multicast(let report): return (.multicast(report), [])
     case .limit(let name, let count): return (.limit(name: name, count: count), [])
     case .matched(let id, subscribers: _): return (nil, [.matched(id)])
     case .writable(let id):

@@ -100,6 +100,9 @@ public final class Endpoint: Sendable {
   /// Which network interface this endpoint uses now, and why.
   public var interfaceChoice: InterfaceChoice { driver.interfaceChoice }
 
+  /// Whether announcements by multicast get through, as all peers together show it.
+  public var multicast: MulticastReport { driver.multicast() }
+
   /// What happens besides messages, from now on. Each access makes a new sequence, which holds at most
   /// ``Configuration/eventQueueLimit`` events for a slow reader. It ends when the endpoint is shut down.
   public var events: Events { Events(endpoint: self, queue: driver.addEventReader()) }

@@ -2,7 +2,7 @@
 public enum Event: Sendable {
   /// A peer was found, and a session with it is up.
   case peerAdded(Peer)
-  /// A peer's address or name changed.
+  /// A peer's address or name changed, or which of the two hears the other by multicast.
   case peerUpdated(Peer)
   /// A peer is gone.
   case peerRemoved(Peer, reason: PeerRemovalReason)
@@ -23,6 +23,9 @@ public enum Event: Sendable {
   case clash(ClashNotice)
   /// An endpoint is there that speaks other versions of the protocol; the two cannot talk.
   case incompatible(EndpointID, name: String, versions: ClosedRange<UInt8>)
+  /// Announcements by multicast do not get through any more, or do again; not told where they did from the start. The session
+  /// with every known peer goes on, but newcomers may not be found.
+  case multicast(MulticastReport)
   /// A limit was reached: its name in the configuration, and how often so far.
   case limit(name: String, count: UInt64)
   /// A callback takes longer than ``Endpoint/Configuration/slowCallbackThreshold``. Told when it is noticed that it goes on
@@ -58,7 +61,7 @@ extension Event: CustomStringConvertible {
   public var description: String {
     switch self {
     case .peerAdded(let peer): "peer added: \(peer)"
-    case .peerUpdated(let peer): "peer updated: \(peer)"
+    case .peerUpdated(let peer): "peer updated: \(peer)\(peer.hearing.map { ", \($0)" } ?? "")"
     case .peerRemoved(let peer, let reason): "peer removed: \(peer): \(reason)"
     case .loss(let report): "lost: \(report)"
     case .typeMismatch(let mismatch):
@@ -73,6 +76,7 @@ extension Event: CustomStringConvertible {
     case .clash(let notice): "clash: \(notice); \(notice.loser) has to go"
     case .incompatible(let id, let name, let versions):
       "incompatible: \(name) (\(id)) speaks versions \(versions.lowerBound) to \(versions.upperBound) of the protocol"
+    case .multicast(let report): "multicast: \(report)"
     case .limit(let name, let count): "limit reached: \(name), \(count) times so far"
     case .slowCallback(let filter, let duration, let isOver):
       "slow callback: subscription to \(filter) " + (isOver ? "took \(duration)" : "goes on after \(duration)")
@@ -81,6 +85,34 @@ extension Event: CustomStringConvertible {
     case .interfaces(let choice): "interface: \(choice)"
     case .networkError(let text): "network: \(text)"
     case .eventsDropped(let count): "\(count) events were dropped, as they were not read"
+    }
+  }
+}
+
+extension Hearing: CustomStringConvertible {
+  /// For example `multicast only from it`.
+  public var description: String {
+    switch self {
+    case .bothWays: "multicast both ways"
+    case .onlyThem: "multicast only to it"
+    case .onlyUs: "multicast only from it"
+    case .unicast: "unicast only"
+    }
+  }
+}
+
+extension MulticastReport: CustomStringConvertible {
+  /// What is wrong, what follows from it, and where to look.
+  public var description: String {
+    let peers = bothWays + onlyThem + onlyUs + unicast + undecided
+    let detour = "announcements go by unicast to the \(peers == 1 ? "one peer" : "\(peers) peers") known"
+    let advice = "check the switch (IGMP and MLD snooping), the access point and firewalls"
+    return switch state {
+    case .unknown: "nothing is known yet"
+    case .works: "works"
+    case .unheard: "nobody hears ours; \(detour), but newcomers do not hear of this endpoint: \(advice)"
+    case .deaf: "nothing arrives, though others hear ours; \(detour), but newcomers are not heard here: \(advice)"
+    case .dead: "nobody hears ours, and nothing arrives; \(detour), but newcomers are not found: \(advice)"
     }
   }
 }

@@ -12,12 +12,15 @@ public struct Peer: Hashable, Sendable, CustomStringConvertible {
   public let incarnation: Incarnation
   /// Where it is reached.
   public let address: SocketAddress
+  /// Which of the two hears the other by multicast; `nil` if that is not known yet.
+  public let hearing: Hearing?
 
   init(_ info: PeerInfo) {
     id = info.id
     name = info.name
     incarnation = info.incarnation
     address = info.address
+    hearing = info.hearing
   }
 
   /// ``address`` as people write it, a link-local one with the name of the interface: `[fe80::1%eth0]:40000`.

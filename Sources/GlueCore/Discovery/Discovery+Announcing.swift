@@ -19,16 +19,17 @@ extension Discovery {
 
   /// Sends an announcement to all targets, and to the peers that they do not reach.
   mutating func announce(at now: Timestamp) {
+    judgeHearing(at: now)
     announcedInterval = stretchedInterval
     for target in configuration.targets {
       let list: ListedPeers = target.ip.isGroup ? .heard : .all
       send(.announce(makeAnnouncement(listing: list, at: now)), to: target)
     }
     var direct: Announcement?
-    for slot in table.indices where table.contains(slot) && !isReachedByTargets(slot, at: now) {
+    for slot in table.indices where table.contains(slot) && needsCopy(slot, at: now) {
       let announcement = direct ?? makeAnnouncement(listing: .all, at: now)
       direct = announcement
-      send(.announce(announcement), to: table[slot].info.address)
+      sendCopy(of: announcement, to: slot, at: now)
     }
     listCursor = nextListCursor
     lookForIntroductions(at: now)
@@ -60,7 +61,7 @@ extension Discovery {
   }
 
   /// The list in WELCOMEs, which go by unicast.
-  var everyday: ListedPeers { configuration.targets.contains { $0.ip.isGroup } ? .heard : .all }
+  var everyday: ListedPeers { usesGroups ? .heard : .all }
 
   private var stretchedInterval: Nanoseconds {
     let unit = max(1, configuration.stretchPeers)
@@ -78,7 +79,7 @@ extension Discovery {
       guard table.contains(slot) else { continue }
       switch list {
       case .nobody: return []
-      case .heard: guard isHeardByGroup(slot, at: now) else { continue }
+      case .heard: guard hears(slot, at: now) else { continue }
       case .all: break
       }
       ids.append(table[slot].info.id)
@@ -100,24 +101,6 @@ extension Discovery {
 
   /// How many announcements list everybody.
   var listingTurns: Int { table.count / max(1, configuration.heardEntries) + 1 }
-
-  func isHeardByGroup(_ slot: Int, at now: Timestamp) -> Bool {
-    guard let heard = table[slot].groupHeardAt else { return false }
-    return now < heard + table[slot].lease
-  }
-
-  /// Whether a peer hears the announcements to the targets, so that it needs none of its own to keep the lease.
-  private func isReachedByTargets(_ slot: Int, at now: Timestamp) -> Bool {
-    let peer = table[slot]
-    if configuration.targets.contains(peer.info.address) { return true }
-    guard configuration.targets.contains(where: { $0.ip.isGroup }) else { return false }
-    // Until its lists have come round it has the benefit of the doubt, or everybody would announce to every newcomer:
-    // for long if we hear it, since most links work both ways; for as long as its lease surely lasts if it found us.
-    let patience = peer.info.interval * UInt64(listingTurns + 1)
-    if let heardUs = peer.heardUsAt, now < heardUs + patience + peer.info.interval { return true }
-    if isHeardByGroup(slot, at: now) { return now < peer.info.since + patience }
-    return peer.info.origin == .contact && now < peer.info.since + min(patience, peer.info.interval * 3)
-  }
 
   // MARK: Announcements of others
 
@@ -155,6 +138,8 @@ extension Discovery {
     _ now: Timestamp
   ) {
     guard table[slot].info.address == source else {
+      // With two families the one by multicast may come from the other one's address.
+      if arrival == .group { table[slot].groupHeardAt = now }
       // An endpoint with several addresses announces from each of them. Only when the one in use has fallen silent may
       // the session move, or it would go to and fro.
       guard now >= table[slot].addressHeardAt + silence(of: slot) else { return }
@@ -174,24 +159,11 @@ extension Discovery {
     let before = table[slot].info
     heard(slot, at: now)
     apply(announcement, to: slot, at: now)
-    if arrival == .group {
-      table[slot].groupHeardAt = now
-      table[slot].info.isHeardByGroup = true
-      // Lists by unicast hold all peers, and say nothing about multicast.
-      if announcement.heard.contains(local.id) {
-        table[slot].heardUsAt = now
-        table[slot].info.hearsGroup = true
-      }
-    }
+    noteHearing(announcement, of: slot, arrival, at: now)
     for id in announcement.heard {
       if let other = table.slot(of: id) { table[slot].listing.add(other) }
     }
     table[slot].listing.announced(turns: listingTurns)
-    if let heardUs = table[slot].heardUsAt,
-      now >= heardUs + table[slot].info.interval * UInt64(listingTurns + 2)
-    {
-      table[slot].info.hearsGroup = false
-    }
     tellIfChanged(slot, from: before)
   }
 
@@ -229,8 +201,8 @@ extension Discovery {
     let now = table[slot].info
     if now.capabilities != before.capabilities || now.interestVersion != before.interestVersion
       || now.locators != before.locators || now.attributes != before.attributes || now.address != before.address
-      || now.remoteSession != before.remoteSession || now.isHeardByGroup != before.isHeardByGroup
-      || now.hearsGroup != before.hearsGroup || now.acceptsGroupTag != before.acceptsGroupTag
+      || now.remoteSession != before.remoteSession || now.acceptsGroupTag != before.acceptsGroupTag
+      || Self.isNews(now.hearing, after: before.hearing)
     {
       actions.append(.peerUpdated(now))
     }

@@ -306,8 +306,8 @@ extension Discovery {
       receiveBufferBytes: Int(clamping: welcome.receiveBufferBytes), capabilities: announcement.capabilities,
       interestVersion: announcement.interestVersion, locators: announcement.locators,
       attributes: announcement.attributes.withoutWallClock, origin: handshake.origin, since: now, interval: interval,
-      leaseDeadline: now + lease, isHeardByGroup: handshake.origin == .group, hearsGroup: false,
-      hasUniqueTag: false, acceptsGroupTag: welcome.acceptsGroupTag, keySalt: handshake.keySalt,
+      leaseDeadline: now + lease, hearing: nil, hasUniqueTag: false, acceptsGroupTag: welcome.acceptsGroupTag,
+      keySalt: handshake.keySalt,
       startEstimate: handshake.startEstimate)
     let firstLook = interval * 4
     let peer = Peer(

@@ -181,10 +181,6 @@ extension Discovery {
     guard let due = leaseCheckAt, due <= now else { return }
     leaseCheckAt = nil
     for slot in table.indices where table.contains(slot) {
-      if table[slot].info.isHeardByGroup && !isHeardByGroup(slot, at: now) {
-        table[slot].info.isHeardByGroup = false
-        actions.append(.peerUpdated(table[slot].info))
-      }
       if leaseProbeTime(slot) > now {
         wakeForLease(slot)
       } else {

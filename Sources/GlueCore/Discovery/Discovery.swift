@@ -64,6 +64,14 @@ public struct Discovery: Sendable {
   var announcedInterval: Nanoseconds
   /// Where the next list of IDs begins.
   var listCursor = 0
+  /// Since when this endpoint has been listening without a break.
+  var listeningSince = Timestamp(nanoseconds: 0)
+  /// How multicast gets through, as it was last judged.
+  public internal(set) var multicast = MulticastReport()
+  /// The same, of the last look alone.
+  var multicastDoubt = MulticastReport.State.unknown
+  /// Whether it was last told that it does not.
+  var isMulticastBroken = false
 
   let tokens: AddressToken
   var replies: ReplyLimiter
@@ -121,6 +129,7 @@ public struct Discovery: Sendable {
     guard phase == .idle else { return }
     phase = .running
     startedAt = now
+    listeningSince = now
     beginStartupAnnouncements(at: now)
   }
 
@@ -229,6 +238,7 @@ public struct Discovery: Sendable {
     if let locators { local.locators = locators }
     if let targets { configuration.targets = targets }
     guard phase == .running else { return }
+    listeningSince = now
     beginStartupAnnouncements(at: now)
     for slot in table.indices where table.contains(slot) { probe(slot, for: .lease, at: now) }
   }

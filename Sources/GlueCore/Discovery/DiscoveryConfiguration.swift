@@ -50,6 +50,12 @@ public struct DiscoveryConfiguration: Sendable {
   public var limits = DiscoveryLimits()
   /// Locators of an introduction that are challenged, and that are passed on in one.
   public var maximumLocators = 4
+  /// Intervals of a peer's without an announcement of its by multicast after which it is told by unicast that it is not heard.
+  /// Fewer begin the exchange by unicast sooner, and for more peers in vain: at 10 % loss for one in a thousand.
+  public var silentIntervals = 3
+  /// Intervals of a peer's in which it lives and nothing comes by multicast, until that is told. Ten in a row are lost once in
+  /// two days at a steady 30 % loss and an interval of one second.
+  public var verdictIntervals = 10
   /// Endpoint IDs listed in one announcement: 256 bytes. Larger groups take turns.
   public var heardEntries = 32
 

@@ -48,10 +48,8 @@ public struct PeerInfo: Equatable, Sendable {
   public internal(set) var interval: Nanoseconds
   /// When it is gone unless it shows a sign of life.
   public internal(set) var leaseDeadline: Timestamp
-  /// Whether this endpoint hears it by multicast or broadcast.
-  public internal(set) var isHeardByGroup: Bool
-  /// Whether it hears this endpoint by multicast or broadcast, as its announcements say.
-  public internal(set) var hearsGroup: Bool
+  /// Which of the two hears the other by multicast or broadcast; nil if that is not known yet.
+  public internal(set) var hearing: Hearing?
   /// Whether the tag in its group datagrams names only it here.
   public internal(set) var hasUniqueTag: Bool
   /// Whether it accepts the tag in this endpoint's group datagrams.
@@ -136,7 +134,7 @@ extension Discovery {
     /// A session with a new peer is up.
     case peerAdded(PeerInfo)
     /// Something that others may care about changed: address, remote session, capabilities, interest version, locators,
-    /// attributes, who hears whom.
+    /// attributes, who hears whom by multicast.
     case peerUpdated(PeerInfo)
     /// A peer is gone, as it last was.
     case peerRemoved(PeerInfo, reason: PeerRemovalReason)
@@ -150,6 +148,8 @@ extension Discovery {
     case defeated(ClashReport)
     /// An endpoint is there that speaks no version of ours. At most once a second.
     case incompatible(EndpointID, name: String, versions: ClosedRange<UInt8>)
+    /// Multicast does not get through, or does so again.
+    case multicast(MulticastReport)
     /// A limit was hit, so many times since the start. At most once a second each.
     case limit(Limit, count: UInt64)
   }

@@ -9,9 +9,15 @@ struct Peer: Sendable {
   var addressHeardAt: Timestamp
   /// When a datagram of the session last came from there.
   var sessionHeardAt: Timestamp
-  /// When an announcement last came by multicast or broadcast, and when one last listed this endpoint.
+  /// When an announcement last came by multicast or broadcast, and by unicast.
   var groupHeardAt: Timestamp?
+  var unicastHeardAt: Timestamp?
+  /// When it last said that it hears this endpoint by multicast or broadcast.
   var heardUsAt: Timestamp?
+  /// Since when it says that it does not.
+  var deafSince: Timestamp?
+  /// How often it is still told that it is heard again, after it was told that it was not.
+  var retractions = 0
   /// Whether the peer has shown that it knows our session ID: then WELCOME is no longer repeated.
   var isConfirmed: Bool
   /// Whether a WELCOME named both our session ID and the peer's: then the two belong together for good.
@@ -137,6 +143,8 @@ struct PeerTable: Sendable {
   /// By place: whether there is a peer. Apart from the peers, which are large, because it is asked most.
   private var isTaken: [Bool] = []
   private var peers: [Peer?] = []
+  /// Places that had a peer before: others may have listed it.
+  private var wasTaken = SlotSet()
   /// Used last, taken last, so that a place is not used again soon.
   private var free: [Int] = []
   private var byID: [EndpointID: Int] = [:]
@@ -212,7 +220,10 @@ struct PeerTable: Sendable {
   /// Puts a peer into its reserved place.
   mutating func insert(_ peer: Peer) {
     let slot = peer.info.slot
-    for other in indices where isTaken[other] { self[other].listing.forget(slot) }
+    if wasTaken.contains(slot) {
+      for other in indices where isTaken[other] { self[other].listing.forget(slot) }
+    }
+    wasTaken.insert(slot)
     peers[slot] = peer
     isTaken[slot] = true
     byID[peer.info.id] = slot

@@ -36,6 +36,8 @@ extension EndpointMachine {
         events.append(.defeated(report))
       case .incompatible(let id, let name, let versions):
         events.append(.incompatible(id, name: name, versions: versions))
+      case .multicast(let report):
+        events.append(.multicast(report))
       case .limit(let limit, let count):
         events.append(.limit(name: limit.name, count: count))
       }

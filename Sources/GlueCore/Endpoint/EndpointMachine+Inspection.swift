@@ -10,6 +10,10 @@ extension EndpointMachine {
   }
   /// Streams of all peers towards this endpoint.
   package var inboundStreams: Int { sessions.values.reduce(0) { $0 + $1.inbound.count } }
+  /// Streams of topics of all peers towards this endpoint.
+  package var topicStreams: Int {
+    sessions.values.reduce(0) { $0 + $1.inbound.keys.count { $0 >= Session.firstTopicStream } }
+  }
   /// Publications of this endpoint, withdrawn ones that are not acknowledged yet included.
   package var openPublications: Int { topics.publications.count }
 

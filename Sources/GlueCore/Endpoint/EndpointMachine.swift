@@ -167,7 +167,10 @@ public final class EndpointMachine {
   // MARK: Questions
 
   /// The peers with a session, by endpoint ID.
-  public var peers: [PeerInfo] { sessions.values.map(\.peer).sorted { $0.id < $1.id } }
+  public var peers: [PeerInfo] { discovery.peers.sorted { $0.id < $1.id } }
+
+  /// How multicast gets through, as it was judged with the last announcement.
+  public var multicast: MulticastReport { discovery.multicast }
 
   /// Whether every peer has told all its subscriptions.
   public var knowsAllSubscriptions: Bool { sessions.values.allSatisfy(\.knowsInterest) }

@@ -191,7 +191,7 @@ public struct Loss: Sendable {
 public enum EndpointEvent: Sendable {
   /// A peer was found and a session with it is up.
   case peerAdded(PeerInfo)
-  /// A peer's address, name or abilities changed.
+  /// A peer's address or abilities changed, or which of the two hears the other by multicast.
   case peerUpdated(PeerInfo)
   /// A peer is gone.
   case peerRemoved(PeerInfo, reason: PeerRemovalReason)
@@ -211,6 +211,8 @@ public enum EndpointEvent: Sendable {
   case incompatible(EndpointID, name: String, versions: ClosedRange<UInt8>)
   /// This endpoint lost a clash and must stop.
   case defeated(ClashReport)
+  /// Announcements by multicast do not get through any more, or do again. Not told where they did from the start.
+  case multicast(MulticastReport)
   /// A limit was reached: its name as in the configuration, and how often so far.
   case limit(name: String, count: UInt64)
   /// The number of matched remote subscribers of a publication changed.

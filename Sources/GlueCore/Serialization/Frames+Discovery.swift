@@ -43,10 +43,13 @@ extension Answer: FrameBody {
 
 extension Announcement: FrameBody {
   private static let leavingFlag: UInt8 = 1
+  private static let hearsYouFlag: UInt8 = 2
 
   /// Reads the body.
   public init(from reader: inout WireReader) throws(WireError) {
-    isLeaving = try reader.u8() & Self.leavingFlag != 0
+    let flags = try reader.u8()
+    isLeaving = flags & Self.leavingFlag != 0
+    hearsYou = flags & Self.hearsYouFlag != 0
     minimumVersion = try reader.u8()
     maximumVersion = try reader.u8()
     capabilities = Capabilities(rawValue: try reader.u32())
@@ -64,7 +67,7 @@ extension Announcement: FrameBody {
 
   /// Writes the body. Of the locators and the IDs heard, the first ``WireLimits/locators`` and ``WireLimits/heard``.
   public func write(to writer: inout WireWriter) {
-    writer.u8(isLeaving ? Self.leavingFlag : 0)
+    writer.u8((isLeaving ? Self.leavingFlag : 0) | (hearsYou ? Self.hearsYouFlag : 0))
     writer.u8(minimumVersion)
     writer.u8(maximumVersion)
     writer.u32(capabilities.rawValue)

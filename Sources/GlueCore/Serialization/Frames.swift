@@ -4,6 +4,8 @@ import GlueAddress
 public struct Announcement: Equatable, Sendable {
   /// Set once when the endpoint stops.
   public var isLeaving: Bool = false
+  /// By unicast: whether the sender hears the addressee by multicast or broadcast.
+  public var hearsYou: Bool = false
   /// Lowest protocol version the sender speaks.
   public var minimumVersion: UInt8 = 1
   /// Highest protocol version the sender speaks.

@@ -36,6 +36,8 @@ public enum Invariant: String, CaseIterable, Sendable {
   case convergence
   /// State for endpoints that have proven nothing stays within its cap, and none of them becomes a peer.
   case unprovenState
+  /// An endpoint that no multicast passes to or from says so, and one says so only if that is so.
+  case multicastTold
   /// Any bytes decode to a value or an error. A trap would end the run; what is counted are hostile datagrams survived.
   case totalDecoder
 }

@@ -48,6 +48,7 @@ package struct Recorder {
   var amplification = Amplification()
   var convergence = Convergence()
   var unprovenState = UnprovenState()
+  var multicastTold = MulticastTold()
   var hostileDatagrams: UInt64 = 0
   /// Damaged payloads are delivered: what depends on their content is not judged.
   var ignoresContent = false
@@ -117,6 +118,7 @@ package struct Recorder {
 
   package mutating func disconnected(_ life: Life, from other: Life, at now: Timestamp) {
     disturbances += 1
+    multicastTold.disturbed(life)
     ledger.disconnected(life, other)
     order.disconnected(subscriber: life, publisher: other)
   }
@@ -243,6 +245,7 @@ package struct Recorder {
       case .amplification: amplification.checks
       case .convergence: convergence.checks
       case .unprovenState: unprovenState.checks
+      case .multicastTold: multicastTold.checks
       case .totalDecoder: hostileDatagrams
       }
     }

@@ -33,6 +33,9 @@ extension SimulatedEndpoint {
       simulation.recorder.trace.note(.incompatible, life, at: now)
     case .limit(_, let count):
       simulation.recorder.trace.note(.limit, life, Int(truncatingIfNeeded: count), at: now)
+    case .multicast(let report):
+      simulation.recorder.trace.note(.multicast, life, report.isBroken ? 1 : 0, at: now)
+      simulation.recorder.multicastTold.told(life, isBroken: report.isBroken)
     case .matched(let id, let subscribers):
       simulation.recorder.trace.note(.matched, life, topic(of: id) ?? -1, subscribers, at: now)
     case .interestKnown(let id):

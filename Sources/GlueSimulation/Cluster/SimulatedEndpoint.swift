@@ -49,6 +49,8 @@ package final class SimulatedEndpoint {
   var socket: [SimulatedNetwork.Arriving] = []
   var socketArrivals: [Timestamp] = []
   var socketBytes = 0
+  /// When it will have done with what is in its socket, where that takes time.
+  var busyUntil = Timestamp(nanoseconds: 0)
   var wakeAt: Timestamp?
   var filter: MutantFilter?
   /// Whether its user takes its time.
@@ -117,7 +119,7 @@ package final class SimulatedEndpoint {
     let simulation = simulation
     let verdict = filter!.incoming(
       datagram.bytes, from: datagram.source, own: (machine.configuration.id, machine.incarnation), host: host,
-      fromHost: datagram.sender,
+      fromHost: datagram.sender, isGroup: datagram.isGroup,
       isKnownLife: { simulation.recorder.life(of: $0) != nil },
       uptime: simulation.now.since(simulation.recorder.lives[life].startedAt), at: simulation.now)
     if let incarnation = verdict.yieldsTo {

@@ -7,6 +7,8 @@ package final class Simulation {
   /// What is scheduled.
   enum Event {
     case arrival(SimulatedNetwork.Arriving)
+    /// The endpoint takes from its socket what arrived then.
+    case taken(SimulatedNetwork.Arriving, arrivedAt: Timestamp)
     case wake(Life)
     case script((Simulation) -> Void)
   }
@@ -23,6 +25,8 @@ package final class Simulation {
   package var onMessage: ((SimulatedEndpoint, ReceivedMessage) -> Void)?
   /// Called with every datagram that is sent: by whom, where to.
   package var onDatagram: ((UnsafeRawBufferPointer, SimulatedEndpoint, SocketAddress) -> Void)?
+  /// Called with every datagram that arrives at a socket: on which host, how many bytes.
+  package var onArrival: ((Int, Int) -> Void)?
   /// Nothing but announcements is expected.
   package var isQuiet = false
   /// Changes of interest have had time to become known everywhere.
@@ -75,6 +79,7 @@ package final class Simulation {
       now = max(now, time)
       switch event {
       case .arrival(let datagram): arrive(datagram)
+      case .taken(let datagram, let arrivedAt): take(datagram, arrivedAt: arrivedAt)
       case .wake(let life):
         let endpoint = lifeObjects[life]
         // An earlier wake-up may have been asked for since; then this one is stale.
@@ -225,6 +230,8 @@ package final class Simulation {
       return datagram.bytes.withUnsafeBytes { network.lose($0, .notRunning) }
     }
     let size = datagram.bytes.count
+    onArrival?(datagram.host, size)
+    if network[datagram.host].processing > .zero, endpoint.isRunning { return wait(datagram, for: endpoint) }
     guard network.admit(size, at: datagram.host, now: now),
       endpoint.socketBytes + size <= network[datagram.host].receiveBufferBytes
     else {
@@ -233,11 +240,28 @@ package final class Simulation {
     guard endpoint.isRunning else {
       endpoint.socket.append(datagram)
       endpoint.socketArrivals.append(now)
-      // The kernel charges each datagram for its bookkeeping, too.
-      endpoint.socketBytes += size + 512
+      endpoint.socketBytes += size + HostConditions.datagramOverhead
       return datagram.bytes.withUnsafeBytes { network.trouble($0) }
     }
     endpoint.receive(datagram, receivedAt: now)
+  }
+
+  /// A datagram waits in the socket until the endpoint has done with those before it.
+  private func wait(_ datagram: SimulatedNetwork.Arriving, for endpoint: SimulatedEndpoint) {
+    let conditions = network[datagram.host]
+    let charge = datagram.bytes.count + HostConditions.datagramOverhead
+    guard endpoint.socketBytes + charge <= conditions.receiveBufferBytes else {
+      return datagram.bytes.withUnsafeBytes { network.lose($0, .receiveBuffer) }
+    }
+    endpoint.socketBytes += charge
+    endpoint.busyUntil = max(endpoint.busyUntil, now) + conditions.processing
+    queue.schedule(.taken(datagram, arrivedAt: now), at: endpoint.busyUntil)
+  }
+
+  private func take(_ datagram: SimulatedNetwork.Arriving, arrivedAt: Timestamp) {
+    guard let endpoint = endpoints[datagram.host], endpoint.isRunning else { return }
+    endpoint.socketBytes = max(0, endpoint.socketBytes - datagram.bytes.count - HostConditions.datagramOverhead)
+    endpoint.receive(datagram, receivedAt: arrivedAt)
   }
 
   // MARK: Watching
@@ -292,6 +316,11 @@ package final class Simulation {
   package func release(host: Int) { soundness.release(host: host, at: now) }
   /// The links changed.
   package func noteLinks() { soundness.update(from: network, at: now) }
+
+  /// Whether the links between two hosts have been sound for so long, and their hosts.
+  func isSound(between one: Life, and other: Life, for grace: Nanoseconds) -> Bool {
+    soundness.isSound(recorder.lives[one].host, recorder.lives[other].host, at: now, grace: grace)
+  }
 
   func isSound(between one: Life, and other: Life) -> Bool {
     let (a, b) = (recorder.lives[one], recorder.lives[other])

@@ -39,6 +39,10 @@ public enum Mutant: String, CaseIterable, Sendable {
   case ignoresSome
   /// Takes endpoints for peers that have proven nothing.
   case believesAnybody
+  /// Says nothing of multicast that does not get through.
+  case hidesDeadMulticast
+  /// Takes no announcements by multicast from those it knows, and says that none come.
+  case ignoresMulticast
 
   /// The invariant whose checker must notice it.
   public var invariant: Invariant {
@@ -60,6 +64,7 @@ public enum Mutant: String, CaseIterable, Sendable {
     case .answersTwice: .amplification
     case .ignoresSome: .convergence
     case .believesAnybody: .unprovenState
+    case .hidesDeadMulticast, .ignoresMulticast: .multicastTold
     }
   }
 }

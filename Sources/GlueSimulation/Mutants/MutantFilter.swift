@@ -55,7 +55,7 @@ package struct MutantFilter {
     case .answersTwice:
       return wire.types.contains(.challenge) || wire.types.contains(.answer) ? [original, original] : [original]
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .keepsPastExpiry, .hoards, .ignoresWelcomes,
-      .ignoresClashes, .yieldsToAnyClaim, .ignoresSome, .believesAnybody:
+      .ignoresClashes, .yieldsToAnyClaim, .ignoresSome, .believesAnybody, .hidesDeadMulticast, .ignoresMulticast:
       return [original]
     }
   }
@@ -98,7 +98,7 @@ package struct MutantFilter {
   /// Whether a datagram reaches the machine, and whether the endpoint gives up because of it.
   package mutating func incoming(
     _ bytes: [UInt8], from source: SocketAddress, own: (id: EndpointID, incarnation: Incarnation), host: Int,
-    fromHost: Int?, isKnownLife: (Incarnation) -> Bool, uptime: Nanoseconds, at now: Timestamp
+    fromHost: Int?, isGroup: Bool, isKnownLife: (Incarnation) -> Bool, uptime: Nanoseconds, at now: Timestamp
   ) -> (passes: Bool, yieldsTo: Incarnation?) {
     let wire = WireView(bytes)
     switch mutant {
@@ -115,12 +115,15 @@ package struct MutantFilter {
       }
     case .ignoresSome:
       if let fromHost, host % 3 == 1, fromHost % 3 == 0, !wire.isSession { return (false, nil) }
+    case .ignoresMulticast:
+      if isGroup, uptime > .seconds(4) { return (false, nil) }
     case .believesAnybody:
       if wire.types.contains(.announce), let sender = wire.sender, !isKnownLife(sender.incarnation) {
         strangers.insert(sender.incarnation.rawValue)
       }
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .neverRepeats, .claimsEverything,
-      .keepsPastExpiry, .sendsToEverybody, .hoards, .repeatsEverything, .announcesTooOften, .chatters, .answersTwice:
+      .keepsPastExpiry, .sendsToEverybody, .hoards, .repeatsEverything, .announcesTooOften, .chatters, .answersTwice,
+      .hidesDeadMulticast:
       break
     }
     return (true, nil)
@@ -140,7 +143,7 @@ package struct MutantFilter {
     case .hoards: hoardedBytes += deliveries.reduce(0) { $0 + $1.bytes * 64 }
     case .hidesLosses, .neverRepeats, .claimsEverything, .keepsPastExpiry, .sendsToEverybody, .waitsForTheSlowest,
       .repeatsEverything, .announcesTooOften, .chatters, .ignoresWelcomes, .ignoresClashes, .yieldsToAnyClaim,
-      .answersTwice, .ignoresSome, .believesAnybody:
+      .answersTwice, .ignoresSome, .believesAnybody, .hidesDeadMulticast, .ignoresMulticast:
       break
     }
     return result
@@ -149,6 +152,7 @@ package struct MutantFilter {
   /// Whether an event is told.
   package func passes(_ event: EndpointEvent) -> Bool {
     if mutant == .hidesLosses, case .loss = event { return false }
+    if mutant == .hidesDeadMulticast, case .multicast = event { return false }
     return true
   }
 

@@ -67,10 +67,16 @@ package struct BurstLoss: Equatable, Sendable {
 package struct HostConditions: Equatable, Sendable {
   /// Bytes per second that it can send; nil for no limit.
   package var bandwidth: UInt64?
-  /// Bytes that its socket takes in one millisecond; what exceeds them is lost.
+  /// Bytes that its socket takes in one millisecond; what exceeds them is lost. With ``processing``: bytes that its socket
+  /// holds, each datagram charged as a kernel does.
   package var receiveBufferBytes = 212_992
+  /// Time that its endpoint takes for each datagram, while others wait in the socket; zero: none.
+  package var processing = Nanoseconds.zero
   /// Its own interface refuses datagrams above this, and says so.
   package var interfaceBytes = 65_507
+
+  /// What the kernel charges a datagram for its bookkeeping, about.
+  package static let datagramOverhead = 512
 
   /// An idle host.
   package init() {}

@@ -117,11 +117,14 @@ package struct SimulatedNetwork {
     }
     if destination.ip.isMulticast {
       guard destination == Self.group else { return true }
+      // All receivers share one copy, for there may be a thousand.
+      let copy = Array(bytes)
       for other in addresses.indices {
-        carry(bytes, from: host, to: other, isGroup: true, sentAt: now, at: departure, arriving: arriving)
+        carry(bytes, copy, from: host, to: other, isGroup: true, sentAt: now, at: departure, arriving: arriving)
       }
     } else if let other = hostsByAddress[destination] {
-      carry(bytes, from: host, to: other, isGroup: false, sentAt: now, at: departure, arriving: arriving)
+      carry(
+        bytes, Array(bytes), from: host, to: other, isGroup: false, sentAt: now, at: departure, arriving: arriving)
     } else {
       lose(bytes, .nobody)
     }
@@ -129,8 +132,8 @@ package struct SimulatedNetwork {
   }
 
   private mutating func carry(
-    _ bytes: UnsafeRawBufferPointer, from: Int, to: Int, isGroup: Bool, sentAt: Timestamp, at departure: Timestamp,
-    arriving: (Timestamp, Arriving) -> Void
+    _ bytes: UnsafeRawBufferPointer, _ original: [UInt8], from: Int, to: Int, isGroup: Bool, sentAt: Timestamp,
+    at departure: Timestamp, arriving: (Timestamp, Arriving) -> Void
   ) {
     let index = from * addresses.count + to
     let link = links[index]
@@ -138,14 +141,14 @@ package struct SimulatedNetwork {
       arriving(
         departure + .microseconds(20),
         Arriving(
-          host: to, sender: from, source: addresses[from], isGroup: isGroup, bytes: Array(bytes), sentAt: sentAt))
+          host: to, sender: from, source: addresses[from], isGroup: isGroup, bytes: original, sentAt: sentAt))
       return
     }
     if isGroup ? link.isGroupBlocked : link.isUnicastBlocked { return lose(bytes, .partition) }
     if bytes.count > link.maximumBytes { return lose(bytes, .tooLarge) }
     if dice.chance(perMillion: link.lossPerMillion) { return lose(bytes, .loss) }
     if let bursts = link.bursts, bursts.loses(&isBad[index], &dice) { return lose(bytes, .burst) }
-    var copy = Array(bytes)
+    var copy = original
     if damage(&copy, on: link) {
       damaged += 1
       guard deliversDamaged else { return lose(bytes, .checksum) }

@@ -6,7 +6,8 @@ package struct Trace {
   package enum Kind: UInt8, Sendable {
     case sent, arrived, dropped, published, full, delivered, lost, expired, matched, acknowledged, peerAdded,
       peerRemoved,
-      peerUpdated, interestKnown, mismatch, keyMismatch, refused, clash, defeated, incompatible, limit, writable,
+      peerUpdated, interestKnown, mismatch, keyMismatch, refused, multicast, clash, defeated, incompatible, limit,
+      writable,
       directAcknowledged,
       started,
       ended, paused, resumed, moved, faultBegan, faultEnded, subscribed, unsubscribed, direct, phase

@@ -47,6 +47,33 @@ enum Samples {
   }
 }
 
+extension Samples {
+  /// Whether each endpoint says of multicast what is so: by what it told last, and by what its links have been for a while.
+  static func takeOfMulticast(_ alive: [SimulatedEndpoint], in simulation: Simulation) {
+    for endpoint in alive {
+      let usesGroups = endpoint.machine.configuration.discovery.targets.contains { $0.ip.isMulticast }
+      guard usesGroups, endpoint.isRunning else {
+        simulation.recorder.multicastTold.disturbed(endpoint.life)
+        continue
+      }
+      let others = alive.filter {
+        $0 !== endpoint && $0.isRunning && endpoint.peers[$0.machine.configuration.id] == $0.life
+      }
+      let span = endpoint.machine.configuration.discovery.interval * 18
+      let verdict = simulation.recorder.multicastTold.sampled(
+        endpoint.life,
+        isBlocked: !others.isEmpty
+          && others.allSatisfy { other in
+            simulation.network[endpoint.host, other.host].isGroupBlocked
+              && simulation.network[other.host, endpoint.host].isGroupBlocked
+          },
+        isSound: others.contains { simulation.isSound(between: endpoint.life, and: $0.life, for: span) },
+        patience: span, at: simulation.now)
+      simulation.recorder.judge(.multicastTold, verdict, at: simulation.now)
+    }
+  }
+}
+
 /// What is looked at when the network has been sound for long enough.
 enum Verdicts {
   /// The bound for everything to converge is over.

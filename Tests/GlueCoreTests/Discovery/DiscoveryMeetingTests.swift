@@ -108,7 +108,7 @@ import Testing
       #expect(node.sentFrames - frames == node.announcements - announcements)
       // One per interval, which is up to a tenth shorter.
       #expect((19...23).contains(node.announcements - announcements))
-      #expect(node.machine.peers.allSatisfy { $0.isHeardByGroup && $0.hearsGroup })
+      #expect(node.machine.peers.allSatisfy { $0.hearing == .bothWays })
     }
   }
 

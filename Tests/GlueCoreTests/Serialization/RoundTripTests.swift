@@ -9,6 +9,7 @@ import Testing
   static let announcement: Announcement = {
     var announcement = Announcement(name: String(repeating: "ñ", count: 128))
     announcement.isLeaving = true
+    announcement.hearsYou = true
     announcement.maximumVersion = 3
     announcement.capabilities = [.history, .groupData]
     announcement.intervalMilliseconds = .max

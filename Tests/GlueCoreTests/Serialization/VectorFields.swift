@@ -117,7 +117,8 @@ extension Attributes {
 extension Announcement {
   var fields: JSON {
     [
-      "leaving": .bool(isLeaving), "minimumVersion": JSON(minimumVersion), "maximumVersion": JSON(maximumVersion),
+      "leaving": .bool(isLeaving), "hearsYou": .bool(hearsYou),
+      "minimumVersion": JSON(minimumVersion), "maximumVersion": JSON(maximumVersion),
       "capabilities": JSON(capabilities.rawValue), "interval": JSON(intervalMilliseconds),
       "leaseMultiplier": JSON(leaseTenths), "uptime": JSON(uptimeMilliseconds),
       "interestVersion": JSON(interestVersion), "name": .string(name), "locators": .array(locators.map(\.fields)),

@@ -59,7 +59,7 @@ final class Pair {
       remoteSession: firstSession + UInt32(other),
       version: 1, receiveBufferBytes: 1 << 20, capabilities: [], interestVersion: 0, locators: [],
       attributes: Attributes(), origin: .group, since: now, interval: .seconds(1), leaseDeadline: .distantFuture,
-      isHeardByGroup: true, hearsGroup: true, hasUniqueTag: true, acceptsGroupTag: true, startEstimate: 0)
+      hearing: .bothWays, hasUniqueTag: true, acceptsGroupTag: true, startEstimate: 0)
   }
 
   func drain(_ index: Int) {

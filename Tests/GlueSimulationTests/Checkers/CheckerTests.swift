@@ -304,3 +304,39 @@ private func at(_ milliseconds: UInt64) -> Timestamp { Timestamp(nanoseconds: mi
     #expect(checker.settled(0, knows: [1, 2, 9], of: [0, 1, 2]) != nil)
   }
 }
+
+@Suite struct MulticastToldTests {
+  private func sample(
+    _ checker: inout MulticastTold, _ second: UInt64, isBlocked: Bool = false, isSound: Bool = false
+  ) -> String? {
+    checker.sampled(0, isBlocked: isBlocked, isSound: isSound, patience: .seconds(20), at: at(second * 1_000))
+  }
+
+  @Test func multicastToldNoticesSilenceAboutAWall() {
+    var checker = MulticastTold()
+    #expect(sample(&checker, 0, isBlocked: true) == nil)
+    #expect(sample(&checker, 20, isBlocked: true) == nil)
+    #expect(sample(&checker, 21, isBlocked: true) != nil)
+    checker.told(0, isBroken: true)
+    #expect(sample(&checker, 22, isBlocked: true) == nil)
+    checker.told(0, isBroken: false)
+    #expect(sample(&checker, 23) == nil)
+    #expect(sample(&checker, 24, isBlocked: true) == nil)
+    // Who has lost what it knew cannot tell.
+    checker.disturbed(0)
+    #expect(sample(&checker, 50, isBlocked: true) == nil)
+    #expect(sample(&checker, 51) == nil)
+    #expect(sample(&checker, 52, isBlocked: true) == nil)
+    #expect(sample(&checker, 73, isBlocked: true) != nil)
+  }
+
+  @Test func multicastToldNoticesAFalseAlarm() {
+    var checker = MulticastTold()
+    #expect(sample(&checker, 0, isSound: true) == nil)
+    checker.told(0, isBroken: true)
+    #expect(sample(&checker, 1) == nil)
+    #expect(sample(&checker, 2, isSound: true) != nil)
+    checker.told(0, isBroken: false)
+    #expect(sample(&checker, 3, isSound: true) == nil)
+  }
+}

@@ -1,0 +1,44 @@
+import GlueCore
+
+/// Multicast that does not get through is told, and what gets through is not called broken. Judged by what an endpoint told
+/// last, which was true for a while before.
+package struct MulticastTold {
+  /// How often it was checked.
+  package private(set) var checks: UInt64 = 0
+
+  private var isBroken: [Life: Bool] = [:]
+  private var blockedSince: [Life: Timestamp] = [:]
+  /// Lives that cannot know: they have lost a peer or stood still since multicast was blocked.
+  private var excused: Set<Life> = []
+
+  /// Nothing told yet.
+  package init() {}
+
+  /// A life told that multicast is broken, or that it works again.
+  package mutating func told(_ life: Life, isBroken: Bool) { self.isBroken[life] = isBroken }
+
+  /// A life lost a peer, and what it knew of it, or stands still.
+  package mutating func disturbed(_ life: Life) { excused.insert(life) }
+
+  /// A live endpoint was looked at. `isBlocked`: no multicast passes between it and any of its peers now. `isSound`: everything has
+  /// passed between it and one of them for `patience`, by which it has to have noticed.
+  package mutating func sampled(
+    _ life: Life, isBlocked: Bool, isSound: Bool, patience: Nanoseconds, at now: Timestamp
+  ) -> String? {
+    let since = isBlocked ? blockedSince[life] ?? now : nil
+    blockedSince[life] = since
+    if !isBlocked { excused.remove(life) }
+    let saysBroken = isBroken[life] ?? false
+    if let since, now.since(since) > patience, !excused.contains(life) {
+      checks += 1
+      if !saysBroken {
+        return "life \(life) does not say that no multicast passes, which is so since \(since.secondsText)"
+      }
+    }
+    if isSound {
+      checks += 1
+      if saysBroken { return "life \(life) says that no multicast passes, which is not so" }
+    }
+    return nil
+  }
+}
