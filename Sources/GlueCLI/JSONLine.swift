@@ -24,6 +24,23 @@ struct JSONLine {
     text += thousandths.isFinite ? String(thousandths / 1_000) : "null"
   }
 
+  /// Adds true or false.
+  mutating func add(_ key: String, _ value: Bool) {
+    begin(key)
+    text += String(value)
+  }
+
+  /// Adds a list of texts.
+  mutating func add(_ key: String, _ values: [String]) {
+    begin(key)
+    text += "["
+    for (index, value) in values.enumerated() {
+      if index > 0 { text += "," }
+      quote(value)
+    }
+    text += "]"
+  }
+
   /// Adds an object.
   mutating func add(_ key: String, _ object: JSONLine) {
     begin(key)
