@@ -82,6 +82,7 @@ int cglue_interfaces(struct cglue_interface **entries) {
     }
     entry->is_up = (item->ifa_flags & IFF_UP) && (item->ifa_flags & IFF_RUNNING);
     entry->is_loopback = (item->ifa_flags & IFF_LOOPBACK) != 0;
+    entry->is_point_to_point = (item->ifa_flags & IFF_POINTOPOINT) != 0;
     entry->supports_multicast = (item->ifa_flags & IFF_MULTICAST) != 0;
 #ifdef __linux__
     // The loopback interface does not say so, but passes multicast on.

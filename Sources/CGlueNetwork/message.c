@@ -46,13 +46,14 @@ static size_t put(void *control, size_t used, int level, int type, const void *v
   return used + CMSG_SPACE(value_bytes);
 }
 
-size_t cglue_message_control(void *control, uint8_t family, uint32_t interface_index, uint16_t segment_bytes) {
+size_t cglue_message_control(
+    void *control, uint8_t family, uint32_t interface_index, uint32_t source, uint16_t segment_bytes) {
   size_t used = 0;
   if (interface_index != 0 && family == 6) {
     struct in6_pktinfo info = {.ipi6_ifindex = interface_index};
     used = put(control, used, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
   } else if (interface_index != 0) {
-    struct in_pktinfo info = {.ipi_ifindex = interface_index};
+    struct in_pktinfo info = {.ipi_ifindex = interface_index, .ipi_spec_dst.s_addr = htonl(source)};
     used = put(control, used, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
   }
 #ifdef __linux__

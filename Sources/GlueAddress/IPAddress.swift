@@ -78,7 +78,7 @@ public struct SocketAddress: Hashable, Sendable {
   /// The UDP port, in host order. Zero asks the system to choose when binding.
   public let port: UInt16
   /// The index of the interface on whose link the address is meant, for addresses that need it
-  /// (``IPAddress/needsScope``); zero for all others.
+  /// (``IPAddress/needsScope``), and for groups that are sent to on one interface; zero for all others.
   public let scope: UInt32
 
   /// An address and port.

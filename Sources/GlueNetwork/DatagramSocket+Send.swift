@@ -26,7 +26,8 @@ extension DatagramSocket {
     let isOpen: Void? = descriptor.use { number in
       while result.nextIndex < end, !result.isBlocked {
         let segments = segmentationWorks.load(ordering: .relaxed) ? Self.maximumSegments : 1
-        let messageCount = batch.prepareMessages(from: result.nextIndex, upTo: end, maximumSegments: segments)
+        let messageCount = batch.prepareMessages(
+          from: result.nextIndex, upTo: end, maximumSegments: segments, source: boundV4Address)
         sendMessages(messageCount, of: batch, on: number, result: &result)
       }
     }
@@ -34,6 +35,11 @@ extension DatagramSocket {
       result.fail(end - index, with: .closed)
     }
     return result
+  }
+
+  /// The IPv4 address that the socket is bound to; 0 if it is bound to the wildcard or to IPv6.
+  private var boundV4Address: UInt32 {
+    localAddress.ip.family == .v4 ? UInt32(truncatingIfNeeded: localAddress.ip.low) : 0
   }
 
   /// Sends prepared messages until all were tried, the buffer is full, or runs have to be cut anew.
@@ -76,7 +82,7 @@ extension DatagramSocket {
     var isKernelAtFault = false
     while result.nextIndex < first + count {
       let index = result.nextIndex
-      batch.prepareMessage(SendBatch.spareMessage, from: index, runLength: 1)
+      batch.prepareMessage(SendBatch.spareMessage, from: index, runLength: 1, source: boundV4Address)
       let sent = cglue_send(number, batch.messages + SendBatch.spareMessage, 1)
       let code = SystemErrorCode(rawValue: -sent)
       if sent > 0 {
@@ -107,12 +113,12 @@ extension SendResult {
 
 extension SendBatch {
   /// Cuts datagrams from `index` up to `limit` into runs and fills in one message for each; returns the number of messages.
-  func prepareMessages(from index: Int, upTo limit: Int, maximumSegments: Int) -> Int {
+  func prepareMessages(from index: Int, upTo limit: Int, maximumSegments: Int, source: UInt32) -> Int {
     var index = index
     var messageCount = 0
     while index < limit, messageCount < Self.messagesPerCall {
       let runLength = runLength(from: index, upTo: limit, maximumSegments: maximumSegments)
-      prepareMessage(messageCount, from: index, runLength: runLength)
+      prepareMessage(messageCount, from: index, runLength: runLength, source: source)
       runLengths[messageCount] = runLength
       index += runLength
       messageCount += 1
@@ -121,14 +127,15 @@ extension SendBatch {
   }
 
   /// Fills in one message for `runLength` datagrams from `index` on.
-  func prepareMessage(_ message: Int, from index: Int, runLength: Int) {
+  func prepareMessage(_ message: Int, from index: Int, runLength: Int, source: UInt32) {
     let first = datagrams[index]
     let last = datagrams[index + runLength - 1]
     var address = cglue_address(first.destination)
     let nameBytes = cglue_address_encode(&address, names + message)
     let control = controls + message * Int(CGLUE_SEND_CONTROL_BYTES)
     let controlBytes = cglue_message_control(
-      control, first.destination.ip.family.rawValue, first.interfaceIndex, runLength > 1 ? UInt16(first.byteCount) : 0)
+      control, first.destination.ip.family.rawValue, first.interfaceIndex, source,
+      runLength > 1 ? UInt16(first.byteCount) : 0)
     vectors[message] = iovec(
       iov_base: buffer.baseAddress! + first.offset, iov_len: last.offset + last.byteCount - first.offset)
     cglue_message_prepare(messages + message, names + message, nameBytes, vectors + message, control, controlBytes)

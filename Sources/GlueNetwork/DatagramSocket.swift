@@ -79,18 +79,6 @@ public final class DatagramSocket: Sendable {
     if let code { throw membershipError("leave", group, interface, code) }
   }
 
-  /// Changes the interface that multicast leaves by, see ``Options/multicastInterface``: after it came back as another one
-  /// of the same name, for example.
-  ///
-  /// - Throws: ``NetworkError`` if the interface is gone.
-  public func setMulticastInterface(_ interface: NetworkInterface) throws(NetworkError) {
-    let family = localAddress.ip.family.rawValue
-    let result =
-      descriptor.use { cglue_socket_set($0, family, CGLUE_MULTICAST_INTERFACE, CInt(clamping: interface.index)) }
-      ?? -SystemErrorCode.closed.rawValue
-    try require(result, "send multicast on", interface.name, expected: "an interface that exists and is up")
-  }
-
   /// Ends the socket. What other threads are doing with it at this moment ends first; later sends report
   /// ``SystemErrorCode/closed``. Further calls do nothing.
   public func close() { descriptor.close() }

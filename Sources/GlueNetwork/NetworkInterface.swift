@@ -16,6 +16,8 @@ public struct NetworkInterface: Hashable, Sendable {
   public let mtu: Int
   /// Whether it is switched on and has a link.
   public let isUp: Bool
+  /// Whether it has one other end instead of a network: most VPNs (tun, WireGuard), modems.
+  public let isPointToPoint: Bool
   /// Whether it leads back to this host only.
   public let isLoopback: Bool
   /// Whether multicast can be sent and received on it. True for Linux's loopback interface, which passes IPv4 multicast
@@ -77,6 +79,37 @@ public struct NetworkInterface: Hashable, Sendable {
       expectation: "a default route, or a loopback interface that is up")
   }
 
+  /// What the names of interfaces begin with that container engines and virtual machines make on their host, and Apple's
+  /// systems for themselves. There is no better sign: the interface inside of a container is of the same make.
+  private static let virtualPrefixes = [
+    "docker", "veth", "virbr", "vnet", "vmnet", "vboxnet", "cni", "podman", "lxcbr", "lxdbr", "cali", "flannel", "awdl",
+    "llw",
+  ]
+
+  /// Whether it leads to containers or virtual machines of this host, or is there for Apple's systems themselves, as far as its
+  /// name tells: `docker…`, `veth…`, `virbr…`, `vnet…`, `vmnet…`, `vboxnet…`, `cni…`, `podman…`, `lxcbr…`, `lxdbr…`, `cali…`,
+  /// `flannel…`, `awdl…`, `llw…`, and `br-` with 12 hexadecimal digits.
+  public var isVirtual: Bool {
+    if name.hasPrefix("br-") { return name.utf8.count == 15 && name.dropFirst(3).allSatisfy(\.isHexDigit) }
+    return Self.virtualPrefixes.contains { name.hasPrefix($0) }
+  }
+
+  /// An interface as a test makes one up.
+  package init(
+    index: UInt32, name: String, addresses: [IPAddress], broadcastAddress: IPAddress? = nil, isUp: Bool = true,
+    isLoopback: Bool = false, isPointToPoint: Bool = false, supportsMulticast: Bool = true
+  ) {
+    self.index = index
+    self.name = name
+    self.addresses = addresses
+    self.broadcastAddress = broadcastAddress
+    self.mtu = 1_500
+    self.isUp = isUp
+    self.isLoopback = isLoopback
+    self.isPointToPoint = isPointToPoint
+    self.supportsMulticast = supportsMulticast
+  }
+
   private init(_ entry: cglue_interface) {
     index = entry.index
     name = withUnsafeBytes(of: entry.name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
@@ -85,6 +118,7 @@ public struct NetworkInterface: Hashable, Sendable {
     mtu = Int(entry.mtu)
     isUp = entry.is_up
     isLoopback = entry.is_loopback
+    isPointToPoint = entry.is_point_to_point
     supportsMulticast = entry.supports_multicast
   }
 }

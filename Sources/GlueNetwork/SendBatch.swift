@@ -95,8 +95,8 @@ public final class SendBatch {
   /// - Parameters:
   ///   - byteCount: Its size; at most that of ``nextBuffer``, and there must be room for one more datagram.
   ///   - destination: A unicast, multicast or broadcast address.
-  ///   - interfaceIndex: The ``NetworkInterface/index`` to leave by; 0 lets the routing table, or for multicast
-  ///     ``DatagramSocket/Options/multicastInterface``, decide.
+  ///   - interfaceIndex: The ``NetworkInterface/index`` to leave by, from an address of that interface unless the socket is
+  ///     bound to one; 0 lets the routing table, or for multicast ``DatagramSocket/Options/multicastInterface``, decide.
   public func append(byteCount: Int, to destination: SocketAddress, interfaceIndex: UInt32 = 0) {
     precondition(
       byteCount >= 0 && !isFull(forDatagramOf: byteCount),

@@ -37,13 +37,15 @@ extension SocketAddress {
   }
 
   /// The address as ``init(resolvingInterfaceIn:)`` reads it, with the name of the interface that is its scope:
-  /// `[fe80::1%eth0]:80`. With its index if there is no such interface any more.
+  /// `[fe80::1%eth0]:80`. With its index if there is no such interface any more. A group that is sent to on an interface has
+  /// that one's name: `239.1.1.1%eth0:80`.
   public var textNamingInterface: String {
     guard scope != 0 else { return description }
     let name = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { text in
       cglue_interface_name(scope, text.baseAddress, text.count)
       return String(cString: text.baseAddress!)
     }
-    return name.isEmpty ? description : "[\(ip)%\(name)]:\(port)"
+    if name.isEmpty { return description }
+    return ip.family == .v4 ? "\(ip)%\(name):\(port)" : "[\(ip)%\(name)]:\(port)"
   }
 }

@@ -49,6 +49,21 @@ import Testing
     #expect(try receive(3, on: far).map(\.bytes) == [[0], [1], [2]])
   }
 
+  @Test(arguments: [IPAddress.loopbackV4, IPAddress(v4: 0x7F00_0002), .anyV4])
+  func datagramOnAnInterfaceComesFromWhereItsSocketIsBound(ip: IPAddress) throws {
+    let interface = try loopback()
+    let far = try sharedSockets(1)[0]
+    try far.join(group: group, on: interface)
+    let near = try DatagramSocket(binding: SocketAddress(ip: ip, port: 0))
+    let batch = SendBatch()
+    let target = SocketAddress(ip: group, port: far.localAddress.port, scope: interface.index)
+    batch.append([1], to: target, interfaceIndex: interface.index)
+    #expect(near.send(batch).sentCount == 1)
+    let source = try receive(1, on: far)[0].source
+    #expect(source.port == near.localAddress.port && source.scope == 0)
+    #expect(source.ip == ip || ip.isUnspecified)
+  }
+
   @Test func onlyJoinedGroupsAreReceivedAndOnlyWhileJoined() throws {
     let interface = try loopback()
     let sockets = try sharedSockets(2)

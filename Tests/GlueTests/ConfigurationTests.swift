@@ -21,7 +21,7 @@ struct ConfigurationTests {
     #expect(configuration.endpointID == nil)
     #expect(configuration.endpointName == nil)
     #expect(configuration.listenAddress == nil)
-    #expect(configuration.listenInterface == nil)
+    #expect(configuration.listenInterfaces == .defaultRoute)
     #expect(configuration.discoveryTarget == .standard)
     #expect(configuration.discoveryListenAddress == nil)
     #expect(configuration.discoveryInterval == .seconds(1))
@@ -47,7 +47,7 @@ struct ConfigurationTests {
     #expect(configuration.endpointID == EndpointID(.max))
     #expect(configuration.endpointName == "Küche 1")
     #expect(configuration.listenAddress == (try SocketAddress("192.168.1.4:5000")))
-    #expect(configuration.listenInterface == "eth0")
+    #expect(configuration.listenInterfaces == .named(["eth0"]))
     #expect(configuration.discoveryTarget == .address(try SocketAddress("10.0.0.255:4000")))
     #expect(configuration.discoveryListenAddress == (try SocketAddress("0.0.0.0:4000")))
     #expect(configuration.discoveryInterval == .milliseconds(10))
@@ -192,19 +192,53 @@ struct ConfigurationTests {
   func interface() async throws {
     let missing = try Endpoint.Configuration.fromEnvironment(["GLUE_LISTEN_INTERFACE": "nosuch0"])
     let choice = try await Endpoint(missing).interfaceChoice
-    #expect(choice.name == "nosuch0" && choice.reason == .setting && choice.obstacle == .missing)
-    #expect("\(choice)" == "nosuch0, as set: waiting for it, it is not there")
-    for name in ["no-such-interface", "a/b", "a b"] {
-      let configuration = try Endpoint.Configuration.fromEnvironment(["GLUE_LISTEN_INTERFACE": name])
-      let error = try await #require(throws: ConfigurationError.self) { _ = try await Endpoint(configuration) }
+    #expect(choice.used.isEmpty && choice.reason == .setting && choice.interfaces.first?.obstacle == .missing)
+    #expect("\(choice)".hasPrefix("nosuch0, as set: waiting for it, it is not there"))
+    let many = (0..<17).map { "e\($0)" }.joined(separator: ",")
+    for name in [
+      "no-such-interface", "a/b", "a b", "", ",", "lo,", "lo,,eth0", "lo, eth0", "lo,lo", "all,lo", "lo,all", many,
+    ] {
+      let error = try #require(throws: ConfigurationError.self) {
+        _ = try Endpoint.Configuration.fromEnvironment(["GLUE_LISTEN_INTERFACE": name])
+      }
       #expect("\(error)".hasPrefix("GLUE_LISTEN_INTERFACE=\"\(name)\": expected the name of a network interface"))
     }
+  }
+
+  @Test("Several interfaces, or all")
+  func interfaces() throws {
+    func selection(_ text: String) throws -> InterfaceSelection {
+      try Endpoint.Configuration.fromEnvironment(["GLUE_LISTEN_INTERFACE": text]).listenInterfaces
+    }
+    #expect(try selection("eth0,wlan0") == .named(["eth0", "wlan0"]))
+    #expect(try selection("all") == .all)
+    #expect(try selection("allx") == .named(["allx"]))
+  }
+
+  @Test(
+    "An address of one link goes with one interface",
+    arguments: ["[fe80::1]:4000", "[fe80::1%lo]:4000", "[ff12::1%lo]:4000"])
+  func linkLocal(address: String) async throws {
+    for selection in ["lo,eth0", "all"] {
+      let configuration = try Endpoint.Configuration.fromEnvironment([
+        "GLUE_LISTEN_INTERFACE": selection, "GLUE_DISCOVERY_TARGET_ADDRESS": address,
+      ])
+      let error = try await #require(throws: ConfigurationError.self) { _ = try await Endpoint(configuration) }
+      #expect(
+        "\(error)"
+          == "GLUE_DISCOVERY_TARGET_ADDRESS=\"\(address)\": expected no address of one link, as GLUE_LISTEN_INTERFACE is \(selection)"
+      )
+    }
+    let one = try Endpoint.Configuration.fromEnvironment([
+      "GLUE_LISTEN_INTERFACE": "lo", "GLUE_DISCOVERY_TARGET_ADDRESS": address,
+    ])
+    _ = try await Endpoint(one)
   }
 
   @Test("Fields are checked as variables are", arguments: BadField.all)
   func fields(field: BadField) async throws {
     var configuration = Endpoint.Configuration()
-    configuration.listenInterface = "lo"
+    configuration.listenInterfaces = .named(["lo"])
     field.change(&configuration)
     let error = try await #require(throws: ConfigurationError.self) { _ = try await Endpoint(configuration) }
     #expect(error.name == field.name)
@@ -243,6 +277,8 @@ struct ConfigurationTests {
         $0.networkKeys = (0..<5).compactMap { _ in NetworkKey(base64: NetworkKey.makeBase64()) }
       },
       BadField(name: "networkKeyFile") { $0.networkKeyFile = "/nosuch" },
+      BadField(name: "listenInterfaces") { $0.listenInterfaces = .named([]) },
+      BadField(name: "listenInterfaces") { $0.listenInterfaces = .named(["eth0", "eth0"]) },
       BadField(name: "receiveBufferBytes") { $0.receiveBufferBytes = 0 },
       BadField(name: "receiveBufferBytes") { $0.receiveBufferBytes = .max },
       BadField(name: "eventQueueLimit") { $0.eventQueueLimit = 0 },
@@ -275,7 +311,7 @@ struct ConfigurationTests {
     func endpoint(_ content: String?) async throws -> Endpoint {
       if let content { try Data(content.utf8).write(to: file) }
       var configuration = try Endpoint.Configuration.fromEnvironment(["GLUE_NETWORK_KEY_FILE": file.path])
-      configuration.listenInterface = "lo"
+      configuration.listenInterfaces = .named(["lo"])
       return try await Endpoint(configuration)
     }
     let good = try await endpoint("# old and new\n\(keys[0])\r\n\n  \(keys[1])  \n")
@@ -303,7 +339,7 @@ struct ConfigurationTests {
   @Test("Derived identities differ")
   func identities() async throws {
     var configuration = Endpoint.Configuration()
-    configuration.listenInterface = "lo"
+    configuration.listenInterfaces = .named(["lo"])
     let one = try await Endpoint(configuration)
     let other = try await Endpoint(configuration)
     #expect(one.id != other.id)

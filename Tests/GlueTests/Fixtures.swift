@@ -17,7 +17,7 @@ struct LoopbackNetwork {
     configuration.networkID = networkID
     configuration.endpointID = id.map { EndpointID($0) }
     configuration.endpointName = name
-    configuration.listenInterface = "lo"
+    configuration.listenInterfaces = .named(["lo"])
     configuration.discoveryTarget = .address(target)
     configuration.discoveryInterval = .milliseconds(200)
     return configuration

@@ -228,6 +228,7 @@ class Host:
         self.namespace = f"{lab.prefix}-{name}"
         self.address = None
         self.address6 = None
+        self.others = {}  # IPv4 addresses of further interfaces, by name
         self.checks_addresses = False  # whether the system looks for other users of an IPv6 address first
         command("ip", "netns", "add", self.namespace)
         lab.hosts.append(self)
@@ -244,6 +245,22 @@ class Host:
 
     def glue(self, *words, env=None, stdin=None):
         return self.start("glue", *words, env=env, stdin=stdin)
+
+    def memberships(self):
+        """How often programs have joined each group on each interface: {(interface, group): count}."""
+        found = {}
+        interface = None
+        for line in self.command("cat", "/proc/net/igmp").splitlines()[1:]:
+            words = line.split()
+            if line[0].isdigit():
+                interface = words[1]
+            else:
+                found[interface, words[0]] = int(words[1])
+        for line in self.command("cat", "/proc/net/igmp6").splitlines():
+            words = line.split()
+            found[words[1], words[2]] = int(words[3])
+        # The system itself is in the group of all hosts, and in those of its IPv6 addresses.
+        return {key: count for key, count in found.items() if not re.match("010000E0|ff0[12]", key[1])}
 
     def link_local(self, interface="eth0"):
         """The host's link-local IPv6 address on an interface, once it has one."""
@@ -306,14 +323,48 @@ class Lab:
                 self.plug(host)
         return hosts
 
-    def plug(self, host):
-        """Connects a host with the switch by a new interface eth0, and gives that its addresses and routes."""
-        self._cable(host, "eth0", self.switch, host.port, has_v6="6" in host.families)
-        self.switch.command("ip", "link", "set", host.port, "master", "bridge")
-        self.configure(host)
+    def join(self, hosts, interface, subnet, plugged=True):
+        """Joins hosts by one more bridge, each with an interface of that name, and without a route beyond that network.
 
-    def configure(self, host):
-        """Gives eth0 its addresses and default routes, as far as it does not have them: they go when it is down."""
+        They have an IPv4 address there if they have one at all, and of IPv6 only link-local addresses.
+        """
+        bridge = f"bridge-{interface}"
+        self.switch.command("ip", "link", "add", bridge, "type", "bridge", "mcast_snooping", "0", "forward_delay", "0")
+        self.switch.command("ip", "link", "set", bridge, "up")
+        for index, host in enumerate(hosts):
+            host.others[interface] = f"{subnet}.{index + 1}" if "4" in host.families else None
+            if plugged:
+                self.plug(host, interface)
+
+    def plug(self, host, interface="eth0"):
+        """Connects a host with a bridge by a new interface, and gives that its addresses and routes."""
+        self._cable(host, interface, self.switch, self.port(host, interface), has_v6="6" in host.families)
+        bridge = "bridge" if interface == "eth0" else f"bridge-{interface}"
+        self.switch.command("ip", "link", "set", self.port(host, interface), "master", bridge)
+        self.configure(host, interface)
+
+    def port(self, host, interface="eth0"):
+        """The bridge's end of a host's cable."""
+        return host.port if interface == "eth0" else f"{host.port}-{interface}"
+
+    def silence(self, interface, is_silent=True):
+        """Lets the bridge of these interfaces drop everything, which no host notices; or no longer."""
+        if not is_silent:
+            self.switch.command("nft", "delete", "table", "bridge", f"silent_{interface}")
+            return
+        ports = ",".join(self.port(host, interface) for host in self.hosts if hasattr(host, "port"))
+        chain = ("bridge", f"silent_{interface}", "forward")
+        self.switch.command("nft", "add", "table", *chain[:2])
+        self.switch.command(
+            "nft", "add", "chain", *chain, "{", "type", "filter", "hook", "forward", "priority", "0", ";", "}")
+        self.switch.command("nft", "add", "rule", *chain, "iifname", "{", ports, "}", "drop")
+
+    def configure(self, host, interface="eth0"):
+        """Gives an interface its addresses and routes, as far as it does not have them: they go when it is down."""
+        if interface != "eth0":
+            if host.others[interface]:
+                host.command("ip", "address", "replace", f"{host.others[interface]}/24", "dev", interface)
+            return
         if host.address:
             host.command("ip", "address", "replace", f"{host.address}/24", "dev", "eth0")
             host.command("ip", "route", "replace", "default", "dev", "eth0")
@@ -321,9 +372,9 @@ class Lab:
             host.command("ip", "address", "replace", f"{host.address6}/64", "dev", "eth0", "nodad")
             host.command("ip", "-6", "route", "replace", "default", "dev", "eth0", "metric", "4096")
 
-    def unplug(self, host):
-        """Removes the interface eth0 of a host."""
-        host.command("ip", "link", "delete", "eth0")
+    def unplug(self, host, interface="eth0"):
+        """Removes an interface of a host."""
+        host.command("ip", "link", "delete", interface)
 
     def routed(self, first=2, second=2):
         """Hosts in two subnets with a router between them; multicast does not pass it."""

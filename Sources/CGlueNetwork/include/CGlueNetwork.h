@@ -91,8 +91,10 @@ void cglue_message_prepare(
     void *control, size_t control_bytes);
 /// Makes a message ready to receive again: the system overwrote the lengths.
 void cglue_message_rearm(struct cglue_message *message);
-/// Writes segment size and outgoing interface (each 0 for none) as control data; returns its length in bytes.
-size_t cglue_message_control(void *control, uint8_t family, uint32_t interface_index, uint16_t segment_bytes);
+/// Writes segment size and outgoing interface (each 0 for none) as control data; returns its length in bytes. `source` is
+/// the IPv4 address that the socket is bound to (0 for the wildcard): with an interface the system would forget it.
+size_t cglue_message_control(
+    void *control, uint8_t family, uint32_t interface_index, uint32_t source, uint16_t segment_bytes);
 /// Reads what `cglue_receive` filled in.
 void cglue_message_receipt(const struct cglue_message *message, struct cglue_receipt *receipt);
 /// Sends the messages in order up to the first that fails; returns how many went, or the first one's error.
@@ -131,6 +133,7 @@ struct cglue_interface {
   int mtu;
   bool is_up;
   bool is_loopback;
+  bool is_point_to_point;
   bool supports_multicast;
   /// The address cannot be used yet, or not at all: the system looks, or found, whether another host has it.
   bool is_tentative;

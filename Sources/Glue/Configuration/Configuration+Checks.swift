@@ -44,11 +44,7 @@ extension Endpoint.Configuration {
     }
     try checkLimits()
 
-    if let name = listenInterface {
-      try check(
-        (1...15).contains(name.utf8.count) && !name.utf8.contains { $0 <= 0x20 || $0 == UInt8(ascii: "/") },
-        .listenInterface, name)
-    }
+    try check(listenInterfaces.isValid, .listenInterfaces, listenInterfaces)
     try settings.nameLink()
 
     var generator = SystemRandomNumberGenerator()
@@ -112,10 +108,23 @@ extension Endpoint.Configuration {
   /// Replaces the scopes of addresses by the name of the interface that they stand for.
   private mutating func nameLink() throws(ConfigurationError) {
     let interfaces = (try? NetworkInterface.all()) ?? []
-    for (setting, address) in addresses where address.scope != 0 && address.ip.needsScope {
+    let single: String?
+    let isSingle: Bool
+    switch listenInterfaces {
+    case .defaultRoute: (single, isSingle) = (nil, true)
+    case .named(let names): (single, isSingle) = (names.first, names.count == 1)
+    case .all: (single, isSingle) = (nil, false)
+    }
+    for (setting, address) in addresses where address.ip.needsScope && !(address.ip.isMulticast && address.scope == 0) {
+      guard isSingle else {
+        throw error(
+          setting, value: address.textNamingInterface,
+          expected: "no address of one link, as \(name(of: .listenInterfaces)) is \(listenInterfaces)")
+      }
+      guard address.scope != 0 else { continue }
       let name = interfaces.first { $0.index == address.scope }?.name
-      guard let name, name == (listenInterface ?? linkName ?? name) else {
-        let wanted = (listenInterface ?? linkName).map { "the interface \($0)" } ?? "an interface of this host"
+      guard let name, name == (single ?? linkName ?? name) else {
+        let wanted = (single ?? linkName).map { "the interface \($0)" } ?? "an interface of this host"
         throw error(setting, value: address.textNamingInterface, expected: "an address on \(wanted)")
       }
       linkName = name

@@ -62,7 +62,7 @@ extension Endpoint.Configuration {
 
   /// One setting of the environment.
   enum Setting: CaseIterable {
-    case networkID, networkKeys, networkKeyFile, endpointID, endpointName, listenAddress, listenInterface
+    case networkID, networkKeys, networkKeyFile, endpointID, endpointName, listenAddress, listenInterfaces
     case discoveryTarget, discoveryListenAddress, discoveryInterval, discoveryTimeoutMultiplier
 
     /// The key by which swift-configuration knows it, from which it makes the variable's name.
@@ -74,7 +74,7 @@ extension Endpoint.Configuration {
       case .endpointID: "glue.endpoint.id"
       case .endpointName: "glue.endpoint.name"
       case .listenAddress: "glue.listen.address"
-      case .listenInterface: "glue.listen.interface"
+      case .listenInterfaces: "glue.listen.interface"
       case .discoveryTarget: "glue.discovery.target.address"
       case .discoveryListenAddress: "glue.discovery.listen.address"
       case .discoveryInterval: "glue.discovery.rate.milliseconds"
@@ -95,7 +95,9 @@ extension Endpoint.Configuration {
       case .endpointName: "1 to 256 bytes of text"
       case .listenAddress:
         "ADDRESS:PORT with an address of this host, for example 0.0.0.0:0, 192.168.1.4:5000 or [fe80::1%eth0]:5000"
-      case .listenInterface: "the name of a network interface, 1 to 15 bytes"
+      case .listenInterfaces:
+        "the name of a network interface, 1 to 15 bytes, or up to \(InterfaceSelection.maximumCount) different ones with commas "
+          + "between them, or all"
       case .discoveryTarget:
         "ADDRESS:PORT, for example 239.192.137.1:27320 or [ff12::efc0:8901]:27320, or 0 to announce to nobody"
       case .discoveryListenAddress: "ADDRESS:PORT, for example 239.192.137.1:27320 or [ff12::efc0:8901]:27320"
@@ -148,9 +150,9 @@ extension Endpoint.Configuration {
       endpointName = text
     case .listenAddress:
       listenAddress = try address()
-    case .listenInterface:
-      guard !text.isEmpty else { throw refused() }
-      listenInterface = text
+    case .listenInterfaces:
+      guard let selection = InterfaceSelection(text) else { throw refused() }
+      listenInterfaces = selection
     case .discoveryTarget:
       discoveryTarget = text == "0" ? .nobody : .address(try address())
     case .discoveryListenAddress:

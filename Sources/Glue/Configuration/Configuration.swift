@@ -26,13 +26,13 @@ extension Endpoint {
     /// IPv6 and a port that the system chooses. A fixed port helps with firewalls and serves one endpoint per host.
     ///
     /// This and the other two addresses decide about the family: an endpoint with an IPv4 address among them uses IPv4
-    /// only, one with an IPv6 address IPv6 only, and without any it uses what ``listenInterface`` has. A link-local
-    /// address without a scope is meant on that interface; one with a scope chooses it.
+    /// only, one with an IPv6 address IPv6 only, and without any it uses what ``listenInterfaces`` have. A link-local
+    /// address without a scope is meant on that interface; one with a scope chooses it. It goes with one interface only.
     public var listenAddress: SocketAddress?
-    /// The network interface for multicast (`GLUE_LISTEN_INTERFACE`), for example `eth0`; one that is not there yet is
-    /// waited for. Default: `nil`, that of the default route (of IPv4, else of IPv6), or loopback where there is none;
-    /// when routes change, another one is chosen (``Event/interfaces(_:)``).
-    public var listenInterface: String?
+    /// The network interfaces for multicast (`GLUE_LISTEN_INTERFACE`): names with commas between them, for example
+    /// `eth0,wlan0`, or `all`. Announcements leave by each of them and are heard on each; data goes by unicast, wherever the
+    /// host's routes lead. Default: that of the default route. ``Event/interfaces(_:)`` tells which are used, and why.
+    public var listenInterfaces: InterfaceSelection = .defaultRoute
     /// Whom this endpoint announces itself to (`GLUE_DISCOVERY_TARGET_ADDRESS`). Default: the multicast groups
     /// 239.192.137.1:27320 and [ff12::efc0:8901]:27320.
     public var discoveryTarget: DiscoveryTarget = .standard

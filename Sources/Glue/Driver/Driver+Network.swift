@@ -65,7 +65,7 @@ extension Driver {
     let old = turn.sockets
     let plan: SocketPlan
     do {
-      plan = try SocketPlan(settings, previous: old.plan)
+      plan = try SocketPlan(settings, on: .current(), after: old.plan)
     } catch {
       // No descriptors, perhaps; or addresses that contradict each other only now. The sockets stay as they are.
       log.logger.warning("a change of the network interfaces cannot be followed", metadata: ["error": "\(error)"])
@@ -85,7 +85,7 @@ extension Driver {
     }
     sockets.withLock { $0 = new }
     let isChange =
-      new.plan.interface != old.plan.interface || new.plan.targets != old.plan.targets
+      new.plan.interfaces != old.plan.interfaces || new.plan.targets != old.plan.targets
       || new.data.map(\.socket.localAddress) != old.data.map(\.socket.localAddress)
       || new.problems.count < old.problems.count
     let waiting = lock.withLock { state -> Int? in

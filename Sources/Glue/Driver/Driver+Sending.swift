@@ -132,7 +132,10 @@ extension Driver {
         localCounters.add(to: .sendForeignFamily)
         continue
       }
-      sendBatch.append(byteCount: datagram.byteCount, to: datagram.destination)
+      let destination = datagram.destination
+      // A group is sent to on the interface that is its scope; who else has a scope needs it as part of the address.
+      let interface = destination.ip.isMulticast || destination.ip.family == .v4 ? destination.scope : 0
+      sendBatch.append(byteCount: datagram.byteCount, to: destination, interfaceIndex: interface)
     }
     if !isFull { state.gatheredBytes = 0 }
     return !sendBatch.isEmpty

@@ -120,6 +120,8 @@ extension Driver {
       let now = Timestamp.now
       for index in 0..<batch.count {
         let datagram = batch[index]
+        // A group that reaches beyond one link is heard by all sockets that joined it, on whatever interface.
+        guard entry.groupInterface == 0 || entry.groupInterface == datagram.interfaceIndex else { continue }
         let waited = datagram.kernelReceiveTimeNanoseconds.map { Nanoseconds(wall > $0 ? wall - $0 : 0) } ?? .zero
         let arrivedBefore = waited > Self.longestSocketWait ? .zero : waited
         let receivedAt = Timestamp(nanoseconds: now.nanoseconds - min(now.nanoseconds, arrivedBefore.count))
@@ -141,7 +143,7 @@ extension Driver {
   private func arrival(
     of datagram: ReceivedDatagram, at entry: EndpointSockets.Entry, _ broadcastAddresses: [IPAddress]
   ) -> Arrival {
-    if entry.isGroup { return .group }
+    if entry.groupInterface != 0 { return .group }
     guard let destination = datagram.destination else { return .unicast }
     return destination.isMulticast || broadcastAddresses.contains(destination) ? .group : .unicast
   }

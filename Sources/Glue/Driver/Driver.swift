@@ -129,14 +129,14 @@ final class Driver: Sendable {
 
   private func openSockets() throws -> EndpointSockets {
     do {
-      let plan = try SocketPlan(settings, previous: firstPlan)
+      let plan = try SocketPlan(settings, on: .current(), after: firstPlan)
       return try EndpointSockets(plan, settings: settings, poller: poller)
     } catch let error as NetworkError {
       throw EndpointFailure.network("\(error)")
     }
   }
 
-  /// Which interface is used, and why.
+  /// Which interfaces are used, and why.
   var interfaceChoice: InterfaceChoice { sockets.withLock { $0?.plan.choice } ?? firstPlan.choice }
 
   /// See ``Endpoint/shutdown(timeout:)``.

@@ -66,8 +66,11 @@ final class DriverLog: Sendable {
       )
     case .interfaces(let choice):
       (
-        choice.obstacle == nil ? .info : .warning, nil,
-        ["interface": "\(choice.name ?? "none")", "reason": "\(choice.reason)"]
+        // Of those that a setting names none should be missing.
+        choice.used.isEmpty
+          || choice.reason == .setting && choice.interfaces.contains { $0.obstacle?.isAwaited == true }
+          ? .warning : .info, nil,
+        ["interfaces": "\(choice.used.map(\.name).joined(separator: ","))"]
       )
     case .networkError: (.warning, nil, [:])  // limited where it is made, by cause
     case .eventsDropped(let count): (.warning, "events dropped", ["count": "\(count)"])

@@ -42,7 +42,7 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   var events: [EndpointEvent] = []
 
   /// Where datagrams can go.
-  var reach = SocketPlan.Reach()
+  var reach = SocketPlan.Reach([])
 
   // MARK: Who sends
 

@@ -8,16 +8,17 @@ struct EndpointSockets: Sendable {
   struct Entry: Sendable {
     let socket: DatagramSocket
     let slot: Poller.Slot
-    /// Whether all that arrives there was sent to a group.
-    let isGroup: Bool
+    /// The number of the interface by which everything arrives there; 0 if that may be any. Then what arrives was sent to
+    /// a group.
+    let groupInterface: UInt32
   }
 
   /// What they were opened for.
   let plan: SocketPlan
   /// For everything that is sent, and all data: one for each address family in use.
   private(set) var data: [Entry] = []
-  /// Where announcements arrive besides.
-  private(set) var discovery: [Entry] = []
+  /// Where announcements arrive besides, by what they were opened for.
+  private var discovery: [SocketPlan.Discovery: Entry] = [:]
   /// Why not everything that is planned is open: another try may help.
   private(set) var problems: [NetworkError] = []
 
@@ -37,17 +38,19 @@ struct EndpointSockets: Sendable {
     }
     for item in plan.discovery {
       do throws(NetworkError) {
-        discovery.append(try Self.open(item, plan, poller))
+        discovery[item] = try Self.open(item, poller)
       } catch {
-        // An address that has just gone, or a family that is being switched off: the others will do, and it is tried again.
-        guard plan.discovery.count > 1, error.code == .addressNotAvailable || item.isV6Group else {
+        // An address or interface that has just gone, or a family that is being switched off: the others will do, and it is
+        // tried again.
+        let hasGone = error.code == .addressNotAvailable || error.code == .noSuchInterface || item.isV6Group
+        guard plan.discovery.count > 1, hasGone else {
           throw Self.refusal(of: item, error, settings)
         }
         problems.append(error)
       }
     }
     if let problem = problems.first, discovery.isEmpty { throw EndpointFailure.network("\(problem)") }
-    all = data + discovery
+    list()
   }
 
   /// The sockets for another plan, after the host's interfaces have changed. What can stay open does, the rest is closed;
@@ -58,9 +61,6 @@ struct EndpointSockets: Sendable {
       if plan.listenAddresses == old.plan.listenAddresses && plan.broadcasts == old.plan.broadcasts && !old.data.isEmpty
       {
         data = old.data
-        if let interface = plan.interface {
-          for entry in data { try entry.socket.setMulticastInterface(interface) }
-        }
       } else {
         old.close(old.data, poller)
         data = try Self.watch(Self.openData(plan, settings, ports: old.ports), poller)
@@ -69,22 +69,19 @@ struct EndpointSockets: Sendable {
       problems.append(error)
     }
     formerPorts = old.ports
-    if plan.discovery == old.plan.discovery && plan.interface == old.plan.interface && old.problems.isEmpty {
-      discovery = old.discovery
-      all = data + discovery
-      return
-    }
-    // Memberships went with the interface, or are those of another one.
-    old.close(old.discovery, poller)
+    // Memberships went with their interface, or are those of another one; any change of an interface makes another item of it.
+    old.close(old.discovery.filter { !plan.discovery.contains($0.key) }.map(\.value), poller)
     for item in plan.discovery {
       do throws(NetworkError) {
-        discovery.append(try Self.open(item, plan, poller))
+        discovery[item] = if let entry = old.discovery[item] { entry } else { try Self.open(item, poller) }
       } catch {
         problems.append(error)
       }
     }
-    all = data + discovery
+    list()
   }
+
+  private mutating func list() { all = data + plan.discovery.compactMap { discovery[$0] } }
 
   /// The socket that sends to addresses of a family; `nil` if this endpoint does not use it.
   func dataSocket(_ family: IPAddress.Family) -> DatagramSocket? {
@@ -134,7 +131,6 @@ struct EndpointSockets: Sendable {
   ) throws(NetworkError) -> [DatagramSocket] {
     var options = DatagramSocket.Options()
     options.receiveBufferBytes = settings.receiveBufferBytes
-    options.multicastInterface = plan.interface
     options.allowsBroadcast = plan.broadcasts
     var sockets: [DatagramSocket] = []
     var failure: NetworkError?
@@ -158,26 +154,24 @@ struct EndpointSockets: Sendable {
     return sockets
   }
 
-  private static func open(
-    _ discovery: SocketPlan.Discovery, _ plan: SocketPlan, _ poller: Poller
-  ) throws(NetworkError) -> Entry {
+  private static func open(_ discovery: SocketPlan.Discovery, _ poller: Poller) throws(NetworkError) -> Entry {
     switch discovery {
-    case .group(let address):
+    case .group(let address, on: let interface):
       let socket = try DatagramSocket(binding: address, options: .sharedPort)
-      if let interface = plan.interface { try socket.join(group: address.ip, on: interface) }
-      return Entry(socket: socket, slot: try poller.add(socket), isGroup: true)
+      try socket.join(group: address.ip, on: interface)
+      return Entry(socket: socket, slot: try poller.add(socket), groupInterface: interface.index)
     case .broadcast(let address):
       let socket = try DatagramSocket(binding: address, options: .sharedPort)
-      return Entry(socket: socket, slot: try poller.add(socket), isGroup: false)
+      return Entry(socket: socket, slot: try poller.add(socket), groupInterface: 0)
     case .rendezvous(let address):
       let socket = try DatagramSocket(binding: address)
-      return Entry(socket: socket, slot: try poller.add(socket), isGroup: false)
+      return Entry(socket: socket, slot: try poller.add(socket), groupInterface: 0)
     }
   }
 
   private static func watch(_ sockets: [DatagramSocket], _ poller: Poller) throws(NetworkError) -> [Entry] {
     var entries: [Entry] = []
-    for socket in sockets { entries.append(Entry(socket: socket, slot: try poller.add(socket), isGroup: false)) }
+    for socket in sockets { entries.append(Entry(socket: socket, slot: try poller.add(socket), groupInterface: 0)) }
     return entries
   }
 
@@ -191,6 +185,6 @@ struct EndpointSockets: Sendable {
 
 extension SocketPlan.Discovery {
   fileprivate var isV6Group: Bool {
-    if case .group(let address) = self { address.ip.family == .v6 } else { false }
+    if case .group(let address, on: _) = self { address.ip.family == .v6 } else { false }
   }
 }

@@ -44,7 +44,7 @@ public final class Endpoint: Sendable {
     let settings = try configuration.completed()
     let plan: SocketPlan
     do {
-      plan = try SocketPlan(settings)
+      plan = try SocketPlan(settings, on: .current())
     } catch let error as NetworkError {
       throw EndpointFailure.network("\(error)")
     }
@@ -97,7 +97,7 @@ public final class Endpoint: Sendable {
   /// The peers there are now, by endpoint ID.
   public var peers: [Peer] { driver.peers() }
 
-  /// Which network interface this endpoint uses now, and why.
+  /// Which network interfaces this endpoint uses now, which it does not, and why.
   public var interfaceChoice: InterfaceChoice { driver.interfaceChoice }
 
   /// Whether announcements by multicast get through, as all peers together show it.

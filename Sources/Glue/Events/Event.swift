@@ -34,7 +34,7 @@ public enum Event: Sendable {
   case slowCallback(filter: String, duration: Duration, isOver: Bool)
   /// A message's payload is no value of the subscribed type; it was skipped.
   case undecodable(topic: String, publisher: Publisher, sequence: UInt64, reason: String)
-  /// Which network interface is used, and why: at the start, and whenever that or its addresses change.
+  /// Which network interfaces are used, which are not, and why: at the start, and whenever that or their addresses change.
   case interfaces(InterfaceChoice)
   /// The network refused datagrams; at most one event a second for each cause.
   case networkError(String)

@@ -32,8 +32,6 @@ package struct PeerInspection: Sendable {
   package var clockLead: Duration?
   /// Whether it announces itself by multicast or broadcast.
   package var announcesToGroup: Bool
-  /// Whether this endpoint hears it by multicast or broadcast.
-  package var isHeardByGroup: Bool
   /// Whether its announcements say that it hears this endpoint by multicast or broadcast.
   package var hearsGroup: Bool
   /// Bytes of the largest datagram that is known to get there.
@@ -54,8 +52,7 @@ package struct PeerInspection: Sendable {
       .microseconds(lead) + .nanoseconds(Int64(clamping: (inspected.roundTrip?.count ?? 0) / 2))
     }
     announcesToGroup = info.capabilities.contains(.announcesToGroup)
-    isHeardByGroup = info.isHeardByGroup
-    hearsGroup = info.hearsGroup
+    hearsGroup = inspected.hearsGroup
     pathBytes = inspected.pathBytes
     hasToldSubscriptions = inspected.hasToldSubscriptions
     subscriptions = inspected.subscriptions

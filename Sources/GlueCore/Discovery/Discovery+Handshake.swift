@@ -88,7 +88,7 @@ extension Discovery {
       lastReplied = (source, header.packetNumber)
       send(answer, to: source)
       // A peer whose address has changed asks whether we are still there.
-      if mayMove(slot, to: source, at: now) { beginMove(slot, to: source, at: now) }
+      heardElsewhere(slot, at: source, at: now)
       return
     }
     if let index = handshakeIndex(header), handshakes[index].address == source {
@@ -147,8 +147,10 @@ extension Discovery {
     if let index = handshakeIndex(header) {
       if handshakes[index].address == source {
         if handshakes[index].claim?.state == .refused { refuse(index, at: now) }
-      } else if handshakes[index].claim == nil, source.ip.family.isPreferred(to: handshakes[index].address.ip.family) {
-        // Each may have met the other first at an address of another family. Both go on with the one that both prefer.
+      } else if handshakes[index].claim == nil,
+        follows(handshakes[index].key, from: handshakes[index].address, to: source)
+      {
+        // Each may have met the other first at another address. The one that follows goes to where the other is.
         handshakes[index].address = source
         sendWelcome(index, at: now)
       }
@@ -235,14 +237,23 @@ extension Discovery {
     if let slot = table.slot(of: header.sender, header.incarnation) {
       if table[slot].info.address == source {
         receive(welcome, header, ofPeerIn: slot, now)
-      } else if datagramBytes >= WireLimits.challengeDatagramBytes, mayMove(slot, to: source, at: now) {
+      } else if datagramBytes >= WireLimits.challengeDatagramBytes {
         // It found us by another address than we found it, and will not take our WELCOMEs from where we send them.
-        beginMove(slot, to: source, at: now)
+        heardElsewhere(slot, at: source, at: now)
       }
       return
     }
     if let index = handshakeIndex(header) {
-      guard handshakes[index].address == source, handshakes[index].welcomeNumber < header.packetNumber else { return }
+      guard handshakes[index].address == source else {
+        // It met us at another address. If we are the one to follow, it has to prove that one.
+        if datagramBytes >= WireLimits.challengeDatagramBytes, handshakes[index].claim == nil,
+          follows(handshakes[index].key, from: handshakes[index].address, to: source)
+        {
+          challenge(header, at: source, origin: handshakes[index].origin, jittered: false, now)
+        }
+        return
+      }
+      guard handshakes[index].welcomeNumber < header.packetNumber else { return }
       handshakes[index].welcomeNumber = header.packetNumber
       handshakes[index].welcome = welcome
       handshakes[index].note(welcome.announcement, at: now)

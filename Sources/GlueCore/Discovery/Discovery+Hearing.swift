@@ -19,6 +19,11 @@ extension Discovery {
     return now < heard + silence(of: slot, intervals: configuration.silentIntervals)
   }
 
+  /// Whether a peer has said that it hears this endpoint, and nothing else since.
+  func isHeard(by peer: EndpointID) -> Bool {
+    table.slot(of: peer).map { table[$0].heardUsAt != nil && table[$0].deafSince == nil } ?? false
+  }
+
   private func silence(of slot: Int, intervals: Int) -> Nanoseconds {
     table[slot].info.interval * UInt64(clamping: intervals)
   }

@@ -69,6 +69,8 @@ extension Discovery {
     guard let probe = table[slot].probe else { return }
     table[slot].probe = nil
     if probe.purposes.contains(.leaving) { table[slot].stayedAt = now }
+    // A question went there and its answer came from there, which is as much as any datagram of the session shows.
+    table[slot].sessionHeardAt = now
     if probe.purposes.contains(.claim) { holderAnswered(slot, at: now) }
     if probe.purposes.contains(.session), table.contains(slot) {
       restartSession(slot, rival: probe.rivalWelcome, at: now)
@@ -86,6 +88,12 @@ extension Discovery {
       return settleProbe(slot, at: now)
     }
     table[slot].probe = nil
+    if probe.purposes.contains(.path) {
+      // Three unanswered challenges say as much as a longer silence: what comes from another address moves the session.
+      let before = Timestamp(nanoseconds: now.nanoseconds - min(now.nanoseconds, silence(of: slot).count))
+      table[slot].addressHeardAt = min(table[slot].addressHeardAt, before)
+      table[slot].sessionHeardAt = min(table[slot].sessionHeardAt, before)
+    }
     if probe.purposes.contains(.claim) && isClaimed(slot) {
       removePeer(slot, reason: .replaced, at: now)
     } else if probe.purposes.contains(.leaving) {
@@ -94,6 +102,10 @@ extension Discovery {
       removePeer(slot, reason: .expired, at: now)
     } else {
       // A silent peer's session is no worse than its lease says.
+      if probe.purposes.contains(.path), let other = table[slot].elsewhere {
+        table[slot].elsewhere = nil
+        beginMove(slot, to: other, at: now)
+      }
       wakeForLease(slot)
     }
   }
@@ -114,16 +126,31 @@ extension Discovery {
 
   // MARK: Moves
 
-  /// Whether a session may move to an address from which the peer writes to us in it.
+  /// Whether a session with an endpoint goes from one of its addresses to another as soon as that one is proven, although
+  /// both may work.
   ///
-  /// Within a family yes: the peer has got another address. Between families two endpoints that reach each other by both
-  /// could follow each other to and fro for ever, each to the address that the other is just leaving. So a session goes
-  /// to the family that all prefer at once, and to the other one only if the peer is silent where it was. Announcements
-  /// do not count here: they come by both families whichever the session uses.
-  func mayMove(_ slot: Int, to address: SocketAddress, at now: Timestamp) -> Bool {
-    let (family, present) = (address.ip.family, table[slot].info.address.ip.family)
-    return family == present || family.isPreferred(to: present)
-      || now >= table[slot].sessionHeardAt + silence(of: slot)
+  /// Two endpoints that reach each other in several ways, by both families or by two networks, could follow each other to
+  /// and fro for ever, each to the address that the other is just leaving. So both prefer IPv4, and within a family the weak
+  /// one of the two (see ``Seniority``) goes to where the strong one writes from, while the strong one stays where it is.
+  func follows(_ key: Handshake.Key, from present: SocketAddress, to address: SocketAddress) -> Bool {
+    if address.ip.family != present.ip.family { return address.ip.family.isPreferred(to: present.ip.family) }
+    return (local.incarnation, local.id) < (key.incarnation, key.id)
+  }
+
+  /// Takes note that a peer writes to us from another address than that of the session, in the session or to set one up: goes
+  /// there, or makes sure that the present address still works, and goes there if it does not answer.
+  ///
+  /// Announcements do not count here: they come from all addresses of an endpoint, whichever the session uses.
+  mutating func heardElsewhere(_ slot: Int, at address: SocketAddress, at now: Timestamp) {
+    let info = table[slot].info
+    let heardAt = table[slot].sessionHeardAt
+    let key = Handshake.Key(id: info.id, incarnation: info.incarnation)
+    if follows(key, from: info.address, to: address) || now >= heardAt + silence(of: slot) {
+      beginMove(slot, to: address, at: now)
+    } else if now >= heardAt + configuration.probeSpacing {
+      table[slot].elsewhere = address
+      probe(slot, for: .path, at: now)
+    }
   }
 
   /// How long nothing has come from a peer's address when others are tried.
@@ -145,9 +172,14 @@ extension Discovery {
     guard let move = table[slot].move else { return }
     let before = table[slot].info
     table[slot].move = nil
+    table[slot].elsewhere = nil
     table[slot].info.address = move.address
     table[slot].sessionHeardAt = now
     heard(slot, at: now)
+    // Whether the address before works no longer matters; what is still asked there would be held against the new one.
+    table[slot].probe?.purposes.remove(.path)
+    if table[slot].probe?.purposes.isEmpty == true { table[slot].probe = nil }
+    wakeForLease(slot)
     tellIfChanged(slot, from: before)
   }
 
@@ -163,9 +195,10 @@ extension Discovery {
 
   // MARK: Time
 
-  /// Makes sure that the peer's lease is looked at in time.
+  /// Makes sure that the peer's lease, and the silence of its address if it has another one, are looked at in time.
   mutating func wakeForLease(_ slot: Int) {
-    let due = leaseProbeTime(slot)
+    var due = leaseProbeTime(slot)
+    if table[slot].elsewhere != nil { due = min(due, table[slot].addressHeardAt + silence(of: slot)) }
     leaseCheckAt = min(leaseCheckAt ?? due, due)
   }
 
@@ -181,7 +214,9 @@ extension Discovery {
     guard let due = leaseCheckAt, due <= now else { return }
     leaseCheckAt = nil
     for slot in table.indices where table.contains(slot) {
-      if leaseProbeTime(slot) > now {
+      if table[slot].elsewhere != nil, now >= table[slot].addressHeardAt + silence(of: slot) {
+        probe(slot, for: .path, at: now)
+      } else if leaseProbeTime(slot) > now {
         wakeForLease(slot)
       } else {
         // Once the probe is over, whatever for, its end looks at the lease again.

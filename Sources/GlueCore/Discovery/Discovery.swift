@@ -211,7 +211,7 @@ public struct Discovery: Sendable {
       let credit = (table[slot].stray.map { $0.address == source ? $0.bytes : 0 } ?? 0) + datagramBytes
       let isEnough = credit >= WireLimits.challengeDatagramBytes
       table[slot].stray = (source, isEnough ? 0 : credit)
-      if isEnough, mayMove(slot, to: source, at: now) { beginMove(slot, to: source, at: now) }
+      if isEnough { heardElsewhere(slot, at: source, at: now) }
     }
     if !table[slot].isConfirmed {
       table[slot].isConfirmed = true
@@ -227,7 +227,8 @@ public struct Discovery: Sendable {
 
   /// Takes note that addresses or interfaces changed: announces as at start, for everybody has to learn the new address,
   /// and challenges each peer. That shows a peer the new address by unicast, and lets its system correct what it knows of
-  /// ours (ARP, neighbour discovery), which may otherwise send to a network card that is gone for ten seconds.
+  /// ours (ARP, neighbour discovery), which may otherwise send to a network card that is gone for ten seconds. A peer that
+  /// does not answer is no longer reached there, and its next announcement from another address moves the session.
   ///
   /// - Parameters:
   ///   - locators: The other addresses of this endpoint; `nil` if they are the same.
@@ -240,7 +241,7 @@ public struct Discovery: Sendable {
     guard phase == .running else { return }
     listeningSince = now
     beginStartupAnnouncements(at: now)
-    for slot in table.indices where table.contains(slot) { probe(slot, for: .lease, at: now) }
+    for slot in table.indices where table.contains(slot) { probe(slot, for: .path, at: now) }
   }
 
   /// Says goodbye to everybody. Afterwards nothing is taken or sent any more.

@@ -34,6 +34,8 @@ struct Peer: Sendable {
   var probe: Probe?
   /// Running while the peer seems to have moved.
   var move: Move?
+  /// Where it was last heard from besides the session's address: where the session goes when that does not answer.
+  var elsewhere: SocketAddress?
   /// Another address that datagrams of the session came from, and bytes from it that no challenge has answered yet.
   var stray: (address: SocketAddress, bytes: Int)?
   /// Whom it lists as heard or known.
@@ -64,6 +66,8 @@ struct Probe: Sendable {
     static let claim = Purposes(rawValue: 8)
     /// Somebody says so; the answer changes nothing.
     static let life = Purposes(rawValue: 16)
+    /// Its address may not work any more: it writes from another one, or our own addresses have changed.
+    static let path = Purposes(rawValue: 32)
   }
   var purposes: Purposes
   var token: UInt64

@@ -14,33 +14,8 @@ import Testing
     }
   }
 
-  /// Lets time pass while everybody talks to everybody.
-  private func talk(_ network: DiscoveryNetwork, milliseconds: UInt64) {
-    for _ in 0..<(milliseconds / 20) {
-      for index in network.nodes.indices where network.nodes[index].isUp { network.chat(index) }
-      network.run(milliseconds: 20)
-    }
-  }
-
-  private func moves(_ network: DiscoveryNetwork) -> Int {
-    network.nodes.reduce(0) { total, node in
-      var addresses: [EndpointID: SocketAddress] = [:]
-      var moves = 0
-      for event in node.events {
-        switch event {
-        case .peerAdded(let info): addresses[info.id] = info.address
-        case .peerUpdated(let info) where addresses[info.id] != info.address:
-          addresses[info.id] = info.address
-          moves += 1
-        default: break
-        }
-      }
-      return total + moves
-    }
-  }
-
   private func family(_ network: DiscoveryNetwork, _ a: Int, of b: Int) -> IPAddress.Family? {
-    network.nodes[a].machine.peer(network.nodes[b].machine.local.id)?.address.ip.family
+    network.peerAddress(a, of: b)?.ip.family
   }
 
   @Test(arguments: 0..<40)
@@ -58,15 +33,15 @@ import Testing
       network.start(index)
       network.run(milliseconds: gap)
     }
-    talk(network, milliseconds: 6_000)
+    network.talk(milliseconds: 6_000)
     for (a, b) in [(0, 1), (0, 2), (1, 2)] {
       #expect(network.agree(a, b), "\(a) \(b)")
       #expect(family(network, a, of: b) == family(network, b, of: a), "\(a) \(b)")
     }
-    let before = moves(network)
+    let before = network.moves
     #expect(before <= 6)
-    talk(network, milliseconds: 10_000)
-    #expect(moves(network) == before)
+    network.talk(milliseconds: 10_000)
+    #expect(network.moves == before)
     #expect(network.nodes.indices.allSatisfy { network.removals($0).isEmpty })
   }
 
@@ -76,13 +51,13 @@ import Testing
     network.nodes[0].addressV6 = nil
     network.nodes[1].hasV4 = false
     for index in 0..<4 { network.start(index) }
-    talk(network, milliseconds: 3_000)
+    network.talk(milliseconds: 3_000)
     #expect(!network.knows(0, 1) && !network.knows(1, 0))
     for (a, b) in [(0, 2), (0, 3), (1, 2), (1, 3), (2, 3)] { #expect(network.agree(a, b), "\(a) \(b)") }
     #expect(family(network, 2, of: 0) == .v4)
     #expect(family(network, 2, of: 1) == .v6)
-    talk(network, milliseconds: 20_000)
-    #expect(moves(network) == 0)
+    network.talk(milliseconds: 20_000)
+    #expect(network.moves == 0)
   }
 
   @Test(arguments: [IPAddress.Family.v4, .v6], [false, true])
@@ -91,19 +66,19 @@ import Testing
     add(network, 2)
     if cut == .v6 { network.link = { packet, _ in packet.source.ip.family == .v4 ? [] : [.milliseconds(1)] } }
     for index in 0..<2 { network.start(index) }
-    talk(network, milliseconds: 3_000)
+    network.talk(milliseconds: 3_000)
     #expect(family(network, 0, of: 1) == cut)
     network.link = { packet, _ in
       packet.source.ip.family == cut && (!isOneWay || packet.from == 0) ? [] : [.milliseconds(1)]
     }
-    talk(network, milliseconds: 4_000)
+    network.talk(milliseconds: 4_000)
     let other: IPAddress.Family = cut == .v4 ? .v6 : .v4
     #expect(family(network, 0, of: 1) == other && family(network, 1, of: 0) == other)
     #expect(network.removals(0).isEmpty && network.removals(1).isEmpty)
     network.link = { _, _ in [.milliseconds(1)] }
-    let before = moves(network)
-    talk(network, milliseconds: 10_000)
-    #expect(moves(network) == before)
+    let before = network.moves
+    network.talk(milliseconds: 10_000)
+    #expect(network.moves == before)
     #expect(network.agree(0, 1))
   }
 

@@ -4,12 +4,20 @@ import GlueAddress
 
 let group = SocketAddress(ip: IPAddress(v4: 0xEFC0_8901), port: 27_320)
 
+/// The group on a second network that joins the same endpoints.
+let groupB = SocketAddress(ip: group.ip, port: 27_320, scope: 3)
+
 let groupV6 = SocketAddress(ip: IPAddress(v6High: 0xFF12 << 48, low: 0xEFC0_8901), port: 27_320)
 
 func milliseconds(_ n: UInt64) -> Timestamp { Timestamp(nanoseconds: n * 1_000_000) }
 
 func address(_ n: Int) -> SocketAddress {
   SocketAddress(ip: IPAddress(v4: 0x0A00_0000 + UInt32(n)), port: 4_000)
+}
+
+/// An address in the second network.
+func addressB(_ n: Int) -> SocketAddress {
+  SocketAddress(ip: IPAddress(v4: 0x0A01_0000 + UInt32(n)), port: 4_000)
 }
 
 func addressV6(_ n: Int) -> SocketAddress {
@@ -26,6 +34,8 @@ final class DiscoveryNetwork {
     /// Its address of the other family, if it has both or that one only.
     var addressV6: SocketAddress?
     var hasV4 = true
+    /// Its address in the second network, if it is there.
+    var addressB: SocketAddress?
     let inGroup: Bool
     var packetNumber: UInt64 = 0
     var wakeAt: UInt64 = .max
@@ -102,6 +112,12 @@ final class DiscoveryNetwork {
     nodes[index].hasV4 = !only
   }
 
+  /// Joins a node to the second network too.
+  func addB(_ index: Int) {
+    nodes[index].addressB = addressB(index + 1)
+    places[addressB(index + 1), default: []].append(index)
+  }
+
   /// A node sends each peer a datagram in its session.
   func chat(_ index: Int) {
     for info in nodes[index].machine.peers {
@@ -135,6 +151,35 @@ final class DiscoveryNetwork {
     }
     return condition() ? milliseconds : nil
   }
+
+  /// Lets time pass while everybody talks to everybody.
+  func talk(milliseconds: UInt64) {
+    for _ in 0..<(milliseconds / 20) {
+      for index in nodes.indices where nodes[index].isUp { chat(index) }
+      run(milliseconds: 20)
+    }
+  }
+
+  /// How often sessions have gone to another address.
+  var moves: Int {
+    nodes.reduce(0) { total, node in
+      var addresses: [EndpointID: SocketAddress] = [:]
+      var moves = 0
+      for event in node.events {
+        switch event {
+        case .peerAdded(let info): addresses[info.id] = info.address
+        case .peerUpdated(let info) where addresses[info.id] != info.address:
+          addresses[info.id] = info.address
+          moves += 1
+        default: break
+        }
+      }
+      return total + moves
+    }
+  }
+
+  /// Where one reaches another.
+  func peerAddress(_ a: Int, of b: Int) -> SocketAddress? { nodes[a].machine.peer(nodes[b].machine.local.id)?.address }
 
   func arePeers(_ a: Int, _ b: Int) -> Bool { knows(a, b) && knows(b, a) }
   func knows(_ a: Int, _ b: Int) -> Bool {
@@ -260,10 +305,14 @@ final class DiscoveryNetwork {
 
   private func transmit(_ payload: Payload, from: Int, to: SocketAddress) {
     let isV6 = to.ip.family == .v6
-    guard let source = isV6 ? nodes[from].addressV6 : nodes[from].hasV4 ? nodes[from].address : nil else { return }
-    let isGroup = to == group || to == groupV6
+    let isB = to == groupB || to.ip.low >> 16 == 0x0A01
+    func ownAddress(_ node: Node) -> SocketAddress? {
+      isV6 ? node.addressV6 : isB ? node.addressB : node.hasV4 ? node.address : nil
+    }
+    guard let source = ownAddress(nodes[from]) else { return }
+    let isGroup = to == group || to == groupB || to == groupV6
     let receivers = isGroup ? nodes.indices.filter { nodes[$0].inGroup } : places[to, default: []]
-    for index in receivers where nodes[index].isUp && (isV6 ? nodes[index].addressV6 != nil : nodes[index].hasV4) {
+    for index in receivers where nodes[index].isUp && ownAddress(nodes[index]) != nil {
       let packet = Packet(
         payload: payload, from: from, source: source, to: index, arrival: isGroup ? .group : .unicast)
       onSend?(packet)

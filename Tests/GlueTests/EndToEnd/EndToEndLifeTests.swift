@@ -160,7 +160,7 @@ struct EndToEndLifeTests {
       throw Timeout(description: "the events ended")
     }
     #expect(choice == endpoint.interfaceChoice)
-    #expect(choice.name == "lo" && choice.reason == .setting && choice.obstacle == nil)
+    #expect(choice.used.map(\.name) == ["lo"] && choice.reason == .setting)
     #expect("\(choice)".hasPrefix("lo, as set: 127.0.0.1"))
     await endpoint.shutdown()
   }
@@ -168,11 +168,11 @@ struct EndToEndLifeTests {
   @Test("An endpoint runs and ends without its interface")
   func missingInterface() async throws {
     var configuration = LoopbackNetwork().configuration()
-    configuration.listenInterface = "nosuch0"
+    configuration.listenInterfaces = .named(["nosuch0"])
     let endpoint = try await Endpoint(configuration)
     try await endpoint.start()
     try endpoint.subscribe(to: "t") { _ in }
-    #expect(endpoint.interfaceChoice.obstacle == .missing)
+    #expect(endpoint.interfaceChoice.interfaces.first?.obstacle == .missing)
     #expect(endpoint.failure == nil)
     await endpoint.shutdown()
   }

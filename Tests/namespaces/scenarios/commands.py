@@ -22,7 +22,8 @@ def scenario_peers(lab):
     holder = first.glue("sub", "t", env={"GLUE_ENDPOINT_ID": "41", "GLUE_ENDPOINT_NAME": "kitchen-1"})
     holder.wait_for_listening()
     peers = second.glue("peers", "--json", "--duration", "500ms").succeed()
-    found = [json.loads(line) for line in peers.out.texts()]
+    interface, *found = [json.loads(line) for line in peers.out.texts()]
+    expect(interface["interface"] == "eth0" and second.address in interface["addresses"], f"interface: {interface}")
     expect(len(found) == 1 and found[0]["id"] == 41 and found[0]["name"] == "kitchen-1", f"peers: {found}")
     expect(first.address in found[0]["address"], f"peers: {found}")
 

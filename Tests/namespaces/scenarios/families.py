@@ -158,7 +158,8 @@ def scenario_peers_name_the_link(lab):
     holder = first.glue("sub", "t", env={"GLUE_ENDPOINT_ID": "41", "GLUE_ENDPOINT_NAME": "kitchen-1"})
     holder.wait_for_listening()
     peers = second.glue("peers", "--json", "--duration", "500ms").succeed()
-    found = [json.loads(line) for line in peers.out.texts()]
+    interface, *found = [json.loads(line) for line in peers.out.texts()]
+    expect(interface["interface"] == "eth0" and interface["used"], f"interface: {interface}")
     expect(len(found) == 1 and found[0]["id"] == 41, f"peers: {found}")
     expect(found[0]["address"].startswith(f"[{first.link_local()}%eth0]:"), f"peers: {found}")
     return found[0]["address"]

@@ -13,7 +13,7 @@ BAD_SETTINGS = {
         "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "localhost:1", "1.2.3:4", ":1", "",
         "[::1]", "::1", "::1:5000", "[::1]:", "[::1:5000", "[fe80::1%nosuch0]:0", "[fe80::1%]:0", "[ff02::1]:0",
         "[::ffff:127.0.0.1]:0", "[2001:db8::1]:5000", "192.0.2.1:5000"],
-    "GLUE_LISTEN_INTERFACE": ["no-such-interface", "a/b", ""],
+    "GLUE_LISTEN_INTERFACE": ["no-such-interface", "a/b", "", "lo,", "lo,lo", "all,lo", ",".join(f"e{n}" for n in range(17))],
     "GLUE_DISCOVERY_TARGET_ADDRESS": [
         "1", "239.192.137.1", "239.192.137.1:0", "239.192.137.1:99999", "x:27320", "", "[ff02::1]", "[ff02::1]:0", "[::]:27320",
         "[ff02::1%nosuch0]:27320", "ff12::efc0:8901:27320"],
@@ -29,7 +29,7 @@ GOOD_SETTINGS = {
     "GLUE_ENDPOINT_ID": ["1", "18446744073709551615"],
     "GLUE_ENDPOINT_NAME": ["n" * 256, "Küche"],
     "GLUE_LISTEN_ADDRESS": ["127.0.0.1:0", "0.0.0.0:40000", "[::1]:0", "[::]:40000"],
-    "GLUE_LISTEN_INTERFACE": ["lo", "nosuch0"],  # it may come yet
+    "GLUE_LISTEN_INTERFACE": ["lo", "nosuch0", "nosuch0,lo", "all"],  # it may come yet
     "GLUE_DISCOVERY_TARGET_ADDRESS": ["0", "127.0.0.1:27320", "239.1.2.3:4000", "[::1]:27320", "[::1%lo]:27320"],
     "GLUE_DISCOVERY_LISTEN_ADDRESS": ["239.1.2.3:4000", "[ff12::1234]:4000", "[ff12::1234%lo]:4000"],
     "GLUE_DISCOVERY_RATE_MILLISECONDS": ["10", "60000"],
