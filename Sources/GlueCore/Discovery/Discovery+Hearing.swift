@@ -91,8 +91,9 @@ extension Discovery {
 
   /// Looks at all peers, and tells what has changed for sure. Goes with the announcements.
   mutating func judgeHearing(at now: Timestamp) {
-    // Whoever stood still has heard nobody, which is nobody's fault.
-    if let due = announceAt, now >= due + announcedInterval { listeningSince = now }
+    // Whoever stood still has heard nobody, which is nobody's fault. Short delays do not matter, and a busy host has many.
+    let longest = announcedInterval * UInt64(clamping: configuration.silentIntervals)
+    if let due = announceAt, now >= due + longest { listeningSince = now }
     var report = MulticastReport()
     var evidence = Evidence()
     for slot in table.indices where table.contains(slot) {
