@@ -49,7 +49,7 @@ import Testing
     expect([.otherInterfaces: .note]) { facts in
       facts.host.interfaces.append(.init(name: "wg0", addresses: [IPAddress(v4: 0x0A01_0001)]))
       facts.host.chosen = "wg0"
-      facts.settings.listenInterface = "wg0"
+      facts.settings.choosesInterface = true
     }
     expect([.interfaceMTU: .problem]) { facts in
       facts.host.interfaces[1].mtu = 1_000

@@ -15,7 +15,7 @@ struct LimitSettingTests {
     try check(\.topics, "topics", TopicsConfiguration.bounds)
     // And an endpoint with such a value is not made.
     var configuration = Configuration()
-    configuration.listenInterface = "lo"
+    configuration.listenInterfaces = .named(["lo"])
     configuration.topics.streamsPerPeer = 0
     let error = try await #require(throws: ConfigurationError.self) { _ = try await Endpoint(configuration) }
     #expect("\(error)" == "topics.streamsPerPeer=\"0\": expected an integer from 1 to 1000000")
@@ -31,7 +31,7 @@ struct LimitSettingTests {
       #expect(bound.accepts(Configuration()[keyPath: settings]), "the default of \(bound.name)")
       for value in [Int.min, -1, 0, .max] {
         var configuration = Configuration()
-        configuration.listenInterface = "lo"
+        configuration.listenInterfaces = .named(["lo"])
         if let field = bound.field as? WritableKeyPath<Settings, Int> {
           configuration[keyPath: settings][keyPath: field] = value
         } else {

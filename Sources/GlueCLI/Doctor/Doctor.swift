@@ -110,7 +110,7 @@ extension DoctorFacts.Settings {
     hasKey = !settings.networkKeys.isEmpty || settings.networkKeyFile != nil
     endpointID = settings.endpointID?.rawValue
     endpointName = settings.endpointName
-    listenInterface = settings.listenInterface
+    choosesInterface = settings.listenInterfaces != .defaultRoute
     target = Target(settings, interfaces)
     self.isAlone = isAlone
   }

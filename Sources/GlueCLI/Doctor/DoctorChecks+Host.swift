@@ -19,7 +19,8 @@ enum DoctorChecks {
     let host = facts.host
     // Without an endpoint nothing was chosen.
     guard !host.choice.isEmpty else { return [] }
-    return [usedInterface(facts)] + virtualInterface(facts) + otherInterfaces(facts) + interfaceMTU(host)
+    return [usedInterface(facts)] + awaitedInterfaces(host) + virtualInterface(facts) + otherInterfaces(facts)
+      + interfaceMTU(host)
   }
 
   private static func usedInterface(_ facts: DoctorFacts) -> Finding {
@@ -57,8 +58,15 @@ enum DoctorChecks {
     return Finding(.ok, .interface, "Glue uses \(host.choice); MTU \(host.used?.mtu ?? 0).")
   }
 
+  private static func awaitedInterfaces(_ host: DoctorFacts.Host) -> [Finding] {
+    guard !host.awaited.isEmpty else { return [] }
+    return [
+      Finding(.warning, .interface, "Glue waits for more interfaces, and uses the others.", evidence: host.awaited)
+    ]
+  }
+
   private static func virtualInterface(_ facts: DoctorFacts) -> [Finding] {
-    guard let used = facts.host.used, let kind = used.kind, facts.settings.listenInterface == nil else { return [] }
+    guard let used = facts.host.used, let kind = used.kind, !facts.settings.choosesInterface else { return [] }
     let others = facts.host.interfaces.filter { $0.isCandidate && $0.kind == nil }
     guard !others.isEmpty else { return [] }
     return [
@@ -70,7 +78,7 @@ enum DoctorChecks {
   }
 
   private static func otherInterfaces(_ facts: DoctorFacts) -> [Finding] {
-    let others = facts.host.interfaces.filter { $0.isCandidate && $0.name != facts.host.chosen }
+    let others = facts.host.interfaces.filter { $0.isCandidate && !facts.host.uses($0.name) }
     // Where endpoints were heard it is said elsewhere.
     guard !others.isEmpty, facts.host.obstacle == nil, !facts.host.isOnlyLoopback else { return [] }
     let list = others.map { other in other.text + (other.kind.map { ", seems to belong to \($0.rawValue)" } ?? "") }

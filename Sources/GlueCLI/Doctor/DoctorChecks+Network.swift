@@ -190,7 +190,7 @@ extension DoctorChecks {
     guard !places.isEmpty else { return [] }
     let isOnlyThere = facts.path.peers.isEmpty && facts.path.strangers.isEmpty
     let names = list(places.map(\.key))
-    let used = facts.host.chosen ?? "another interface"
+    let used = facts.host.chosen.map { list([$0] + facts.host.alsoUsed) } ?? "another interface"
     return [
       Finding(
         isOnlyThere ? .problem : .note, .wrongInterface,

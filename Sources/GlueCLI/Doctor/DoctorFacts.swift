@@ -21,7 +21,8 @@ struct DoctorFacts: Sendable {
     var hasKey = false
     var endpointID: UInt64?
     var endpointName: String?
-    var listenInterface: String?
+    /// Whether a setting tells which interfaces to use.
+    var choosesInterface = false
     var target = Target.group
     /// Nobody else is expected to be there.
     var isAlone = false
@@ -30,8 +31,12 @@ struct DoctorFacts: Sendable {
   /// What one host can know of itself.
   struct Host: Sendable {
     var interfaces: [Interface] = []
-    /// Which of them is used; nil if it is not there.
+    /// Which of them is used, or waited for; of several the first. Nil if there is none.
     var chosen: String?
+    /// The others that are used.
+    var alsoUsed: [String] = []
+    /// What is waited for beside those that are used, and why.
+    var awaited: [String] = []
     /// Why that one, and how it stands, in words; empty if there was no endpoint to choose.
     var choice = ""
     var obstacle: Obstacle?
@@ -50,6 +55,8 @@ struct DoctorFacts: Sendable {
     var isReversePathStrict = false
 
     var used: Interface? { interfaces.first { $0.name == chosen } }
+
+    func uses(_ name: String) -> Bool { name == chosen || alsoUsed.contains(name) }
 
     enum Obstacle: Hashable, Sendable { case missing, down, noAddress }
   }

@@ -20,18 +20,22 @@ enum DoctorHost {
 
   /// Which interface an endpoint uses, and why.
   static func note(_ choice: InterfaceChoice, _ host: inout DoctorFacts.Host) {
-    host.chosen = choice.name
+    let used = choice.used
+    let awaited = choice.interfaces.filter { $0.obstacle?.isAwaited ?? false }
+    host.chosen = (used + awaited).first?.name
+    host.alsoUsed = used.dropFirst().map(\.name)
+    host.awaited = used.isEmpty ? [] : awaited.map { "\($0.name): \($0.obstacle.map { "\($0)" } ?? "")" }
     host.choice = choice.description
     host.obstacle =
-      switch choice.obstacle {
+      switch used.isEmpty ? awaited.first?.obstacle : nil {
       case .missing: .missing
       case .down: .down
       case .noAddress: .noAddress
-      case nil: nil
+      default: nil
       }
-    host.isOnlyLoopback = choice.reason == .onlyLoopback
+    host.isOnlyLoopback = choice.reason == .onlyLoopback || choice.reason == .nothingElse
     // The larger of the two settings counts.
-    let settings = ["all", choice.name ?? "all"].compactMap { number(at: "/proc/sys/net/ipv4/conf/\($0)/rp_filter") }
+    let settings = (["all"] + used.map(\.name)).compactMap { number(at: "/proc/sys/net/ipv4/conf/\($0)/rp_filter") }
     host.isReversePathStrict = settings.max() == 1
   }
 

@@ -63,7 +63,7 @@ struct Examination {
       do { try await Task.sleep(for: Self.pause) } catch { break }
       look(endpoint, probe, &course)
       // While the interface is not there nobody will be heard.
-      if course.elapsed >= Self.waitForInterface, endpoint.interfaceChoice.obstacle != nil { break }
+      if course.elapsed >= Self.waitForInterface, endpoint.interfaceChoice.used.isEmpty { break }
       if course.elapsed >= Self.leastTime, isComplete(endpoint, course) { break }
     }
     let path = path(endpoint, second, probe, course)
@@ -108,7 +108,7 @@ struct Examination {
       else { continue }
       endpoint.measurePath(to: id, sizes: sizes(to: inspected.peer.address.ip, endpoint), count: Self.echoes)
     }
-    let used = endpoint.interfaceChoice.name
+    let used = Set(endpoint.interfaceChoice.used.map(\.name))
     let listeners = course.listeners ?? openListeners(except: used)
     course.listeners = listeners
     for listener in listeners {
@@ -124,17 +124,20 @@ struct Examination {
 
   /// Something small, the largest that Glue sends unasked, and the largest that the interface passes.
   private func sizes(to address: IPAddress, _ endpoint: Endpoint) -> [Int] {
-    let mtu = interfaces.first { $0.name == endpoint.interfaceChoice.name }?.mtu ?? 1_500
+    let used = endpoint.interfaceChoice.used.map(\.name)
+    let mtu = interfaces.filter { used.contains($0.name) }.map(\.mtu).min() ?? 1_500
     let largest = min(mtu, 9_000) - (address.family == .v4 ? 28 : 48)
     return [128, 1_200] + (largest > 1_250 ? [largest] : [])
   }
 
-  private func openListeners(except used: String?) -> [GroupListener] {
-    interfaces.filter { $0.isUp && !$0.isLoopback && $0.supportsMulticast && !$0.addresses.isEmpty && $0.name != used }
-      .flatMap { interface in
-        configuration.groups.filter { group in interface.addresses.contains { $0.family == group.ip.family } }
-          .compactMap { GroupListener(to: $0, on: interface) }
-      }
+  private func openListeners(except used: Set<String>) -> [GroupListener] {
+    interfaces.filter {
+      $0.isUp && !$0.isLoopback && $0.supportsMulticast && !$0.addresses.isEmpty && !used.contains($0.name)
+    }
+    .flatMap { interface in
+      configuration.groups.filter { group in interface.addresses.contains { $0.family == group.ip.family } }
+        .compactMap { GroupListener(to: $0, on: interface) }
+    }
   }
 
   /// Whether everything is known and well: there is nothing to wait for.

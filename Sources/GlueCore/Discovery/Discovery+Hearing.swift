@@ -80,7 +80,7 @@ extension Discovery {
       table[slot].deafSince = now
       // Our next announcement may come too late for its lease.
       let address = table[slot].info.address
-      if usesGroups, !configuration.targets.contains(address), replies.take(for: address, at: now) {
+      if usesGroups, !configuration.targets.contains(address), mayReply(to: address, at: now) {
         sendCopy(of: makeAnnouncement(listing: .all, at: now), to: slot, at: now)
       }
     }
