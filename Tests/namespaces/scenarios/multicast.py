@@ -63,7 +63,8 @@ def scenario_multicast_blocked_one_way(lab):
     pair.tells("nobody hears ours;", "nothing arrives, though")
     # A newcomer beside the second host's endpoint meets the first one all the same, and sees what is wrong.
     peers = hosts[1].glue("peers", "--json", "--duration", "2s", env=FAST).succeed()
-    found = {peer["name"]: peer["multicast"] for peer in map(json.loads, peers.out.texts())}
+    lines = [json.loads(line) for line in peers.out.texts()]
+    found = {line["name"]: line["multicast"] for line in lines if "multicast" in line}
     expect(found == {"speaker": "onlyThem", "listener": "bothWays"}, f"{found}")
     pair.flows()
     mend(lab)
