@@ -35,9 +35,8 @@ func run(
   try await endpoint.start()
   let work = Task {
     let result: Result<Void, any Error>
-    var stop: StopSignal?
     do {
-      stop = try await untilStopped(after: duration) {
+      let stop = try await untilStopped(after: duration) {
         let progress = quiet ? nil : Task { for await event in events { Console.error("event: \(event)") } }
         defer { progress?.cancel() }
         try await body(endpoint)
@@ -46,8 +45,8 @@ func run(
     } catch {
       result = .failure(error)
     }
-    // After a signal nothing is waited for but what `conclude` has waited for.
-    await endpoint.shutdown(timeout: stop == nil ? .seconds(2) : .zero)
+    // What there is to wait for `conclude` has waited for.
+    await endpoint.shutdown(timeout: .zero)
     try result.get()
   }
   do {

@@ -35,10 +35,10 @@ public final class Endpoint: Sendable {
   /// Makes an endpoint: checks the configuration, and chooses identity and network interface. Nothing is sent before
   /// ``start()``.
   ///
-  /// - Parameter configuration: The settings.
+  /// - Parameter configuration: The settings; `.fromEnvironment()` reads those of the environment.
   /// - Throws: ``ConfigurationError`` if a setting cannot be used; ``EndpointFailure/network(_:)`` if the system has no
   ///   sockets for us.
-  public init(_ configuration: Configuration = Configuration()) async throws {
+  public init(_ configuration: Configuration) async throws {
     // Before the file is read, or a change meanwhile would go unnoticed.
     let keyFileStamp = configuration.keyFile?.stamp()
     let settings = try configuration.completed()

@@ -50,7 +50,6 @@ public struct Publication: Sendable {
   ///
   /// - Returns: A receipt, or `nil` if there is no room and the settings say to wait for it.
   /// - Throws: ``EndpointFailure``.
-  @discardableResult
   public func tryPublish(
     _ bytes: UnsafeRawBufferPointer, expiry: Duration? = nil, attributes: Attributes = Attributes()
   ) throws(EndpointFailure) -> Receipt? {
@@ -61,7 +60,6 @@ public struct Publication: Sendable {
 
   /// Publishes bytes if that is possible at once. See
   /// ``tryPublish(_:expiry:attributes:)-(UnsafeRawBufferPointer,_,_)``.
-  @discardableResult
   public func tryPublish(
     _ bytes: [UInt8], expiry: Duration? = nil, attributes: Attributes = Attributes()
   ) throws(EndpointFailure) -> Receipt? {
@@ -74,7 +72,6 @@ public struct Publication: Sendable {
 
   /// Publishes a text if that is possible at once. See
   /// ``tryPublish(_:expiry:attributes:)-(UnsafeRawBufferPointer,_,_)``.
-  @discardableResult
   public func tryPublish(
     _ text: String, expiry: Duration? = nil, attributes: Attributes = Attributes()
   ) throws(EndpointFailure) -> Receipt? {
@@ -89,7 +86,6 @@ public struct Publication: Sendable {
 
   /// Publishes a span of bytes if that is possible at once. See
   /// ``tryPublish(_:expiry:attributes:)-(UnsafeRawBufferPointer,_,_)``.
-  @discardableResult
   public func tryPublish(
     _ bytes: RawSpan, expiry: Duration? = nil, attributes: Attributes = Attributes()
   ) throws(EndpointFailure) -> Receipt? {
@@ -171,7 +167,6 @@ public struct TypedPublication<Value: Codable & Sendable>: Sendable {
   /// ``Publication/tryPublish(_:expiry:attributes:)-(UnsafeRawBufferPointer,_,_)``.
   ///
   /// - Throws: Also ``EndpointFailure/notEncodable(reason:)``.
-  @discardableResult
   public func tryPublish(
     _ value: Value, expiry: Duration? = nil, attributes: Attributes = Attributes()
   ) throws(EndpointFailure) -> Receipt? {

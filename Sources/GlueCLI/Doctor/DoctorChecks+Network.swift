@@ -91,7 +91,7 @@ extension DoctorChecks {
     func endpoints(_ count: Int) -> String { "\(count) endpoint\(count == 1 ? "" : "s")" }
     var seen = networks.map { "network \($0.key): \(endpoints($0.value))" }
     if facts.path.otherSealedNetworks > 0 {
-      seen.append("networks with a key, whose IDs do not show: \(endpoints(facts.path.otherSealedNetworks))")
+      seen.append("networks with a key, whichever they are: \(endpoints(facts.path.otherSealedNetworks))")
     }
     guard isNobodyHere(facts), !facts.settings.isAlone else {
       return [Finding(.note, .networkID, "Endpoints of other networks are here too.", evidence: seen)]
