@@ -142,13 +142,13 @@ extension Discovery {
       if arrival == .group { table[slot].groupHeardAt = now }
       // An endpoint with several addresses announces from each of them. Only when the one in use has fallen silent may
       // the session move, or it would go to and fro.
+      guard datagramBytes >= WireLimits.announceDatagramBytes else {
+        counters.undersized += 1
+        return
+      }
       guard now >= table[slot].addressHeardAt + silence(of: slot) else {
         table[slot].elsewhere = source
         wakeForLease(slot)
-        return
-      }
-      guard datagramBytes >= WireLimits.announceDatagramBytes else {
-        counters.undersized += 1
         return
       }
       beginMove(slot, to: source, at: now)

@@ -87,8 +87,9 @@ extension Discovery {
       guard !hasReplied(to: header, at: source), mayReply(to: source, at: now) else { return }
       lastReplied = (source, header.packetNumber)
       send(answer, to: source)
-      // A peer whose address has changed asks whether we are still there.
-      heardElsewhere(slot, at: source, at: now)
+      // A peer whose address has changed asks whether we are still there. Our own question goes with the answer or not at all:
+      // the two by themselves would be more than came.
+      heardElsewhere(slot, at: source, mayAskLater: false, at: now)
       return
     }
     if let index = handshakeIndex(header), handshakes[index].address == source {

@@ -141,14 +141,19 @@ extension Discovery {
   /// there, or makes sure that the present address still works, and goes there if it does not answer.
   ///
   /// Announcements do not count here: they come from all addresses of an endpoint, whichever the session uses.
-  mutating func heardElsewhere(_ slot: Int, at address: SocketAddress, at now: Timestamp) {
+  ///
+  /// - Parameter mayAskLater: whether what came still allows a challenge once the present address has not answered. Otherwise
+  ///   the next datagram from there causes it.
+  mutating func heardElsewhere(
+    _ slot: Int, at address: SocketAddress, mayAskLater: Bool = true, at now: Timestamp
+  ) {
     let info = table[slot].info
     let heardAt = table[slot].sessionHeardAt
     let key = Handshake.Key(id: info.id, incarnation: info.incarnation)
     if follows(key, from: info.address, to: address) || now >= heardAt + silence(of: slot) {
       beginMove(slot, to: address, at: now)
     } else if now >= heardAt + configuration.probeSpacing {
-      table[slot].elsewhere = address
+      if mayAskLater { table[slot].elsewhere = address }
       probe(slot, for: .path, at: now)
     }
   }
