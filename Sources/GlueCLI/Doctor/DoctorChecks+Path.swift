@@ -106,7 +106,7 @@ extension DoctorChecks {
       findings.append(
         Finding(
           .problem, .unicastIn,
-          "Unicast does not get in: \(list(into.map(\.address))) can be heard by multicast, but no answer from there arrives. Glue needs all UDP ports between the hosts, not only 27320.",
+          "Unicast does not get in: \(list(into.map(\.address))) can be heard by multicast, but no answer from there arrives. Besides 27320 Glue needs the data port of each endpoint: that of GLUE_LISTEN_ADDRESS, or else any. The doctor has one of its own, so a filter that lets only a set port in shows here, too.",
           evidence: into.map { "endpoint \($0.id) at \($0.address)" } + facts.path.sendErrors
             + facts.host.firewall.rules.map(\.text),
           commands: facts.host.firewall.rules.map(\.command) + look))

@@ -135,7 +135,7 @@ import Testing
 
   /// More peers than a list has room for: who is deaf says so himself, and need not wait for his turn in lists.
   @Test func aLargeGroupIsNoSlower() {
-    let network = met(70)
+    let network = met(40)
     block(network) { _, to in to == 7 }
     let deaf = network.nodes[7].machine.local.id
     network.run(milliseconds: 9_000)
@@ -151,7 +151,7 @@ import Testing
   }
 
   /// Loss is no wall: nothing is told of multicast, and hardly more is sent.
-  @Test(arguments: 0..<20)
+  @Test(arguments: 0..<8)
   func lossIsNotTakenForAWall(seed: Int) {
     let network = DiscoveryNetwork()
     network.generator = SeededGenerator(seed: UInt64(seed))
