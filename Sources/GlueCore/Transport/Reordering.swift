@@ -8,10 +8,12 @@ struct Reordering {
   static let usualDatagrams = 6
   /// When numbers came is noted so often at most; lateness is known as exactly.
   static let resolution = Nanoseconds.microseconds(500)
-  /// Notes that are kept: lateness is known up to 32 ms.
+  /// Notes that are kept. They reach back further where less comes.
   static let maximumNotes = 64
+  /// What comes later than this says nothing about what else is missing: waiting longer would make a loss a standstill.
+  static let maximumLateness = resolution * UInt64(maximumNotes)
 
-  /// How late datagrams were lately, the latest of them; zero where it is not usual.
+  /// How late datagrams were lately, the latest of them, up to ``maximumLateness``; zero where it is not usual.
   private(set) var lateness = Nanoseconds.zero
 
   private var datagrams = 0
@@ -28,7 +30,7 @@ struct Reordering {
   mutating func note(_ number: UInt64, isHighest: Bool, at now: Timestamp) {
     if !isHighest {
       late += 1
-      latest = max(latest, age(of: number, at: now) + Self.resolution)
+      latest = min(max(latest, age(of: number, at: now) + Self.resolution), Self.maximumLateness)
       if notes.isEmpty { notes.append((number, now)) }
     } else if !notes.isEmpty, now.since(notes[newest].at) >= Self.resolution {
       if notes.count < Self.maximumNotes {

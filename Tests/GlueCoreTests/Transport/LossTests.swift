@@ -194,11 +194,11 @@ import Testing
 }
 
 @Suite struct ReorderingTests {
-  private func reordering(lateEvery period: UInt64, by delay: UInt64) -> Reordering {
+  private func reordering(every interval: UInt64 = 250_000, lateEvery period: UInt64, by delay: UInt64) -> Reordering {
     var reordering = Reordering()
     var arrivals: [(at: UInt64, number: UInt64)] = []
     for number in 0..<640 as Range<UInt64> {
-      arrivals.append((number * 250_000 + (number % period == 0 ? delay : 0), number))
+      arrivals.append((number * interval + (number % period == 0 ? delay : 0), number))
     }
     var highest: UInt64 = 0
     for arrival in arrivals.sorted(by: { $0 < $1 }) {
@@ -218,5 +218,16 @@ import Testing
   @Test func aLateDatagramNowAndThenIsNotUsual() {
     #expect(!reordering(lateEvery: 50, by: 5_000_000).isUsual)
     #expect(!reordering(lateEvery: 2, by: 0).isUsual)
+  }
+
+  /// It was then as late as the oldest note was old: a lost datagram was not asked for within seconds.
+  @Test func ofSparseTrafficPatienceIsNoLonger() throws {
+    let sparse = reordering(every: 100_000_000, lateEvery: 2, by: 1_050_000_000)
+    #expect(sparse.isUsual)
+    #expect(sparse.lateness == .milliseconds(32))
+    let pair = Pair()
+    let session = try #require(pair.machines[1].sessions.values.first)
+    session.reordering = sparse
+    #expect(session.patience == .milliseconds(36))
   }
 }
