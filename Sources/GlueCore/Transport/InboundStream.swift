@@ -149,20 +149,12 @@ final class InboundStream {
       inbox.counters.duplicateFragments &+= count
       return
     }
-    if header.position > next, !makeReorderRoom(for: units.count, at: header.position, inbox, arrival.now) {
-      return
-    }
     let news = max(header.position, next)..<end
-    guard missing.hasRoom(toFill: news),
-      missing.extend(to: header.position, at: arrival.now, patience: arrival.patience, received: arrival.noticedAfter)
-    else {
-      inbox.reach(.maximumGaps, at: arrival.now)
-      return
-    }
-    guard missing.fill(news, at: arrival.now) else {
+    guard missing.lacks(news) else {
       inbox.counters.duplicateFragments &+= count
       return
     }
+    guard admit(news, byteCount: units.count, arrival: arrival, inbox) else { return }
     if header.position > next {
       insert(
         ReorderBuffer.Run(
@@ -173,6 +165,22 @@ final class InboundStream {
         header, units: units, owner: arrival.owner, receivedAt: arrival.receivedAt, arrival: arrival, into: inbox)
       try drainReordered(arrival, into: inbox)
     }
+  }
+
+  /// Notes that positions arrived some of which are news, if there is room for another gap and for what has to wait. Room is made
+  /// last: it costs what came before.
+  private func admit(_ news: Range<UInt64>, byteCount: Int, arrival: Arrival, _ inbox: Inbox) -> Bool {
+    guard missing.hasRoom(toFill: news, received: arrival.noticedAfter) else {
+      inbox.reach(.maximumGaps, at: arrival.now)
+      return false
+    }
+    if news.lowerBound > next, !makeReorderRoom(for: byteCount, at: news.lowerBound, inbox, arrival.now) {
+      return false
+    }
+    _ = missing.extend(
+      to: news.lowerBound, at: arrival.now, patience: arrival.patience, received: arrival.noticedAfter)
+    missing.fill(news, at: arrival.now)
+    return true
   }
 
   private func receiveBestEffort(
@@ -197,15 +205,8 @@ final class InboundStream {
     let (end, overflow) = gap.position.addingReportingOverflow(gap.count)
     guard !overflow else { throw .invalidValue(.gapCount) }
     guard end > next else { return }
-    if gap.position > next, !makeReorderRoom(for: 0, at: gap.position, inbox, arrival.now) { return }
     let news = max(gap.position, next)..<end
-    guard missing.hasRoom(toFill: news),
-      missing.extend(to: gap.position, at: arrival.now, patience: arrival.patience, received: arrival.noticedAfter)
-    else {
-      inbox.reach(.maximumGaps, at: arrival.now)
-      return
-    }
-    guard missing.fill(news, at: arrival.now) else { return }
+    guard missing.lacks(news), admit(news, byteCount: 0, arrival: arrival, inbox) else { return }
     insert(ReorderBuffer.Run(range: gap.position..<end, content: .gap(gap.reason, nextSequence: gap.nextSequence)))
     try drainReordered(arrival, into: inbox)
   }

@@ -56,7 +56,7 @@ struct MissingRanges {
   /// Notes that positions up to `position` exist. Returns false, and notes nothing, when that would be one gap too many.
   mutating func extend(to position: UInt64, at now: Timestamp, patience: Nanoseconds, received: UInt64) -> Bool {
     guard position > end else { return true }
-    if let last = entries.last, last.range.upperBound == end, last.interval == .zero, last.noticedAfter == received {
+    if let last = entries.last, isGrowing(last, received: received) {
       entries[entries.count - 1].range = last.range.lowerBound..<position
     } else {
       guard !isFull else { return false }
@@ -69,9 +69,22 @@ struct MissingRanges {
     return true
   }
 
-  /// Whether a range can be noted to have arrived: not if that would leave one gap too many.
-  func hasRoom(toFill range: Range<UInt64>) -> Bool {
+  /// Whether a gap ends with what is known, and what is missing beyond is a part of it.
+  private func isGrowing(_ entry: Entry, received: UInt64) -> Bool {
+    entry.range.upperBound == end && entry.interval == .zero && entry.noticedAfter == received
+  }
+
+  /// Whether any of a range is missing or new.
+  func lacks(_ range: Range<UInt64>) -> Bool {
+    guard range.upperBound <= end else { return true }
+    let index = firstIndex(endingAbove: range.lowerBound)
+    return index < entries.count && entries[index].range.lowerBound < range.upperBound
+  }
+
+  /// Whether a range can be noted to have arrived, and what is below it to be missing: not if that would leave one gap too many.
+  func hasRoom(toFill range: Range<UInt64>, received: UInt64) -> Bool {
     guard isFull else { return true }
+    if range.lowerBound > end { return entries.last.map { isGrowing($0, received: received) } ?? false }
     let index = firstIndex(endingAbove: range.lowerBound)
     guard index < entries.count else { return true }
     let entry = entries[index].range

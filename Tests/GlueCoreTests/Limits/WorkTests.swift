@@ -85,6 +85,36 @@ import Testing
     #expect(stream.reorder.count > 4_000)
   }
 
+  /// What was furthest ahead was let go of for them, and had to be sent again.
+  @Test(arguments: [false, true]) func duplicatesAndWhatIsRefusedTakeNoPlace(isGap: Bool) throws {
+    let pair = Pair {
+      $0.transport.streamWindowBytes = 4_096
+      $0.transport.maximumGaps = 16
+    }
+    let peer = try HostilePeer(in: pair, topics: 1)
+    // Sixteen gaps, the first of which can be split, and then as much as there is room for.
+    let ahead = Array(stride(from: 10 as UInt64, to: 42, by: 2)) + Array(41..<200)
+    for position in ahead { peer.send { HostilePeer.write(position, of: peer.streams[0], to: &$0) } }
+    let stream = try #require(peer.session.inbound[peer.streams[0]])
+    let (count, last) = (stream.reorder.count, try #require(stream.reorder.last))
+    #expect(stream.missing.ranges.count == 16 && count < ahead.count)
+    for position in [10, 12, 5] as [UInt64] {
+      peer.send { writer in
+        if isGap {
+          writer.frame(
+            .gap,
+            Gap(stream: peer.streams[0], position: position, count: 1, nextSequence: position, reason: .expired))
+        } else {
+          HostilePeer.write(position, of: peer.streams[0], to: &writer)
+        }
+      }
+      #expect(stream.reorder.count == count && stream.reorder.last?.range == last.range, "\(position)")
+    }
+    // What is needed sooner than what waits, and new, has precedence.
+    peer.send { HostilePeer.write(11, of: peer.streams[0], to: &$0) }
+    #expect(stream.reorder.count == count && stream.reorder.last?.range != last.range)
+  }
+
   @Test func requestsOfAReaderAreBounded() throws {
     let pair = Pair { $0.transport.maximumGaps = 16 }
     let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)
