@@ -174,7 +174,10 @@ final class Session {
   }
 
   func requestDueGaps(at now: Timestamp) {
-    for stream in withGaps where stream.isDue(at: now, received: received) {
+    for stream in withGaps {
+      // A STATUS that is about to be written asks for whatever is due by then: many datagrams may come before it.
+      if stream.isStatusDue, let acknowledgeAt, acknowledgeAt <= now { continue }
+      guard stream.isDue(at: now, received: received) else { continue }
       noteStatusDue(stream)
       acknowledgeAt = now
     }

@@ -96,6 +96,12 @@ final class HostilePeer {
   var session: Session { victim.sessions.values[0] }
 
   func send(_ frames: (inout WireWriter) -> Void) {
+    sendOneOfMany(frames)
+    pair.drain(1)
+  }
+
+  /// One of several datagrams that the victim takes before it answers.
+  func sendOneOfMany(_ frames: (inout WireWriter) -> Void) {
     number += 1
     let bytes = WireWriter.encode(atMost: WireLimits.datagramBytes) { writer in
       ShortHeader(connection: 101, packetNumber: number).write(to: &writer)
@@ -104,7 +110,6 @@ final class HostilePeer {
     bytes.withUnsafeBytes {
       victim.receive($0, from: pair.addresses[0], arrival: .unicast, at: pair.now, receivedAt: pair.now)
     }
-    pair.drain(1)
   }
 
   /// One unit, which is a whole message, or the first of one with so many bytes in all.

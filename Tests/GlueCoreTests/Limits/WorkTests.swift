@@ -56,6 +56,19 @@ import Testing
     #expect(try missing(peer).looks - before <= 6 * 1_024)
   }
 
+  /// From when the first gap was due until a STATUS was written, each datagram looked at all gaps of all streams.
+  @Test func datagramsBeforeAnAnswerDoNotLookAtAllGaps() throws {
+    let peer = try peerWithGaps()
+    peer.pair.now = peer.pair.now + .seconds(5)
+    let before = try missing(peer).looks
+    for _ in 0..<100 { peer.sendOneOfMany { HostilePeer.write(1, of: peer.streams[0], to: &$0) } }
+    let after = try missing(peer).looks
+    #expect(after - before <= 1_024)
+    // The answer asks for what is due.
+    peer.pair.drain(1)
+    #expect(try missing(peer).looks > after)
+  }
+
   @Test func oneGapCanEndThousands() throws {
     let peer = try peerWithGaps()
     let before = try missing(peer).looks
