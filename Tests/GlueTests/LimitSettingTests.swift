@@ -53,19 +53,35 @@ struct LimitSettingTests {
     let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../../docs/limits.md")
     let rows = try String(contentsOf: path, encoding: .utf8).split(separator: "\n").filter { $0.hasPrefix("| `") }
       .map { row in row.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) } }
-    func check<Settings: BoundedSettings>(_ name: String, _ settings: Settings) throws {
-      for bound in Settings.bounds where bound.field is WritableKeyPath<Settings, Int> {
-        let row = try #require(rows.first { $0[0] == "`\(name).\(bound.name)`" }, "\(name).\(bound.name)")
-        let value = try #require(Int(row[1].filter(\.isNumber)))
-        let unit = row[1].hasSuffix("MiB") ? 1 << 20 : 1
-        #expect("\(value * unit)" == bound.text(settings), "\(bound.name)")
-        if let limit = Limit.allCases.first(where: { $0.name == bound.name }) {
-          #expect(row.last == "`\(limit.counterName)`")
-        }
+    let defaults = Configuration()
+    var limits = [
+      "`InterfaceSelection.maximumCount`": InterfaceSelection.maximumCount,
+      "`Configuration.maximumNetworkKeys`": Configuration.maximumNetworkKeys,
+      "`slowCallbackThreshold`": Int(defaults.slowCallbackThreshold / .milliseconds(1)),
+    ]
+    if case .block(let bytes) = Buffering.default { limits["`Buffering` of a subscription"] = bytes }
+    for case (let name?, let value as Int) in Mirror(reflecting: defaults).children { limits["`\(name)`"] = value }
+    func add<Settings: BoundedSettings>(_ name: String, _ settings: Settings) {
+      for bound in Settings.bounds {
+        guard let field = bound.field as? WritableKeyPath<Settings, Int> else { continue }
+        limits["`\(name).\(bound.name)`"] = settings[keyPath: field]
       }
     }
-    try check("discoveryLimits", Configuration().discoveryLimits)
-    try check("transport", Configuration().transport)
-    try check("topics", Configuration().topics)
+    add("discoveryLimits", defaults.discoveryLimits)
+    add("transport", defaults.transport)
+    add("topics", defaults.topics)
+    #expect(rows.map { $0[0] }.sorted() == limits.keys.sorted())
+
+    let counters = Limit.allCases.map(\.counterName) + LocalCounters.Name.allCases.map(\.rawValue)
+    for row in rows {
+      let value = try #require(Int(row[1].filter(\.isNumber)))
+      #expect(value * (row[1].hasSuffix("MiB") ? 1 << 20 : 1) == limits[row[0]], "\(row[0])")
+      let counter = try #require(row.last)
+      #expect(counter.isEmpty || counters.contains { counter == "`\($0)`" }, "\(row[0])")
+    }
+    for limit in Limit.allCases {
+      let row = rows.first { $0[0].hasSuffix(".\(limit.name)`") }
+      #expect(row?.last == "`\(limit.counterName)`", "\(limit.name)")
+    }
   }
 }

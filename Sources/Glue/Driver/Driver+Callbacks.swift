@@ -72,7 +72,7 @@ extension Driver {
       }
     } catch {
       lastRelief.store(0, ordering: .relaxed)  // the next look tries again
-      reportCallbackLimit("threads")
+      reportCallbackLimit("callbackThreadLimit")
     }
   }
 
