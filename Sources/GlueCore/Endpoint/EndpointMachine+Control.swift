@@ -214,7 +214,11 @@ extension EndpointMachine {
   func match(_ publication: LocalPublication, with number: UInt64, of session: Session, at now: Timestamp) {
     guard let subscription = session.subscriptions[number] else { return }
     if subscription.isInquiry || subscription.type.map({ $0 != publication.options.type }) ?? false {
-      guard session.mismatches.take(at: now) else { return reach(.mismatchesPerSecond, at: now) }
+      guard session.mismatches.take(at: now) else {
+        // Who only asks makes no mistake: it gets no further answers, and nobody hears of it.
+        if !subscription.isInquiry { reach(.mismatchesPerSecond, at: now) }
+        return
+      }
       answer(subscription, number, with: publication, of: session, at: now)
       return
     }

@@ -38,6 +38,22 @@ import Testing
     #expect(told.count == 1 && told[0].filter == "a/#" && told[0].type == "A", "\(told)")
   }
 
+  @Test func anInquiryBeyondTheBudgetIsNotAnswered() throws {
+    let pair = Pair { $0.topics.mismatchesPerSecond = 1 }
+    for number in 0..<30 {
+      _ = try pair.machines[0].advertise("t\(number)", options: PublicationOptions(), at: pair.now)
+    }
+    var options = SubscriptionOptions(type: "nothing has this type")
+    options.isInquiry = true
+    _ = try pair.machines[1].subscribe("#", options: options, at: pair.now)
+    pair.settle()
+    #expect(pair.events[1].count { if case .typeMismatch = $0 { true } else { false } } == 10)
+    for event in pair.events[0] {
+      if case .limit = event { Issue.record("\(event)") }
+    }
+    #expect(pair.machines[0].inbox.limits[.mismatchesPerSecond] == 0)
+  }
+
   @Test func inquiryOfOwnTopicsIsNoMistake() throws {
     let pair = Pair()
     var options = SubscriptionOptions(type: "nothing has this type")
