@@ -106,15 +106,16 @@ extension EndpointMachine {
     }
   }
 
-  /// Whether a peer does not take what it is told: then it gets nothing further to tell it.
-  private func isDrowning(_ session: Session, at now: Timestamp) -> Bool {
-    guard session.control.stream.log.byteCount > configuration.topics.controlBytes else { return false }
+  /// Whether more than so many bytes were told to a peer that it has not acknowledged.
+  private func isDrowning(_ session: Session, beyond limit: Int, at now: Timestamp) -> Bool {
+    guard session.control.stream.log.byteCount > limit else { return false }
     reach(.controlBytes, at: now)
     return true
   }
 
+  /// Refusals go out when nothing else does any more: a peer that acknowledges, but has asked for much at once, has to know.
   private func refuse(_ request: RefusedRequest, of session: Session, at now: Timestamp) {
-    guard !isDrowning(session, at: now) else { return }
+    guard !isDrowning(session, beyond: 2 * configuration.topics.controlBytes, at: now) else { return }
     session.send(.refused(request), at: now)
     makeReady(session, at: now)
   }
@@ -188,7 +189,9 @@ extension EndpointMachine {
       inbox.counters.framesMalformed += 1
       return
     }
-    guard !isDrowning(session, at: now) else { return }
+    guard !isDrowning(session, beyond: configuration.topics.controlBytes, at: now) else {
+      return refuse(.subscription(number), of: session, at: now)
+    }
     guard isShort(subscription.filter, subscription.type) else {
       reach(.nameBytes, at: now)
       return refuse(.subscription(number), of: session, at: now)

@@ -138,7 +138,8 @@ extension EndpointMachine {
       let subscription = topics.subscriptions[id]
       let isStuck = subscription?.isStuck ?? false
       delivery.isHeld =
-        subscription?.options.holdsBackPublisher ?? false || (isStuck && publication.localSubscribers.count == 1)
+        subscription?.options.holdsBackPublisher ?? false
+        || (isStuck && publication.joinedSubscriber != id && publication.localSubscribers.count == 1)
       delivery.isDroppable = isStuck && !delivery.isHeld
       if delivery.isHeld {
         // It was waited for long enough: it misses what it has no room for.
@@ -236,29 +237,46 @@ extension EndpointMachine {
     discovery.interestChanged(to: topics.interestVersion)
     for publication in topics.publications.values where TopicName.matches(filter: filter, topic: publication.topic) {
       if options.type == nil || options.type == publication.options.type {
-        publication.localSubscribers.append(id)
+        share(publication, with: id)
       } else {
         reportOwnMismatch(publication, subscription: id)
       }
     }
     for session in sessions.values {
-      attach(id, filter: filter, options: options, to: session)
+      attach(id, filter: filter, options: options, to: session, at: now)
       tellInterest(to: session, at: now)
       makeReady(session, at: now)
     }
     return id
   }
 
+  /// Lets a new subscription share an own publication. It does not wait for one that has it for itself and is stuck.
+  private func share(_ publication: LocalPublication, with id: SubscriptionID) {
+    if publication.localSubscribers.count == 1, let present = publication.localSubscribers.first,
+      publication.joinedSubscriber != present, topics.subscriptions[present]?.isStuck ?? false
+    {
+      publication.joinedSubscriber = present
+      publication.unconsumedBytes = 0
+      publication.isHeldByLaggards = false
+      noteRoom(in: publication.stream)
+    }
+    publication.localSubscribers.append(id)
+  }
+
   /// Lets a new subscription share the streams that others here receive already.
-  private func attach(_ id: SubscriptionID, filter: String, options: SubscriptionOptions, to session: Session) {
+  private func attach(
+    _ id: SubscriptionID, filter: String, options: SubscriptionOptions, to session: Session, at now: Timestamp
+  ) {
     for stream in session.inbound.values
     where !stream.info.isDirect && stream.info.number != Session.controlStream && !stream.isClosing {
       guard TopicName.matches(filter: filter, topic: stream.info.topic),
         options.type == nil || options.type == stream.info.type
       else { continue }
-      stream.subscribers.append(
-        InboundStream.Subscriber(
-          id: id, holdsBackPublisher: options.holdsBackPublisher, isStuck: topics.subscriptions[id]?.isStuck ?? false))
+      let newcomer = InboundStream.Subscriber(
+        id: id, holdsBackPublisher: options.holdsBackPublisher, isStuck: topics.subscriptions[id]?.isStuck ?? false)
+      guard stream.share(with: newcomer) else { continue }
+      session.noteStatusDue(stream)
+      session.acknowledgeAt = now
     }
   }
 
@@ -285,15 +303,19 @@ extension EndpointMachine {
   }
 
   /// Tells whether a subscription that does not hold back publishers is stuck, so that its deliveries pile up. While it is, it
-  /// holds back the publishers of streams that it has for itself; where others share the stream, its deliveries are marked:
-  /// ``Delivery/isHeld``, ``Delivery/isDroppable``.
+  /// holds back the publishers of streams that it has for itself; where others share the stream, or have joined it since, its
+  /// deliveries are marked: ``Delivery/isHeld``, ``Delivery/isDroppable``.
   public func setStuck(_ isStuck: Bool, _ subscription: SubscriptionID) {
     guard topics.subscriptions[subscription] != nil else { return }
     topics.subscriptions[subscription]?.isStuck = isStuck
+    for publication in topics.publications.values where publication.joinedSubscriber == subscription {
+      publication.joinedSubscriber = nil
+    }
     for session in sessions.values {
       for stream in session.inbound.values {
         guard let index = stream.subscribers.firstIndex(where: { $0.id == subscription }) else { continue }
         stream.subscribers[index].isStuck = isStuck
+        stream.subscribers[index].wasJoined = false
       }
     }
   }

@@ -17,6 +17,8 @@ final class LocalPublication {
   var unconsumedBytes = 0
   /// They were waited for long enough once, and do not hold up the publisher until they have caught up.
   var isHeldByLaggards = false
+  /// The own subscription that was stuck when another one joined it: until it has caught up it holds up nobody.
+  var joinedSubscriber: SubscriptionID?
 
   init(
     id: PublicationID, topic: String, options: PublicationOptions, stream: OutboundStream, epochMicroseconds: UInt64,

@@ -9,8 +9,8 @@ public struct TopicsConfiguration: Sendable {
   public var streamsPerPeer: Int = 1_024
   /// Subscriptions one peer may have with this endpoint.
   public var subscriptionsPerPeer: Int = 1_024
-  /// Bytes of subscriptions, openings and refusals that a peer has not acknowledged, from which on its subscriptions and
-  /// streams are refused without a word. The default has room for the openings of 50,000 topics.
+  /// Bytes of subscriptions, openings and refusals that a peer has not acknowledged, from which on its further subscriptions
+  /// are refused; from twice as many on without a word. The default has room for the openings of 50,000 topics.
   public var controlBytes: Int = 4 << 20
   /// Type mismatches that one peer may cause per second, each an event and a message to it; and ten times as many in a burst.
   /// A subscription of `#` with a type meets all topics of other types at once; beyond the burst they are only counted.

@@ -97,7 +97,8 @@ extension InboundStream {
     }
     for subscriber in subscribers {
       delivery.subscription = subscriber.id
-      let holdsBack = subscriber.holdsBackPublisher || (subscriber.isStuck && subscribers.count == 1)
+      let holdsBack =
+        subscriber.holdsBackPublisher || (subscriber.isStuck && !subscriber.wasJoined && subscribers.count == 1)
       delivery.isHeld = holdsBack && hasRoomForHeld
       delivery.isDroppable = !delivery.isHeld && (holdsBack || subscriber.isStuck)
       if delivery.isHeld { unconsumedBytes += body.count }

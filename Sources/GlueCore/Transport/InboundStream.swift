@@ -12,6 +12,9 @@ final class InboundStream {
     var holdsBackPublisher: Bool
     /// See ``EndpointMachine/setStuck(_:_:)``.
     var isStuck = false
+    /// Whether another one joined it here while it was stuck: until it has caught up it loses what it has no room for, and holds
+    /// nobody back.
+    var wasJoined = false
   }
 
   /// What the datagram at hand tells beyond its bytes.
@@ -108,6 +111,17 @@ final class InboundStream {
 
   /// Whether everything that will ever come has come.
   var isFinished: Bool { closesAt.map { next >= $0 } ?? false }
+
+  /// Lets another subscription share the stream. It does not wait for one that has it for itself and is stuck.
+  ///
+  /// - Returns: Whether the window grew.
+  func share(with newcomer: Subscriber) -> Bool {
+    defer { subscribers.append(newcomer) }
+    guard subscribers.count == 1, subscribers[0].isStuck, !subscribers[0].wasJoined else { return false }
+    subscribers[0].wasJoined = true
+    unconsumedBytes = 0
+    return true
+  }
 
   // MARK: Input
 

@@ -162,7 +162,10 @@ import Testing
 
   /// Refusals were told to a peer that took none of them, without end.
   @Test func aPeerThatListensToNothingIsToldNothingForEver() throws {
-    let pair = Pair { $0.topics.streamsPerPeer = 1 }
+    let pair = Pair {
+      $0.topics.streamsPerPeer = 1
+      $0.topics.controlBytes = 2 << 20
+    }
     let peer = try HostilePeer(in: pair, topics: 1)
     pair.drops = { sender, _ in sender == 1 }
     let before = try #require(peer.session.inbound[Session.controlStream]).next
@@ -188,6 +191,32 @@ import Testing
     #expect(try #require(peer.session.inbound[Session.controlStream]).next == before + 600_000)
     #expect(peer.session.control.stream.log.byteCount <= 4 << 20 + 100)
     #expect(peer.victim.inbox.limits[.controlBytes] > 0)
+  }
+
+  /// A subscription that came right behind one of very many topics was dropped for ever, and nobody was told.
+  @Test func aSubscriptionBeyondWhatAPeerHasToAcknowledgeIsRefused() throws {
+    let pair = Pair {
+      $0.topics.streamsPerPeer = 10_000
+      $0.topics.controlBytes = 65_536
+    }
+    for number in 0..<4_000 {
+      _ = try pair.machines[0].advertise("topic/\(number)", options: PublicationOptions(), at: pair.now)
+    }
+    _ = try pair.machines[1].subscribe("#", options: SubscriptionOptions(), at: pair.now)
+    _ = try pair.machines[1].subscribe("topic/1", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    let refused = pair.events[1].compactMap { event -> String? in
+      if case .subscriptionRefused(let filter, _) = event { filter } else { nil }
+    }
+    #expect(refused == ["topic/1"])
+    let publisher = pair.machines[0]
+    #expect(publisher.inbox.limits[.controlBytes] == 1)
+    // Once the openings are acknowledged there is room again.
+    let session = try #require(publisher.sessions.values.first)
+    #expect(session.readers.count == 4_000)
+    _ = try pair.machines[1].subscribe("topic/1", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    #expect(session.subscriptions.count == 2)
   }
 }
 

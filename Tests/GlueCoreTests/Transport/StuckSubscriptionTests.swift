@@ -44,6 +44,65 @@ import Testing
     #expect(stream.unconsumedBytes == 0)
   }
 
+  /// What it held stayed, and with it a window of 0: the other one got nothing but losses.
+  @Test func doesNotStopOneThatJoinsItLater() throws {
+    let pair = Pair { $0.transport.streamWindowBytes = 10_000 }
+    let machine = pair.machines[1]
+    let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)
+    let subscription = try subscribe(pair)
+    pair.settle()
+    machine.setStuck(true, subscription)
+    for _ in 0..<30 { _ = try deliveries(pair, publication) }
+    let stream = try #require(machine.sessions.values.first?.inbound[2])
+    #expect(stream.window == 0)
+    let before = pair.received[1].count
+    #expect(before < 30)
+    // The publisher learns of it at once, and sends what has waited.
+    let other = try subscribe(pair)
+    pair.run(for: .milliseconds(5))
+    #expect(stream.window == 10_000)
+    #expect(pair.received[1].count > before)
+    pair.settle()
+    let late = pair.received[1].dropFirst(before).filter { $0.subscription == other }
+    #expect(late.map(\.sequence) == Array(UInt64(before)..<30))
+    #expect(pair.losses.isEmpty)
+    // Alone again it holds nobody back a second time: what piles up would have no end.
+    machine.unsubscribe(other, at: pair.now)
+    let alone = try deliveries(pair, publication)
+    #expect(alone.map(\.isHeld) == [false] && alone.map(\.isDroppable) == [true])
+    machine.setStuck(false, subscription)
+    machine.setStuck(true, subscription)
+    #expect(try deliveries(pair, publication).map(\.isHeld) == [true])
+  }
+
+  @Test func doesNotHoldUpItsOwnPublisherWhenAnotherOneJoins() throws {
+    let pair = Pair { $0.transport.streamWindowBytes = 10_000 }
+    let machine = pair.machines[0]
+    let publication = try machine.advertise("t", options: PublicationOptions(), at: pair.now)
+    let subscription = try machine.subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    machine.setStuck(true, subscription)
+    let payload = pattern(1_000, seed: 1)
+    func publish() throws -> PublishResult {
+      try payload.withUnsafeBytes { try machine.publish($0, on: publication, at: pair.now) }
+    }
+    while try publish() != .full { pair.drain(0) }
+    pair.events[0] = []
+    let other = try machine.subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    pair.drain(0)
+    #expect(
+      pair.events[0].contains { event in
+        if case .writable(publication) = event { true } else { false }
+      })
+    for _ in 0..<30 { #expect(try publish() != .full) }
+    pair.drain(0)
+    #expect(pair.received[0].count { $0.subscription == other } == 30)
+    machine.unsubscribe(other, at: pair.now)
+    for _ in 0..<30 { #expect(try publish() != .full) }
+    machine.setStuck(false, subscription)
+    machine.setStuck(true, subscription)
+    #expect(try (0..<30).contains { _ in try publish() == .full })
+  }
+
   @Test func appliesToStreamsThatBeginLater() throws {
     let pair = Pair()
     let subscription = try subscribe(pair)
