@@ -64,6 +64,13 @@ struct CallbackThreads {
     return nil
   }
 
+  /// Puts a subscription back in line, behind those that wait, and takes the first of them; `nil`: none waits.
+  mutating func exchange(_ duty: CallbackThread.Duty) -> CallbackThread.Duty? {
+    guard let (sink, backlog) = waiting.popFirst() else { return nil }
+    waiting.append((duty.sink, duty.backlog))
+    return CallbackThread.Duty(sink: sink, backlog: backlog, thread: duty.thread)
+  }
+
   /// The endpoint is closed: threads end as soon as their callbacks return.
   mutating func abandon() { waiting = [] }
 }

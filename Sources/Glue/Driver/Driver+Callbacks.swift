@@ -110,6 +110,9 @@ extension Driver {
 
   // MARK: Backlogs
 
+  /// For so long a thread works off one backlog while other subscriptions wait for a thread.
+  private static let backlogSlice = CallbackWatch.interval
+
   /// Puts a message aside for a detached subscription, or for one that no thread is left for; by the I/O thread.
   ///
   /// - Returns: Whether it was put aside; otherwise the callback can be called.
@@ -142,7 +145,9 @@ extension Driver {
     var next = turn.relief.withLock { $0.take() }
     if let duty = next { endCall(of: duty.thread, at: .now) }
     while let duty = next {
-      while let entry = duty.backlog.takeOrFinish(driver: self) {
+      let started = Timestamp.now
+      var successor: CallbackThread.Duty?
+      while successor == nil, let entry = duty.backlog.takeOrFinish(driver: self) {
         let now = Timestamp.now
         if duty.sink.isCancelled { continue }
         if let expiry = entry.expiresAt, expiry <= now {
@@ -153,9 +158,13 @@ extension Driver {
         lastCallbacksAt.store(now.nanoseconds, ordering: .relaxed)
         callbackWatch.ensureAwake()
         entry.message.withView(age: now.since(entry.publishedAt)) { duty.sink.onMessage($0) }
-        endCall(of: duty.thread, at: .now)
+        let returned = Timestamp.now
+        endCall(of: duty.thread, at: returned)
+        if returned.since(started) >= Self.backlogSlice {
+          successor = callbackThreads.withLock { $0.exchange(duty) }
+        }
       }
-      next = callbackThreads.withLock { $0.nextDuty(of: duty.thread) }
+      next = successor ?? callbackThreads.withLock { $0.nextDuty(of: duty.thread) }
     }
     callbackThreadCount.subtract(1, ordering: .relaxed)
   }

@@ -198,6 +198,35 @@ struct EndToEndCallbackTests {
     await reading.value
   }
 
+  @Test("A subscription that is always behind leaves the only thread to others that wait")
+  func threadLimitIsShared() async throws {
+    let (publisher, subscriber) = try await LoopbackNetwork().pair { $0.callbackThreadLimit = 1 }
+    let gate = Gate()
+    let (busy, waiting) = (Collected<UInt64>(), Collected<UInt64>())
+    let again = try subscriber.publication("busy")
+    try subscriber.subscribe(to: "busy") { message in
+      gate.pass()
+      sleepInCallback(.milliseconds(5))
+      busy.append(message.sequence)
+      // For each message one more, until the other one has had its turn.
+      if waiting.count < 3 { _ = try? again.tryPublish("x") }
+    }
+    try subscriber.subscribe(to: "waiting") { waiting.append($0.sequence) }
+    let publication = try publisher.publication("waiting")
+    try await publication.awaitSubscribers(1, timeout: .seconds(10))
+    for _ in 0..<100 { try await again.publish("x") }
+    try await eventually("relieved") { subscriber.counter("driver.relievedCallbacks") == 1 }
+    for _ in 0..<3 { try await publication.publish("x") }
+    try await eventually("it waits") { subscriber.counter("driver.callbackThreadLimit") > 0 }
+    gate.open()
+    try await eventually("the one that waits") { waiting.all == [0, 1, 2] }
+    try await eventually("the rest") { busy.count >= 100 }
+    let order = busy.all
+    #expect(order == Array(0..<UInt64(order.count)))
+    await publisher.shutdown()
+    await subscriber.shutdown()
+  }
+
   @Test("Calls of one subscription do not overlap, and keep their order, however long they take")
   func orderOfSlowCallbacks() async throws {
     let network = LoopbackNetwork()
