@@ -72,7 +72,7 @@ extension Driver {
       }
     } catch {
       lastRelief.store(0, ordering: .relaxed)  // the next look tries again
-      reportCallbackLimit("callbackThreadLimit")
+      reportCallbackLimit()
     }
   }
 
@@ -132,7 +132,7 @@ extension Driver {
       threads.wait(sink, backlog)
       return true
     }
-    if waits { reportCallbackLimit("callbackThreadLimit") }
+    if waits { reportCallbackLimit() }
     return waits
   }
 
@@ -197,9 +197,9 @@ extension Driver {
     broadcast(.slowCallback(filter: filter, duration: duration.duration, isOver: true))
   }
 
-  private func reportCallbackLimit(_ name: String) {
+  private func reportCallbackLimit() {
     let count = localCounters.add(to: .callbackLimit)
-    guard callbackLimiter.permits(name) != nil else { return }
-    broadcast(.limit(name: name, count: count))
+    guard callbackLimiter.permits("callbackThreadLimit") != nil else { return }
+    broadcast(.limit(name: "callbackThreadLimit", count: count))
   }
 }

@@ -48,7 +48,7 @@ extension Discovery {
     announcement.isLeaving = isLeaving
     announcement.capabilities = local.capabilities
     // Who hears nothing by multicast knows from this whether there should be something to hear.
-    if configuration.targets.contains(where: { $0.ip.isGroup }) { announcement.capabilities.insert(.announcesToGroup) }
+    if usesGroups { announcement.capabilities.insert(.announcesToGroup) }
     announcement.intervalMilliseconds = max(1, announcedInterval.wholeMilliseconds)
     announcement.leaseTenths = UInt64(min(max(1, configuration.leaseMultiplier), 1_000) * 10)
     announcement.uptimeMilliseconds = uptime(at: now).wholeMilliseconds
