@@ -132,7 +132,7 @@ import Testing
     expect([.multicastIn: .problem]) { facts in
       facts.path.peers[0].groupArrivals = 0
       facts.path.peers[0].tellingArrivals = 0
-      facts.path.peers[0].hearsGroup = false
+      facts.path.peers[0].hearsUs = false
     }
     // There was no time for an announcement; nor does a meeting point send any.
     expect([:]) { facts in
@@ -144,19 +144,19 @@ import Testing
       facts.path.peers[0].groupArrivals = 0
       facts.path.peers[0].tellingArrivals = 0
       facts.path.peers[0].announcesToGroup = false
-      facts.path.peers[0].hearsGroup = false
+      facts.path.peers[0].hearsUs = false
     }
-    expect([.multicastOut: .problem]) { facts in facts.path.peers[0].hearsGroup = false }
+    expect([.multicastOut: .problem]) { facts in facts.path.peers[0].hearsUs = false }
     // One announcement may have been sent before ours arrived.
     expect([:]) { facts in
-      facts.path.peers[0].hearsGroup = false
+      facts.path.peers[0].hearsUs = false
       facts.path.peers[0].tellingArrivals = 1
     }
     // Who has a unicast target listens to no group.
     expect([:]) { facts in
       facts.settings.target = .endpoint("10.0.0.1:27320")
       facts.path.peers[0].groupArrivals = 0
-      facts.path.peers[0].hearsGroup = false
+      facts.path.peers[0].hearsUs = false
     }
     expect([.multicastBlocked: .note]) { facts in
       facts.settings.target = .endpoint("10.0.0.1:27320")

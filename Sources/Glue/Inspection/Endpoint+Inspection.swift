@@ -33,7 +33,7 @@ package struct PeerInspection: Sendable {
   /// Whether it announces itself by multicast or broadcast.
   package var announcesToGroup: Bool
   /// Whether its announcements say that it hears this endpoint by multicast or broadcast.
-  package var hearsGroup: Bool
+  package var hearsUs: Bool
   /// Bytes of the largest datagram that is known to get there.
   package var pathBytes: Int
   /// Whether it has told all its subscriptions.
@@ -52,7 +52,7 @@ package struct PeerInspection: Sendable {
       .microseconds(lead) + .nanoseconds(Int64(clamping: (inspected.roundTrip?.count ?? 0) / 2))
     }
     announcesToGroup = info.capabilities.contains(.announcesToGroup)
-    hearsGroup = inspected.hearsGroup
+    hearsUs = inspected.hearsUs
     pathBytes = inspected.pathBytes
     hasToldSubscriptions = inspected.hasToldSubscriptions
     subscriptions = inspected.subscriptions

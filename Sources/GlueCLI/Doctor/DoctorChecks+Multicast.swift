@@ -146,7 +146,7 @@ extension DoctorChecks {
   }
 
   /// It is heard, and would by now list this endpoint.
-  private static func isDeaf(_ peer: DoctorFacts.Peer) -> Bool { !peer.hearsGroup && peer.tellingArrivals >= 2 }
+  private static func isDeaf(_ peer: DoctorFacts.Peer) -> Bool { !peer.hearsUs && peer.tellingArrivals >= 2 }
 
   private static func blockedMulticastCommands(_ peers: [DoctorFacts.Peer]) -> [String] {
     let address = peers.first.map { $0.address.family == .v6 ? "[\($0.address)]" : "\($0.address)" } ?? "ADDRESS"

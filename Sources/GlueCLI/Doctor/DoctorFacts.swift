@@ -141,7 +141,7 @@ struct DoctorFacts: Sendable {
     var groupArrivals = 4
     var tellingArrivals = 3
     /// Whether they say so.
-    var hearsGroup = true
+    var hearsUs = true
     var roundTripMilliseconds: Double?
     var pathBytes = 1_472
     /// By size, the smallest first.

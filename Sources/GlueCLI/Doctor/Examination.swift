@@ -150,7 +150,7 @@ struct Examination {
     guard seen.heard.keys.allSatisfy({ course.peers[$0] != nil || course.own.contains($0) }) else { return false }
     return peers.allSatisfy { inspected in
       let isHeard = !(seen.heard[inspected.peer.id]?.groupArrivals.isEmpty ?? true)
-      let isGroupKnown = !usesGroups || !inspected.announcesToGroup || isHeard && inspected.hearsGroup
+      let isGroupKnown = !usesGroups || !inspected.announcesToGroup || isHeard && inspected.hearsUs
       return inspected.isMeasured && inspected.hasToldSubscriptions && inspected.clockLead != nil && isGroupKnown
         && course.since[inspected.peer.id].map { .now - $0 >= Self.settlingTime * 2 } ?? false
     }
@@ -181,7 +181,7 @@ struct Examination {
         text: item.peer.description, id: item.peer.id.rawValue, name: item.peer.name, address: ip,
         isOnThisHost: ip.isLoopback || ownAddresses.contains(ip), age: (.now - since).inSeconds,
         interval: item.interval.inSeconds, announcesToGroup: item.announcesToGroup, groupArrivals: arrivals.count,
-        tellingArrivals: max(0, arrivals.count { $0 >= since + Self.tellingTime } - turns), hearsGroup: item.hearsGroup,
+        tellingArrivals: max(0, arrivals.count { $0 >= since + Self.tellingTime } - turns), hearsUs: item.hearsUs,
         roundTripMilliseconds: item.roundTrip?.inMilliseconds, pathBytes: item.pathBytes,
         echoes: item.echoes.map { DoctorFacts.Echoes(bytes: $0.bytes, sent: $0.sent, answered: $0.answered) },
         clockLeadSeconds: item.clockLead?.inSeconds,

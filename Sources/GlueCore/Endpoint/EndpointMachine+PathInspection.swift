@@ -6,7 +6,7 @@ extension EndpointMachine {
   package struct PeerInspection: Sendable {
     package var info: PeerInfo
     /// Whether its announcements say that it hears this endpoint by multicast or broadcast.
-    package var hearsGroup: Bool
+    package var hearsUs: Bool
     /// The shortest one of the measurement, or else the smoothed one of the session; nil if there is neither.
     package var roundTrip: Nanoseconds?
     /// Bytes of the largest datagram that is known to get there.
@@ -25,7 +25,7 @@ extension EndpointMachine {
     sessions.values.sorted { $0.peer.id < $1.peer.id }.map { session in
       PeerInspection(
         // The session's own copy is as old as the last event about the peer.
-        info: discovery.peer(session.peer.id) ?? session.peer, hearsGroup: discovery.isHeard(by: session.peer.id),
+        info: discovery.peer(session.peer.id) ?? session.peer, hearsUs: discovery.isHeard(by: session.peer.id),
         roundTrip: session.echoes?.roundTrip ?? (session.roundTrip.hasSample ? session.roundTrip.smoothed : nil),
         pathBytes: session.path.current, hasToldSubscriptions: session.knowsInterest,
         subscriptions: !includingSubscriptions

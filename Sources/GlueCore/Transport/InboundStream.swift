@@ -92,8 +92,6 @@ final class InboundStream {
     advertisedWindow = transport.streamWindowBytes
   }
 
-  var subscriptions: [Subscriber] { subscribers }
-
   /// Bytes the publisher may have outstanding beyond `next`.
   var window: Int {
     isWaitingForBudget ? 0 : max(0, configuration.streamWindowBytes - unconsumedBytes)

@@ -25,6 +25,6 @@ final class Inbox {
       return
     }
     losses.append(
-      Loss(stream: stream.info, subscriptions: stream.subscriptions.map(\.id), sequences: sequences, reason: reason))
+      Loss(stream: stream.info, subscriptions: stream.subscribers.map(\.id), sequences: sequences, reason: reason))
   }
 }
