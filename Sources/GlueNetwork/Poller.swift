@@ -22,6 +22,9 @@ public final class Poller: Sendable {
     /// Whether ``Poller/wake()`` was called.
     public let wasWoken: Bool
 
+    /// Nothing is ready.
+    public static let empty = ReadySet(readable: 0, writable: 0, wasWoken: false)
+
     /// Whether nothing is ready: the time is up, or a signal came.
     public var isEmpty: Bool { readable == 0 && writable == 0 && !wasWoken }
 
@@ -35,7 +38,7 @@ public final class Poller: Sendable {
   private let descriptor: Descriptor
   private let wakeDescriptor: Descriptor?
   /// Set from the first `wake()` until the waiting thread knows of it, so that further ones cost nothing.
-  private let isWakePending = Atomic<Bool>(false)
+  private let wakePending = Atomic<Bool>(false)
   private let watched = Mutex<[Descriptor?]>(Array(repeating: nil, count: Poller.capacity))
 
   /// A poller that watches nothing.
@@ -93,14 +96,17 @@ public final class Poller: Sendable {
     try require(result, "wait for", "sockets", expected: "an open poller")
     // Forget the wake-up before the caller looks at what it was for: a later one then wakes anew. The exchange, where a
     // store would do, also makes visible what a waker wrote whose call cost nothing.
-    if ready.is_woken { _ = isWakePending.exchange(false, ordering: .acquiringAndReleasing) }
+    if ready.is_woken { _ = wakePending.exchange(false, ordering: .acquiringAndReleasing) }
     return ReadySet(readable: ready.readable, writable: ready.writable, wasWoken: ready.is_woken)
   }
+
+  /// Whether ``wake()`` was called since the last wait: the next one returns at once.
+  public var isWakePending: Bool { wakePending.load(ordering: .relaxed) }
 
   /// Makes the thread that waits, or the next one that does, return. Any thread may call it; repeated calls before it has
   /// returned count once.
   public func wake() {
-    guard !isWakePending.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    guard !wakePending.exchange(true, ordering: .acquiringAndReleasing) else { return }
     _ = descriptor.use { poller in
       if let wakeDescriptor {
         _ = wakeDescriptor.use { cglue_poller_wake(poller, $0) }

@@ -283,6 +283,7 @@ struct ConfigurationTests {
       BadField(name: "receiveBufferBytes") { $0.receiveBufferBytes = .max },
       BadField(name: "eventQueueLimit") { $0.eventQueueLimit = 0 },
       BadField(name: "slowCallbackThreshold") { $0.slowCallbackThreshold = .seconds(-1) },
+      BadField(name: "answerPollingLimit") { $0.answerPollingLimit = .milliseconds(2) },
     ]
   }
 

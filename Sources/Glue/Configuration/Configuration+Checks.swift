@@ -72,6 +72,7 @@ extension Endpoint.Configuration {
     try check("eventQueueLimit", eventQueueLimit, 1...1_000_000)
     try check("callbackThreadLimit", callbackThreadLimit, 1...1_024)
     try check("slowCallbackThreshold", slowCallbackThreshold, .zero ... .seconds(3_600))
+    try check("answerPollingLimit", answerPollingLimit, .zero ... .milliseconds(1))
     try check("discoveryLimits", discoveryLimits)
     try check("transport", transport)
     try check("topics", topics)

@@ -67,6 +67,10 @@ extension Endpoint {
     /// callback goes on. When there are so many, other callbacks wait for one of them, which is an ``Event/limit(name:count:)``;
     /// the rest of the endpoint goes on. Default: 16.
     public var callbackThreadLimit: Int = 16
+    /// For how long the endpoint polls for the answer to a message that a callback has published, before its I/O thread sleeps;
+    /// zero: not at all. Default: 50 µs, about what sleeping and waking costs. It saves that in conversations whose answers
+    /// come at once; where they do not, it is tried ever more rarely. Without effect on a host with one processor. At most 1 ms.
+    public var answerPollingLimit: Duration = .microseconds(50)
     /// Where the endpoint logs. Default: a logger labelled `glue` of the program's logging system.
     public var logger = Logger(label: "glue")
     /// Sees every datagram that arrives, for diagnostics. Called under the endpoint's lock: it must be quick, and must not

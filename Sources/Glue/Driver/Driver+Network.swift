@@ -80,6 +80,7 @@ extension Driver {
   private func replaceSockets(by new: EndpointSockets, _ turn: Turn) {
     let old = turn.sockets
     turn.sockets = new
+    turn.lastSource = nil
     for entry in new.all where !old.all.contains(where: { $0.socket === entry.socket }) {
       turn.queueDrops[entry.slot.index] = 0
     }

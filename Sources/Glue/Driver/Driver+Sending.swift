@@ -63,7 +63,10 @@ extension Driver {
     state.collect()
     guard state.phase > .ready, state.phase < .closing else { return [] }
     // In a callback: the I/O thread goes on with the outputs when the callback has returned.
-    if ioThread.load(ordering: .relaxed) == IOThread.current { return [] }
+    if ioThread.load(ordering: .relaxed) == IOThread.current {
+      if isMessage { state.expectsAnswer = true }
+      return []
+    }
     var followUp: FollowUp = []
     if state.hasOutputs, state.wakes() { followUp.insert(.wake) }
     if isMessage, gathers(&state, at: now) {

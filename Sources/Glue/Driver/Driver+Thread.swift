@@ -43,6 +43,7 @@ extension Driver {
   private func waitForWork(_ turn: Turn) -> Poller.ReadySet? {
     guard let timeout = prepareToWait(turn) else { return nil }
     do {
+      if let ready = try pollForAnswer(insteadOf: timeout, turn) { return ready }
       return try poller.wait(timeoutNanoseconds: timeout == .max ? nil : timeout)
     } catch {
       // The poller works as long as it is open, and only this thread closes it.
@@ -70,6 +71,8 @@ extension Driver {
     return lock.withLock { state in
       if state.phase >= .closing { return nil }
       let now = Timestamp.now
+      turn.expectsAnswer = state.expectsAnswer
+      state.expectsAnswer = false
       state.collect()
       if state.hasOutputs || (state.hasLeftovers && !state.isSending) { return 0 }
       var until = state.machine.nextWakeup
@@ -94,15 +97,18 @@ extension Driver {
   }
 
   /// Takes one batch of datagrams; what is left makes the next wait return at once.
-  private func receive(from entry: EndpointSockets.Entry, _ turn: Turn) {
+  ///
+  /// - Returns: Whether there were any.
+  @discardableResult
+  func receive(from entry: EndpointSockets.Entry, _ turn: Turn) -> Bool {
     let batch = turn.batch
     let truncated = batch.truncatedCount
     do {
-      guard try entry.socket.receive(into: batch) > 0 else { return }
+      guard try entry.socket.receive(into: batch) > 0 else { return false }
     } catch {
       localCounters.add(to: .receiveErrors)
       if let code = error.code { reportNetworkError(code, "\(error)") }
-      return
+      return false
     }
     localCounters.add(batch.truncatedCount - truncated, to: .receiveTruncated)
     if batch.queueDropCount != 0 {
@@ -137,7 +143,9 @@ extension Driver {
       turn.lastActivity = now
       takeOutputs(&state, turn)
     }
+    if !turn.deliveries.isEmpty { turn.lastSource = entry }
     handOver(turn)
+    return true
   }
 
   private func arrival(

@@ -46,6 +46,8 @@ final class Driver: Sendable {
   let callbackThreadCount = Atomic<Int>(0)
   let callbackLimiter = RateLimiter(interval: .seconds(1))
   let localCounters = LocalCounters()
+  /// How long answers are polled for; zero where the answering endpoint may need this processor.
+  let answerPollingLimit: Nanoseconds
   /// As it was when the endpoint was made; see ``EndpointSockets/plan``.
   private let firstPlan: SocketPlan
 
@@ -53,6 +55,7 @@ final class Driver: Sendable {
 
   init(_ settings: Endpoint.Configuration, plan: SocketPlan) throws {
     self.settings = settings
+    answerPollingLimit = IOThread.processorCount > 1 ? Nanoseconds(settings.answerPollingLimit) : .zero
     firstPlan = plan
     guard let id = settings.endpointID, let name = settings.endpointName else {
       preconditionFailure("the configuration has no identity: \(settings)")

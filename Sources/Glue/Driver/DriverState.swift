@@ -66,6 +66,8 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   var isAsleep = false
   /// Until when it waits.
   var sleepsUntil: Timestamp?
+  /// A callback has published since it last waited.
+  var expectsAnswer = false
 
   // MARK: What the program has
 

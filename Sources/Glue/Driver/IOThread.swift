@@ -40,6 +40,9 @@ enum IOThread {
     nanosleep(&span, nil)
   }
 
+  /// How many threads can run at the same time.
+  static let processorCount = sysconf(CInt(_SC_NPROCESSORS_ONLN))
+
   /// Tells one thread of this process from the others, while both live. Never 0.
   static var current: UInt {
     #if canImport(Darwin)

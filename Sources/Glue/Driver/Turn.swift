@@ -30,6 +30,16 @@ extension Driver {
     @exclusivity(unchecked) var network: NetworkWatch
     @exclusivity(unchecked) var metrics: MetricsSampler
 
+    // MARK: Conversations
+
+    @exclusivity(unchecked) var answerPolling = AnswerPolling()
+    /// A callback has published since the thread last waited.
+    @exclusivity(unchecked) var expectsAnswer = false
+    /// Where the last messages came from.
+    @exclusivity(unchecked) var lastSource: EndpointSockets.Entry?
+    /// When all sockets were looked at last while answers were polled for.
+    @exclusivity(unchecked) var lastLook = Timestamp(nanoseconds: 0)
+
     // MARK: The callback that runs
 
     /// The delivery whose callback runs, and since when.

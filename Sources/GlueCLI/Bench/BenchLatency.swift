@@ -24,6 +24,9 @@ struct BenchLatency: AsyncParsableCommand {
   @Flag(help: "Also measure bare UDP sockets, in turns.")
   var raw = false
 
+  @Flag(help: "Sleep at once, instead of polling for the answer first.")
+  var noPolling = false
+
   @Flag(help: "One JSON object per round.")
   var json = false
 
@@ -35,24 +38,25 @@ struct BenchLatency: AsyncParsableCommand {
 
   func run() async throws {
     let network = PrivateNetwork()
-    let echo = try ChildProcess(["bench", "echo"], environment: network.environment(name: "bench-echo"))
+    let echo = try ChildProcess(
+      ["bench", "echo"] + (noPolling ? ["--no-polling"] : []), environment: network.environment(name: "bench-echo"))
     defer { echo.terminate() }
     var lines = echo.lines.makeAsyncIterator()
     guard let port = await lines.next().flatMap({ UInt16($0) }) else {
       throw CommandFailure("the echo process did not start")
     }
-    let pinger = try await Pinger(environment: network.environment(name: "bench-ping"))
-    var ours: [Percentiles] = []
-    var bare: [Percentiles] = []
+    let pinger = try await Pinger(environment: network.environment(name: "bench-ping"), polls: !noPolling)
+    var ours: [Round] = []
+    var bare: [Round] = []
     // The first round of each warms up caches and round-trip estimates, and is not counted.
     for round in 0...rounds {
-      let messages = Percentiles(try await pinger.run(count: count, size: size))
+      let messages = try await Round { try await pinger.run(count: count, size: size) }
       if round > 0 {
         ours.append(messages)
         if json { Console.line(jsonLine("glue", messages)) }
       }
       guard raw else { continue }
-      let datagrams = Percentiles(try await RawSocket.pingPong(port: port, count: count, size: size))
+      let datagrams = try await Round { try await RawSocket.pingPong(port: port, count: count, size: size) }
       if round > 0 {
         bare.append(datagrams)
         if json { Console.line(jsonLine("raw", datagrams)) }
@@ -63,12 +67,25 @@ struct BenchLatency: AsyncParsableCommand {
     if !json { showTable(ours, bare) }
   }
 
-  private static let figures: [(name: String, value: @Sendable (Percentiles) -> Double)] = [
-    ("p50", { $0.at(0.5) }), ("p90", { $0.at(0.9) }), ("p99", { $0.at(0.99) }), ("p99.9", { $0.at(0.999) }),
-    ("max", { $0.maximum }),
+  /// The times of some round trips, and what each took of this process's processor time; in microseconds.
+  private struct Round {
+    let times: Percentiles
+    let processorTime: Double
+
+    init(_ roundTrips: () async throws -> [Double]) async throws {
+      let before = Clocks.processorSeconds()
+      let times = try await roundTrips()
+      processorTime = (Clocks.processorSeconds() - before) * 1e6 / Double(times.count)
+      self.times = Percentiles(times)
+    }
+  }
+
+  private static let figures: [(name: String, value: @Sendable (Round) -> Double)] = [
+    ("p50", { $0.times.at(0.5) }), ("p90", { $0.times.at(0.9) }), ("p99", { $0.times.at(0.99) }),
+    ("p99.9", { $0.times.at(0.999) }), ("max", { $0.times.maximum }), ("cpu", { $0.processorTime }),
   ]
 
-  private func jsonLine(_ kind: String, _ values: Percentiles) -> String {
+  private func jsonLine(_ kind: String, _ values: Round) -> String {
     var line = JSONLine()
     line.add("kind", kind)
     line.add("size", size)
@@ -77,11 +94,12 @@ struct BenchLatency: AsyncParsableCommand {
     return line.line
   }
 
-  private func showTable(_ ours: [Percentiles], _ bare: [Percentiles]) {
-    Console.line("round trip of \(Format.bytes(size)), \(count) × \(rounds) rounds, µs")
+  private func showTable(_ ours: [Round], _ bare: [Round]) {
+    Console.line(
+      "round trip of \(Format.bytes(size)), \(count) × \(rounds) rounds, µs; cpu: of one of the two processes")
     Console.line("        " + Self.figures.map { Format.right($0.name, 10) }.joined())
-    let middle = { (rounds: [Percentiles], value: (Percentiles) -> Double) in Percentiles(rounds.map(value)).at(0.5) }
-    let row = { (name: String, decimals: Int, value: (@Sendable (Percentiles) -> Double) -> Double) in
+    let middle = { (rounds: [Round], value: (Round) -> Double) in Percentiles(rounds.map(value)).at(0.5) }
+    let row = { (name: String, decimals: Int, value: (@Sendable (Round) -> Double) -> Double) in
       Console.line(
         Format.left(name, 8) + Self.figures.map { Format.right(Format.fixed(value($0.value), decimals), 10) }.joined())
     }
@@ -107,8 +125,10 @@ private final class Pinger: Sendable {
   private let subscription: CallbackSubscription
   private let shared: Shared<State>
 
-  init(environment: [String: String]) async throws {
-    endpoint = try await Endpoint(.fromEnvironment(environment))
+  init(environment: [String: String], polls: Bool) async throws {
+    var configuration = try Endpoint.Configuration.fromEnvironment(environment)
+    if !polls { configuration.answerPollingLimit = .zero }
+    endpoint = try await Endpoint(configuration)
     try await endpoint.start()
     let publication = try endpoint.publication("bench/ping")
     let shared = Shared(State())
@@ -171,10 +191,14 @@ private final class Pinger: Sendable {
 struct BenchEcho: AsyncParsableCommand {
   static let configuration = CommandConfiguration(commandName: "echo", shouldDisplay: false)
 
+  @Flag var noPolling = false
+
   func run() async throws {
     let socket = try RawSocket()
     detachThread { socket.echoForever() }
-    let endpoint = try await Endpoint(.fromEnvironment())
+    var configuration = try Endpoint.Configuration.fromEnvironment()
+    if noPolling { configuration.answerPollingLimit = .zero }
+    let endpoint = try await Endpoint(configuration)
     try await endpoint.start()
     let pong = try endpoint.publication("bench/pong")
     let subscription = try endpoint.subscribe(to: "bench/ping") { message in

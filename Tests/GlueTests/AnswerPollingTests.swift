@@ -1,0 +1,73 @@
+import Synchronization
+import Testing
+
+@testable import Glue
+
+@Suite("Answers are polled for")
+struct AnswerPollingTests {
+  /// How many turns pass without polling before the next try.
+  private func skips(_ polling: inout AnswerPolling) -> Int {
+    var count = 0
+    while !polling.begins() { count += 1 }
+    return count
+  }
+
+  @Test("As long as answers come in time, always; otherwise ever more rarely")
+  func policy() {
+    var polling = AnswerPolling()
+    for _ in 0..<100 {
+      #expect(skips(&polling) == 0)
+      polling.hit()
+    }
+    var seen: [Int] = []
+    for _ in 0..<8 {
+      polling.missed()
+      seen.append(skips(&polling))
+    }
+    #expect(seen == [1, 3, 7, 15, 31, 63, 63, 63])
+    // One answer in time is no proof that the next ones will be, six are.
+    polling.hit()
+    polling.missed()
+    #expect(skips(&polling) == 63)
+    for _ in 0..<6 { polling.hit() }
+    polling.missed()
+    #expect(skips(&polling) == 1)
+  }
+
+  @Test("A conversation without a pause keeps nobody out", .timeLimit(.minutes(1)), arguments: [0, 50, 1_000])
+  func others(microseconds: Int) async throws {
+    let network = LoopbackNetwork()
+    func start(_ name: String) async throws -> Endpoint {
+      var configuration = network.configuration(name)
+      configuration.answerPollingLimit = .microseconds(microseconds)
+      let endpoint = try await Endpoint(configuration)
+      try await endpoint.start()
+      return endpoint
+    }
+    let (here, there) = (try await start("here"), try await start("there"))
+    let (ping, pong) = (try here.publication("ping"), try there.publication("pong"))
+    let rounds = Atomic(0)
+    try there.subscribe(to: "ping") { _ in _ = try? pong.tryPublish([1]) }
+    try here.subscribe(to: "pong") { _ in
+      rounds.add(1, ordering: .relaxed)
+      _ = try? ping.tryPublish([1])
+    }
+    for publication in [ping, pong] { try await publication.awaitSubscribers(1, timeout: .seconds(10)) }
+    _ = try ping.tryPublish([1])
+    try await eventually("they talk") { rounds.load(ordering: .relaxed) > 1_000 }
+
+    // Found by a socket that the conversation does not use; then messages from another thread, and from another endpoint.
+    let newcomer = try await start("newcomer")
+    try await eventually("both know the newcomer") { here.peers.count == 2 && there.peers.count == 2 }
+    let heard = Collected<UInt64>()
+    try here.subscribe(to: "aside") { heard.append($0.sequence) }
+    let aside = try newcomer.publication("aside")
+    try await aside.awaitSubscribers(1, timeout: .seconds(10))
+    for _ in 0..<100 { try await aside.publish("x") }
+    try await eventually("the newcomer is heard") { heard.count == 100 }
+
+    let before = rounds.load(ordering: .relaxed)
+    try await eventually("they still talk") { rounds.load(ordering: .relaxed) > before + 1_000 }
+    for endpoint in [newcomer, here, there] { await endpoint.shutdown() }
+  }
+}
