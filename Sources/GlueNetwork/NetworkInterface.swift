@@ -79,20 +79,9 @@ public struct NetworkInterface: Hashable, Sendable {
       expectation: "a default route, or a loopback interface that is up")
   }
 
-  /// What the names of interfaces begin with that container engines and virtual machines make on their host, and Apple's
-  /// systems for themselves. There is no better sign: the interface inside of a container is of the same make.
-  private static let virtualPrefixes = [
-    "docker", "veth", "virbr", "vnet", "vmnet", "vboxnet", "cni", "podman", "lxcbr", "lxdbr", "cali", "flannel", "awdl",
-    "llw",
-  ]
-
   /// Whether it leads to containers or virtual machines of this host, or is there for Apple's systems themselves, as far as its
-  /// name tells: `docker…`, `veth…`, `virbr…`, `vnet…`, `vmnet…`, `vboxnet…`, `cni…`, `podman…`, `lxcbr…`, `lxdbr…`, `cali…`,
-  /// `flannel…`, `awdl…`, `llw…`, and `br-` with 12 hexadecimal digits.
-  public var isVirtual: Bool {
-    if name.hasPrefix("br-") { return name.utf8.count == 15 && name.dropFirst(3).allSatisfy(\.isHexDigit) }
-    return Self.virtualPrefixes.contains { name.hasPrefix($0) }
-  }
+  /// name tells (``VirtualKind``). A tunnel does not count: it leads to other hosts.
+  public var isVirtual: Bool { [.guests, .system].contains(VirtualKind(name: name)) }
 
   /// An interface as a test makes one up.
   package init(

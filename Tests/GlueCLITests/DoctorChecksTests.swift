@@ -30,25 +30,25 @@ import Testing
     }
     expect([.interface: .problem]) { facts in
       facts.host.isOnlyLoopback = true
-      facts.host.chosen = "lo"
+      facts.use("lo")
     }
     // Who wants nobody else needs no network.
     expect([.interface: .note]) { facts in
       facts.settings.isAlone = true
       facts.host.isOnlyLoopback = true
-      facts.host.chosen = "lo"
+      facts.use("lo")
     }
     expect([.otherInterfaces: .note]) { facts in
       facts.host.interfaces.append(.init(name: "eth1", addresses: [IPAddress(v4: 0x0A01_0001)]))
     }
     expect([.otherInterfaces: .note, .virtualInterface: .warning]) { facts in
       facts.host.interfaces.append(.init(name: "wg0", addresses: [IPAddress(v4: 0x0A01_0001)]))
-      facts.host.chosen = "wg0"
+      facts.use("wg0")
     }
     // Whoever says so means it.
     expect([.otherInterfaces: .note]) { facts in
       facts.host.interfaces.append(.init(name: "wg0", addresses: [IPAddress(v4: 0x0A01_0001)]))
-      facts.host.chosen = "wg0"
+      facts.use("wg0")
       facts.settings.choosesInterface = true
     }
     expect([.interfaceMTU: .problem]) { facts in
@@ -57,12 +57,40 @@ import Testing
     }
   }
 
-  @Test func virtualInterfacesAreKnownByTheirNames() {
-    for name in ["wg0", "tun3", "utun5", "tailscale0"] { #expect(VirtualInterface(name: name) == .vpn) }
-    for name in ["docker0", "br-31a4", "veth9", "virbr0", "cni0"] {
-      #expect(VirtualInterface(name: name) == .container)
+  @Test func eachUsedInterfaceIsLookedAt() {
+    expect([:]) { $0.useSecondInterface() }
+    let flawed = DoctorChecks.findings(
+      .healthy { facts in
+        facts.useSecondInterface()
+        facts.host.interfaces[2].mtu = 1_000
+        facts.host.interfaces[2].supportsMulticast = false
+        facts.path.ownMulticast["eth1"] = nil
+        facts.path.heardOn = ["eth0"]
+      })
+    #expect(flawed.count { $0.severity == .problem } == 2)
+    #expect(flawed.contains { $0.code == .interfaceMTU && $0.text.hasPrefix("eth1 passes") })
+    #expect(flawed.contains { $0.code == .multicastFlag && $0.text.hasPrefix("eth1 is set") })
+    let silent = DoctorChecks.findings(
+      .healthy { facts in
+        facts.useSecondInterface()
+        facts.path.ownMulticast["eth1"] = nil
+      }
+    ).filter { $0.severity == .problem }
+    #expect(silent.map(\.code) == [.firewall] && silent[0].text.contains("own multicast on eth1,"))
+    let halfSilent = DoctorChecks.findings(
+      .healthy { facts in
+        facts.useSecondInterface()
+        facts.host.interfaces[2].addresses.append(IPAddress(v6High: 1, low: 2))
+      }
+    ).filter { $0.severity == .note }
+    #expect(halfSilent.map(\.code) == [.multicast] && halfSilent[0].text.hasPrefix("On eth1 "))
+  }
+
+  @Test func aGroupOfOneFamilyIsMissedInThatFamilyOnly() {
+    expect([:]) { facts in
+      facts.settings.groupFamilies = [.v4]
+      facts.host.interfaces[1].addresses.append(IPAddress(v6High: 1, low: 2))
     }
-    for name in ["eth0", "enp3s0", "wlan0", "wlp2s0", "en0", "bond0"] { #expect(VirtualInterface(name: name) == nil) }
   }
 
   @Test func receiveBuffer() {
@@ -73,7 +101,11 @@ import Testing
     expect([.receiveBuffer: .problem]) { facts in facts.host.receiveBufferGranted = 65_536 }
     expect([.receiveBuffer: .note]) { facts in facts.host.receiveBufferMaximum = 212_992 }
     let finding = DoctorChecks.findings(.healthy { $0.host.receiveBufferGranted = 65_536 })[0]
-    #expect(finding.commands[0] == "sysctl -w net.core.rmem_max=4194304")
+    #if os(Linux)
+      #expect(finding.commands[0] == "sysctl -w net.core.rmem_max=4194304")
+    #else
+      #expect(finding.commands[0].hasPrefix("sysctl -w kern.ipc.maxsockbuf="))
+    #endif
   }
 
   @Test func portsAndStarts() {
@@ -96,21 +128,21 @@ import Testing
     // One that explains what is seen is the cause, and not the multicast that does not get in.
     expect([.firewall: .problem]) { facts in
       facts.host.firewall.rules = [rule]
-      facts.path.ownMulticast = []
+      facts.path.ownMulticast = [:]
       facts.path.peers[0].groupArrivals = 0
       facts.path.peers[0].tellingArrivals = 0
     }
     expect([.firewall: .problem]) { facts in
-      facts.path.ownMulticast = []
+      facts.path.ownMulticast = [:]
       facts.silence()
     }
     expect([.firewall: .problem]) { facts in
-      facts.path.ownMulticast = []
+      facts.path.ownMulticast = [:]
       facts.path.sendErrors = ["cannot send: Operation not permitted (errno 1)"]
       facts.silence()
     }
     expect([.sending: .problem]) { facts in
-      facts.path.ownMulticast = []
+      facts.path.ownMulticast = [:]
       facts.path.sendErrors = ["cannot send: Network is unreachable (errno 101)"]
       facts.silence()
     }
@@ -120,7 +152,8 @@ import Testing
   @Test func multicastFlag() {
     expect([.multicastFlag: .problem]) { facts in
       facts.host.interfaces[1].supportsMulticast = false
-      facts.path.ownMulticast = []
+      facts.path.ownMulticast = [:]
+      facts.path.heardOn = []
       facts.silence()
     }
     expect([.multicastFlag: .warning]) { facts in facts.host.interfaces[1].supportsMulticast = false }
@@ -263,6 +296,18 @@ import Testing
     }
   }
 
+  @Test func whatIsLeftOutIsSaid() {
+    expect([.notChecked: .note]) { $0.path.unmeasured = 3 }
+    expect([.notChecked: .note]) { $0.path.isIncomplete = true }
+    let findings = DoctorChecks.findings(
+      .healthy { facts in
+        facts.path.topics = (0..<30).map { DoctorFacts.Topic(name: "t/\($0)", type: "Celsius", publisher: 9) }
+        facts.path.peers[0].subscriptions = [.init(filter: "t/+", type: "Fahrenheit")]
+      }
+    ).filter { $0.code == .typeMismatch }
+    #expect(findings.count == 21 && findings.last?.text.hasPrefix("There are 10 more") == true)
+  }
+
   // MARK: Silence
 
   @Test func nobody() {
@@ -341,7 +386,8 @@ extension DoctorFacts {
     facts.host.chosen = "eth0"
     facts.host.choice = "eth0, which has the default route: \(own)"
     facts.path.seconds = 5
-    facts.path.ownMulticast = [.v4]
+    facts.path.ownMulticast = ["eth0": [.v4]]
+    facts.path.heardOn = ["eth0"]
     facts.path.peers = [
       Peer(text: "two (2 at 10.0.0.2:5000)", id: 2, name: "two", address: IPAddress(v4: 0x0A00_0002))
     ]
@@ -361,4 +407,20 @@ extension DoctorFacts {
   }
 
   mutating func silence() { path.peers = [] }
+
+  /// Only that interface is used, and as well as the one before.
+  mutating func use(_ name: String) {
+    host.chosen = name
+    path.ownMulticast = [name: [.v4]]
+    path.heardOn = [name]
+  }
+
+  /// Another interface is used as well, and as well as the first.
+  mutating func useSecondInterface() {
+    host.interfaces.append(Interface(name: "eth1", addresses: [IPAddress(v4: 0x0A01_0001)]))
+    host.alsoUsed = ["eth1"]
+    settings.choosesInterface = true
+    path.ownMulticast["eth1"] = [.v4]
+    path.heardOn.insert("eth1")
+  }
 }

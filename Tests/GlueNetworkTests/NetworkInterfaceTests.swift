@@ -30,6 +30,21 @@ import Testing
     #expect(try NetworkInterface.ofDefaultRoute().map { $0 == preferred } ?? preferred.isLoopback)
   }
 
+  @Test func virtualInterfacesAreKnownByTheirNames() {
+    typealias Kind = NetworkInterface.VirtualKind
+    for name in ["wg0", "tun3", "utun5", "tailscale0"] { #expect(Kind(name: name) == .tunnel) }
+    for name in ["docker0", "br-0123456789ab", "veth9", "virbr0", "cni0", "lxcbr0"] {
+      #expect(Kind(name: name) == .guests)
+    }
+    #expect(Kind(name: "awdl0") == .system)
+    for name in ["eth0", "enp3s0", "wlan0", "wlp2s0", "en0", "bond0", "br0", "br-lan"] {
+      #expect(Kind(name: name) == nil)
+    }
+    for (name, isVirtual) in [("docker0", true), ("awdl0", true), ("zt7nnig26", false), ("eth0", false)] {
+      #expect(NetworkInterface(index: 1, name: name, addresses: []).isVirtual == isVirtual, "\(name)")
+    }
+  }
+
   @Test func monotonicClockNeverGoesBack() {
     var last = MonotonicClock.nowNanoseconds()
     for _ in 0..<10_000 {

@@ -135,7 +135,8 @@ extension Driver {
         if let tap {
           tap(
             SightedDatagram(
-              source: datagram.source, isGroup: arrival == .group, content: state.machine.sight(datagram.bytes)))
+              source: datagram.source, isGroup: arrival == .group, interface: datagram.interfaceIndex,
+              content: state.machine.sight(datagram.bytes)))
         }
         state.machine.receive(
           datagram.bytes, from: datagram.source, arrival: arrival, at: now, receivedAt: receivedAt)

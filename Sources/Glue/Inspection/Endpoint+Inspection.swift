@@ -13,6 +13,8 @@ package struct SightedDatagram: Hashable, Sendable {
   package var source: SocketAddress
   /// Whether it was sent to a group or a broadcast address.
   package var isGroup: Bool
+  /// The system's number of the interface that it came in by.
+  package var interface: UInt32
   /// What it is.
   package var content: Content
 }

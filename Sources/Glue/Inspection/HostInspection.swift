@@ -60,7 +60,9 @@ package final class GroupListener: Sendable {
       for index in 0..<batch.count {
         let datagram = batch[index]
         found.append(
-          SightedDatagram(source: datagram.source, isGroup: true, content: endpoint.sight(datagram.bytes)))
+          SightedDatagram(
+            source: datagram.source, isGroup: true, interface: datagram.interfaceIndex,
+            content: endpoint.sight(datagram.bytes)))
       }
     }
     return found

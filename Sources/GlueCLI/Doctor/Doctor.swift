@@ -112,6 +112,7 @@ extension DoctorFacts.Settings {
     endpointName = settings.endpointName
     choosesInterface = settings.listenInterfaces != .defaultRoute
     target = Target(settings, interfaces)
+    groupFamilies = Set(settings.groups.map(\.ip.family))
     self.isAlone = isAlone
   }
 }

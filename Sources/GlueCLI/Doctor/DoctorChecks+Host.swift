@@ -37,12 +37,12 @@ enum DoctorChecks {
     case .down?:
       return Finding(
         .problem, .interface, "Glue waits for the interface \(name), which is switched off or has no link.",
-        commands: ["ip link set dev \(name) up"])
+        commands: SystemCommands.switchOn(name))
     case .noAddress?:
       return Finding(
         .problem, .interface, "Glue waits for the interface \(name), which has no IP address that the settings allow.",
         evidence: ["There are: " + known.joined(separator: ", ")],
-        commands: ["ip address add ADDRESS/24 dev \(name)", "export GLUE_LISTEN_INTERFACE=ANOTHER"])
+        commands: SystemCommands.addAddress(to: name) + ["export GLUE_LISTEN_INTERFACE=ANOTHER"])
     case nil: break
     }
     if host.isOnlyLoopback {
@@ -52,10 +52,12 @@ enum DoctorChecks {
         "There is no default route, so Glue uses loopback and finds endpoints of this host only.",
         evidence: ["There are: " + known.joined(separator: ", ")],
         commands: candidates.isEmpty
-          ? ["ip address add ADDRESS/24 dev INTERFACE"]
+          ? SystemCommands.addAddress(to: "INTERFACE")
           : candidates.map { "export GLUE_LISTEN_INTERFACE=\($0.name)" })
     }
-    return Finding(.ok, .interface, "Glue uses \(host.choice); MTU \(host.used?.mtu ?? 0).")
+    let used = host.used
+    let sizes = used.map { used.count == 1 ? "MTU \($0.mtu)" : "MTU of \($0.name) \($0.mtu)" }
+    return Finding(.ok, .interface, "Glue uses \(([host.choice] + sizes).joined(separator: "; ")).")
   }
 
   private static func awaitedInterfaces(_ host: DoctorFacts.Host) -> [Finding] {
@@ -66,13 +68,14 @@ enum DoctorChecks {
   }
 
   private static func virtualInterface(_ facts: DoctorFacts) -> [Finding] {
-    guard let used = facts.host.used, let kind = used.kind, !facts.settings.choosesInterface else { return [] }
+    // Without a setting only one is used.
+    guard let used = facts.host.used.first, let kind = used.kind, !facts.settings.choosesInterface else { return [] }
     let others = facts.host.interfaces.filter { $0.isCandidate && $0.kind == nil }
     guard !others.isEmpty else { return [] }
     return [
       Finding(
         .warning, .virtualInterface,
-        "The default route goes by \(used.name), which seems to belong to \(kind.rawValue); endpoints on the local network are not found there.",
+        "The default route goes by \(used.name), which seems to belong to \(kind.text); endpoints on the local network are not found there.",
         commands: others.map { "export GLUE_LISTEN_INTERFACE=\($0.name)" })
     ]
   }
@@ -81,7 +84,7 @@ enum DoctorChecks {
     let others = facts.host.interfaces.filter { $0.isCandidate && !facts.host.uses($0.name) }
     // Where endpoints were heard it is said elsewhere.
     guard !others.isEmpty, facts.host.obstacle == nil, !facts.host.isOnlyLoopback else { return [] }
-    let list = others.map { other in other.text + (other.kind.map { ", seems to belong to \($0.rawValue)" } ?? "") }
+    let list = others.map { other in other.text + (other.kind.map { ", seems to belong to \($0.text)" } ?? "") }
     return [
       Finding(
         .note, .otherInterfaces, "Other interfaces are not used: \(list.joined(separator: "; ")).",
@@ -90,13 +93,12 @@ enum DoctorChecks {
   }
 
   private static func interfaceMTU(_ host: DoctorFacts.Host) -> [Finding] {
-    guard let used = host.used, host.obstacle == nil, used.mtu > 0, used.mtu < leastMTU else { return [] }
-    return [
+    host.used.filter { $0.mtu > 0 && $0.mtu < leastMTU }.map { used in
       Finding(
         .problem, .interfaceMTU,
         "\(used.name) passes packets of at most \(used.mtu) bytes, and Glue needs \(leastMTU): larger datagrams are refused.",
-        commands: ["ip link set dev \(used.name) mtu 1500"])
-    ]
+        commands: SystemCommands.setMTU(of: used.name))
+    }
   }
 
   // MARK: Buffers and ports
@@ -109,16 +111,13 @@ enum DoctorChecks {
         Finding(
           .problem, .portTaken,
           "Another program has UDP \(taken) for itself; endpoints of this host need it, and share it with each other.",
-          commands: ["ss -lunp 'sport = :\(port)'"]))
+          commands: SystemCommands.whoListens(on: port)))
     } else if let failure = host.startFailure {
       findings.append(Finding(.problem, .sending, "An endpoint cannot start here: \(failure)"))
     }
     let asked = host.receiveBufferAsked
     let granted = host.receiveBufferGranted
-    let remedy = [
-      "sysctl -w net.core.rmem_max=\(asked)",
-      "echo net.core.rmem_max=\(asked) > /etc/sysctl.d/60-glue.conf",
-    ]
+    let remedy = SystemCommands.allowReceiveBuffer(of: asked)
     if granted < asked {
       findings.append(
         Finding(

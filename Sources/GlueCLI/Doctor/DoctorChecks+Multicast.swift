@@ -17,9 +17,13 @@ extension DoctorChecks {
     return findings
   }
 
-  /// Whether this host's multicast does not even come back to itself, though nothing else explains it.
-  static func isFirewallSuspected(_ facts: DoctorFacts) -> Bool {
-    usesMulticast(facts) && facts.path.ownMulticast.isEmpty && facts.host.used?.supportsMulticast != false
+  /// Whether on an interface this host's multicast does not even come back to itself, though nothing else explains it.
+  static func isFirewallSuspected(_ facts: DoctorFacts) -> Bool { !silentInterfaces(facts).isEmpty }
+
+  /// The interfaces on which this host does not hear itself, though it should.
+  private static func silentInterfaces(_ facts: DoctorFacts) -> [DoctorFacts.Interface] {
+    guard usesMulticast(facts) else { return [] }
+    return facts.host.used.filter { $0.supportsMulticast && facts.path.ownMulticast[$0.name, default: []].isEmpty }
   }
 
   private static func usesMulticast(_ facts: DoctorFacts) -> Bool {
@@ -28,65 +32,81 @@ extension DoctorChecks {
   }
 
   private static func ownMulticast(_ facts: DoctorFacts) -> [Finding] {
-    let host = facts.host
-    guard usesMulticast(facts), let used = host.used else { return [] }
-    if !used.supportsMulticast {
+    guard usesMulticast(facts) else { return [] }
+    return facts.host.used.filter { !$0.supportsMulticast }.map { missingFlag($0, facts) } + unheardByItself(facts)
+      + heardInterfaces(facts)
+  }
+
+  private static func missingFlag(_ used: DoctorFacts.Interface, _ facts: DoctorFacts) -> Finding {
+    Finding(
       // Some systems pass it on all the same.
-      let works = facts.path.peers.contains { $0.groupArrivals > 0 }
-      return [
-        Finding(
-          works ? .warning : .problem, .multicastFlag,
-          "\(used.name) is set to carry no multicast, by which endpoints find each other.",
-          commands: [
-            "ip link set dev \(used.name) multicast on", "export GLUE_DISCOVERY_TARGET_ADDRESS=ADDRESS:27320",
-          ])
-      ]
-    }
-    guard facts.path.ownMulticast.isEmpty else { return missingFamily(facts, used) }
+      facts.path.heardOn.contains(used.name) ? .warning : .problem, .multicastFlag,
+      "\(used.name) is set to carry no multicast, by which endpoints find each other.",
+      commands: SystemCommands.carryMulticast(on: used.name) + [
+        "export GLUE_DISCOVERY_TARGET_ADDRESS=ADDRESS:27320"
+      ])
+  }
+
+  /// Why this host does not hear itself.
+  private static func unheardByItself(_ facts: DoctorFacts) -> [Finding] {
+    let silent = silentInterfaces(facts)
+    guard !silent.isEmpty else { return [] }
+    let host = facts.host
+    let names = list(silent.map(\.name))
     let refused = facts.path.sendErrors.filter { $0.contains("(errno 1)") }
     let commands =
       host.firewall.rules.map(\.command)
       + (host.firewall.frontEnds.contains("ufw") ? ["ufw allow proto udp from NETWORK/24"] : [])
       + (host.firewall.frontEnds.contains("firewall-cmd")
-        ? ["firewall-cmd --zone=trusted --change-interface=\(used.name)"] : [])
-    let look = commands.isEmpty ? ["nft list ruleset", "iptables-save"] : []
+        ? silent.map { "firewall-cmd --zone=trusted --change-interface=\($0.name)" } : [])
+    let look = commands.isEmpty ? SystemCommands.packetFilters : []
     if !refused.isEmpty {
       return [
         Finding(
-          .problem, .firewall, "The packet filter of this host refuses what Glue sends.",
+          .problem, .firewall, "The packet filter of this host refuses what Glue sends by \(names).",
           evidence: refused + host.firewall.rules.map(\.text), commands: commands + look)
       ]
     }
     if !facts.path.sendErrors.isEmpty {
       return [
         Finding(
-          .problem, .sending, "The system does not send Glue's multicast by \(used.name).",
-          evidence: facts.path.sendErrors, commands: ["ip route show table all", "ip -6 route show table all"])
+          .problem, .sending, "The system does not send Glue's multicast by \(names).",
+          evidence: facts.path.sendErrors, commands: SystemCommands.routes)
       ]
     }
     return [
       Finding(
         .problem, .firewall,
-        "This host does not hear its own multicast, so it will hear nobody else's: its packet filter drops what comes in for UDP port 27320."
+        "This host does not hear its own multicast on \(names), so it will hear nobody else's there: its packet filter drops what comes in for UDP port 27320."
           + (host.firewall.rules.isEmpty ? " Which rule does it could not be found out." : ""),
         evidence: host.firewall.rules.map(\.text), commands: commands + look)
     ]
   }
 
-  private static func missingFamily(_ facts: DoctorFacts, _ used: DoctorFacts.Interface) -> [Finding] {
-    let families = Set(used.addresses.map(\.family))
-    let missing = used.isLoopback ? [] : families.subtracting(facts.path.ownMulticast)
-    guard let family = missing.first else {
-      // Better news make this one superfluous.
-      let isHeard = facts.path.peers.contains { $0.groupArrivals > 0 && !$0.isOnThisHost }
-      return isHeard ? [] : [Finding(.ok, .multicast, "This host hears its own multicast on \(used.name).")]
+  /// Where this host hears itself, and where by one address family only.
+  private static func heardInterfaces(_ facts: DoctorFacts) -> [Finding] {
+    var sound: [String] = []
+    var findings: [Finding] = []
+    for used in facts.host.used {
+      let heard = facts.path.ownMulticast[used.name, default: []]
+      guard used.supportsMulticast, !heard.isEmpty else { continue }
+      let families = Set(used.addresses.map(\.family)).intersection(facts.settings.groupFamilies)
+      guard !used.isLoopback, let missing = families.subtracting(heard).first else {
+        sound.append(used.name)
+        continue
+      }
+      let (present, absent) = missing == .v4 ? ("IPv6", "IPv4") : ("IPv4", "IPv6")
+      findings.append(
+        Finding(
+          .note, .multicast, "On \(used.name) this host hears its own multicast by \(present) but not by \(absent).",
+          evidence: facts.host.firewall.rules.map(\.text)))
     }
-    return [
-      Finding(
-        .note, .multicast,
-        "This host hears its own multicast by IP\(family == .v4 ? "v6" : "v4") but not by IP\(family == .v4 ? "v4" : "v6").",
-        evidence: facts.host.firewall.rules.map(\.text))
-    ]
+    // Better news make this one superfluous.
+    let isHeard = facts.path.peers.contains { $0.groupArrivals > 0 && !$0.isOnThisHost }
+    if !sound.isEmpty, !isHeard {
+      findings.append(Finding(.ok, .multicast, "This host hears its own multicast on \(list(sound))."))
+    }
+    return findings
   }
 
   // MARK: Multicast from and to others

@@ -131,7 +131,11 @@ extension DoctorChecks {
         }
       }
     }
-    return Array(findings.prefix(maximumTypeFindings))
+    guard findings.count > maximumTypeFindings else { return findings }
+    let more = findings.count - maximumTypeFindings
+    return findings.prefix(maximumTypeFindings) + [
+      Finding(.problem, .typeMismatch, "There are \(more) more such mismatches of types, not shown here.")
+    ]
   }
 
   /// More of one kind tell nothing new.
@@ -173,7 +177,7 @@ extension DoctorChecks {
   /// What works on one host shows nothing of the way to another.
   private static func onlyThisHost(_ facts: DoctorFacts) -> [Finding] {
     guard !facts.path.peers.isEmpty, facts.path.peers.allSatisfy(\.isOnThisHost), !facts.settings.isAlone,
-      facts.host.used?.isLoopback != true, facts.path.strangers.isEmpty
+      facts.host.used.isEmpty || facts.host.used.contains(where: { !$0.isLoopback }), facts.path.strangers.isEmpty
     else { return [] }
     return [
       Finding(
@@ -222,7 +226,7 @@ extension DoctorChecks {
         Finding(
           .problem, .targetUnreachable,
           "There is no way from here to \(address), which the settings name as the meeting point.",
-          evidence: ["the system: \(reason)"], commands: ["ip route get \(host)", "ip neighbour"] + instead)
+          evidence: ["the system: \(reason)"], commands: SystemCommands.route(to: host.unbracketed) + instead)
       ]
     case .silent?:
       return [
@@ -230,12 +234,16 @@ extension DoctorChecks {
           .problem, .targetSilent,
           "\(address), which the settings name as the meeting point, does not answer: its host is down, a packet filter on the way drops UDP, or whoever listens there is no endpoint of this network.",
           commands: [
-            "ping \(address.split(separator: ":").dropLast().joined(separator: ":"))",
-            "nft list ruleset   # on both hosts",
+            "ping \(address.split(separator: ":").dropLast().joined(separator: ":").unbracketed)",
             "glue doctor   # there, with the settings used there",
-          ] + instead)
+          ] + SystemCommands.onBothHosts(SystemCommands.packetFilters) + instead)
       ]
     case nil: return []
     }
   }
+}
+
+extension String {
+  /// An address without the brackets that it has beside a port.
+  fileprivate var unbracketed: String { hasPrefix("[") && hasSuffix("]") ? String(dropFirst().dropLast()) : self }
 }

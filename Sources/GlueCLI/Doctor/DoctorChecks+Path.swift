@@ -15,13 +15,31 @@ extension DoctorChecks {
       let largest = measured.map(\.pathBytes).min() ?? 0
       findings.append(Finding(.ok, .loss, "Datagrams get there and back: small ones, and up to \(largest) bytes."))
     }
+    return findings + limits(facts.path)
+  }
+
+  /// What was left out, as there was too much of it.
+  private static func limits(_ path: DoctorFacts.Path) -> [Finding] {
+    var findings: [Finding] = []
+    if path.unmeasured > 0 {
+      findings.append(
+        Finding(
+          .note, .notChecked,
+          "The path was measured to \(path.peers.count - path.unmeasured) of \(path.peers.count) endpoints, those that answered first: more would cost the network too much."
+        ))
+    }
+    if path.isIncomplete {
+      findings.append(
+        Finding(
+          .note, .notChecked, "More endpoints or topics were heard than are looked at; the findings leave some out."))
+    }
     return findings
   }
 
   private static func path(_ peer: DoctorFacts.Peer, _ facts: DoctorFacts) -> [Finding] {
     guard let small = peer.echoes.first, small.sent > 0 else { return [] }
     let evidence = peer.echoes.map { "\($0.answered) of \($0.sent) datagrams of \($0.bytes) bytes came back" }
-    let ping = { (bytes: Int) in "ping -M do -s \(bytes - 8) \(peer.address)" }
+    let ping = { (bytes: Int) in SystemCommands.ping("\(peer.address)", bytes: bytes - 8) }
     if small.loss > notableLoss {
       return [
         Finding(
@@ -33,7 +51,7 @@ extension DoctorChecks {
     // Those that vanish altogether: too large for something on the way. The rest: lost.
     if let gone = peer.echoes.dropFirst().first(where: { $0.answered == 0 && $0.sent >= 5 }) {
       let isFatal = gone.bytes <= 1_200
-      let mtu = facts.host.used?.mtu ?? 1_500
+      let mtu = facts.host.used.map(\.mtu).min() ?? 1_500
       // That is this host's own doing, and is said elsewhere.
       if isFatal, mtu < leastMTU { return [] }
       let text =
@@ -43,7 +61,8 @@ extension DoctorChecks {
       return [
         Finding(
           isFatal ? .problem : .warning, .pathMTU, text, evidence: evidence,
-          commands: [ping(gone.bytes), "ip link set dev INTERFACE mtu 1500   # on the tunnel or switch in between"])
+          commands: ping(gone.bytes)
+            + SystemCommands.setMTU(of: "INTERFACE").map { "\($0)   # on the tunnel or switch in between" })
       ]
     }
     guard let lossy = peer.echoes.dropFirst().max(by: { $0.loss < $1.loss }), lossy.loss - small.loss > notableLoss
@@ -52,7 +71,7 @@ extension DoctorChecks {
       Finding(
         lossy.loss >= heavyLoss ? .problem : .warning, .lossLarge,
         "Large datagrams are lost on the way to \(peer.text) or back, small ones are not: a full queue, a bad cable, or something that takes them apart. What is reliable is repeated, and late.",
-        evidence: evidence, commands: [ping(lossy.bytes), "ethtool -S INTERFACE | grep -i -e err -e drop"])
+        evidence: evidence, commands: ping(lossy.bytes) + SystemCommands.interfaceErrors)
     ]
   }
 
@@ -75,7 +94,7 @@ extension DoctorChecks {
       Finding(
         .warning, .clock, whose + " Delivery and expiry do not depend on that; the times that messages carry do.",
         evidence: off.count == 1 ? [] : off.map { "\($0.peer.text): \(difference($0.lead)) this host's" },
-        commands: ["timedatectl   # on both hosts", "chronyc tracking"])
+        commands: SystemCommands.clock)
     ]
   }
 
@@ -94,7 +113,7 @@ extension DoctorChecks {
     let out = facts.path.strangers.filter(\.isHeardByUnicast)
     let into = facts.path.strangers.filter { !$0.isHeardByUnicast }
     var findings: [Finding] = []
-    let look = ["nft list ruleset   # on both hosts", "iptables-save   # on both hosts"]
+    let look = SystemCommands.onBothHosts(SystemCommands.packetFilters)
     if !out.isEmpty {
       findings.append(
         Finding(

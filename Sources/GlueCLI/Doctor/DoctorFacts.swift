@@ -1,3 +1,4 @@
+import Glue
 import GlueAddress
 
 /// All that the checks look at. Gathering it is one thing (``DoctorHost``, ``Examination``), judging it another
@@ -24,6 +25,8 @@ struct DoctorFacts: Sendable {
     /// Whether a setting tells which interfaces to use.
     var choosesInterface = false
     var target = Target.group
+    /// Of which address families there are groups.
+    var groupFamilies: Set<IPAddress.Family> = [.v4, .v6]
     /// Nobody else is expected to be there.
     var isAlone = false
   }
@@ -54,7 +57,8 @@ struct DoctorFacts: Sendable {
     /// Whether Linux drops packets whose sender it would answer by another interface (`rp_filter` 1).
     var isReversePathStrict = false
 
-    var used: Interface? { interfaces.first { $0.name == chosen } }
+    /// The interfaces that are used, in the system's order; none while the first is waited for.
+    var used: [Interface] { obstacle == nil ? interfaces.filter { uses($0.name) } : [] }
 
     func uses(_ name: String) -> Bool { name == chosen || alsoUsed.contains(name) }
 
@@ -73,7 +77,7 @@ struct DoctorFacts: Sendable {
     /// Whether endpoints could be reached by it.
     var isCandidate: Bool { isUp && !isLoopback && !addresses.isEmpty }
     /// What the name says about where it leads; nil for an ordinary one.
-    var kind: VirtualInterface? { VirtualInterface(name: name) }
+    var kind: HostInterface.VirtualKind? { HostInterface.VirtualKind(name: name) }
     var text: String {
       "\(name) (\(addresses.isEmpty ? "no address" : addresses.map(\.description).joined(separator: ", ")))"
     }
@@ -100,11 +104,17 @@ struct DoctorFacts: Sendable {
   struct Path: Sendable {
     /// How long; zero if there was no endpoint to hear with.
     var seconds = 0.0
-    /// Which of this host's own multicast came back.
-    var ownMulticast: Set<IPAddress.Family> = []
+    /// Which of this host's own multicast came back, by interface.
+    var ownMulticast: [String: Set<IPAddress.Family>] = [:]
+    /// The interfaces by which multicast of others came.
+    var heardOn: Set<String> = []
     /// What the system said when datagrams were sent.
     var sendErrors: [String] = []
     var peers: [Peer] = []
+    /// Peers to which the path was not measured, as there are so many.
+    var unmeasured = 0
+    /// Whether more was seen than is kept.
+    var isIncomplete = false
     /// Endpoints of this network that were heard by multicast and never became peers.
     var strangers: [Stranger] = []
     /// How many endpoints are heard of each other open network.
@@ -194,23 +204,13 @@ struct DoctorFacts: Sendable {
   }
 }
 
-/// Interfaces that lead elsewhere than to the local network, by the names that are usual for them.
-enum VirtualInterface: String, Sendable {
-  case vpn = "a VPN"
-  case container = "containers or virtual machines"
-
-  init?(name: String) {
-    let vpns = ["tun", "tap", "wg", "ppp", "utun", "ipsec", "tailscale", "zt", "nebula", "vpn", "gif", "stf"]
-    let containers = [
-      "docker", "br-", "veth", "virbr", "vnet", "cni", "flannel", "cali", "lxc", "lxd", "podman", "vmnet", "vboxnet",
-      "kube", "cilium", "nerdctl", "incus",
-    ]
-    if vpns.contains(where: name.hasPrefix) {
-      self = .vpn
-    } else if containers.contains(where: name.hasPrefix) {
-      self = .container
-    } else {
-      return nil
+extension HostInterface.VirtualKind {
+  /// For example `a VPN`.
+  var text: String {
+    switch self {
+    case .tunnel: "a VPN"
+    case .guests: "containers or virtual machines"
+    case .system: "the system itself"
     }
   }
 }

@@ -26,6 +26,7 @@ enum DoctorReport {
     summary.add("well", isWell(findings))
     summary.add("network", facts.settings.networkID)
     summary.add("interface", facts.host.chosen)
+    summary.add("interfaces", facts.host.used.map(\.name))
     summary.add("peers", facts.path.peers.count)
     summary.add("seconds", facts.path.seconds)
     return all + [summary.line]

@@ -145,7 +145,12 @@ struct Examination {
     let seen = observations.value
     let peers = course.peers.values
     let usesGroups = configuration.usesGroups
-    if usesGroups, seen.ownMulticast.isEmpty { return false }
+    if usesGroups {
+      let used = Set(endpoint.interfaceChoice.used.map(\.name))
+      guard interfaces.allSatisfy({ !used.contains($0.name) || seen.ownMulticast[$0.index] != nil }) else {
+        return false
+      }
+    }
     guard !peers.isEmpty || isAlone else { return false }
     guard seen.heard.keys.allSatisfy({ course.peers[$0] != nil || course.own.contains($0) }) else { return false }
     return peers.allSatisfy { inspected in
@@ -169,7 +174,15 @@ struct Examination {
     let inspected = peers.values.filter { !own.contains($0.peer.id) }.sorted { $0.peer.id < $1.peer.id }
     var path = DoctorFacts.Path()
     path.seconds = course.elapsed.inSeconds
-    path.ownMulticast = seen.ownMulticast
+    // One that was made meanwhile has a number that was not known.
+    let names = Dictionary(
+      (interfaces + ((try? HostInterface.all()) ?? [])).map { ($0.index, $0.name) }, uniquingKeysWith: { $1 })
+    for (index, families) in seen.ownMulticast {
+      if let name = names[index] { path.ownMulticast[name, default: []].formUnion(families) }
+    }
+    path.heardOn = Set(seen.heardOn.compactMap { names[$0] })
+    path.unmeasured = inspected.count { !course.measured.contains($0.peer.id) }
+    path.isIncomplete = seen.isIncomplete
     path.sendErrors = Array(seen.sendErrors.prefix(4))
     // Whose lists take turns may not have come to this endpoint yet.
     let turns = inspected.count / 32

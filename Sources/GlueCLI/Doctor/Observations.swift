@@ -16,7 +16,12 @@ struct Observations: Sendable {
     var isHeardByUnicast = false
   }
 
-  var ownMulticast: Set<IPAddress.Family> = []
+  /// By the number of the interface.
+  var ownMulticast: [UInt32: Set<IPAddress.Family>] = [:]
+  /// The numbers of the interfaces by which multicast of others came.
+  var heardOn: Set<UInt32> = []
+  /// Whether something was left out, being beyond the limit.
+  private(set) var isIncomplete = false
   var heard: [EndpointID: Heard] = [:]
   var otherNetworks: [UInt64: Set<EndpointID>] = [:]
   var otherSealedNetworks: Set<EndpointID> = []
@@ -32,9 +37,10 @@ struct Observations: Sendable {
   mutating func note(_ datagram: SightedDatagram, at now: ContinuousClock.Instant) {
     switch datagram.content {
     case .own:
-      if datagram.isGroup { ownMulticast.insert(datagram.source.ip.family) }
+      if datagram.isGroup { ownMulticast[datagram.interface, default: []].insert(datagram.source.ip.family) }
     case .network(let sender):
-      guard heard[sender] != nil || heard.count < Self.limit else { return }
+      if datagram.isGroup { heardOn.insert(datagram.interface) }
+      guard heard[sender] != nil || hasRoom(heard.count) else { return }
       var entry = heard[sender] ?? Heard(address: datagram.source, firstAt: now)
       if datagram.isGroup {
         if entry.groupArrivals.count < Self.arrivalLimit { entry.groupArrivals.append(now) }
@@ -43,7 +49,7 @@ struct Observations: Sendable {
       }
       heard[sender] = entry
     case .keyMismatch(let kind, let sender):
-      guard keyMismatches[sender] == nil, keyMismatches.count < Self.limit else { return }
+      guard keyMismatches[sender] == nil, hasRoom(keyMismatches.count) else { return }
       let kind: DoctorFacts.KeyMismatch.Kind =
         switch kind {
         case .otherKey: .otherKey
@@ -52,7 +58,7 @@ struct Observations: Sendable {
         }
       keyMismatches[sender] = DoctorFacts.KeyMismatch(kind: kind, address: "\(datagram.source.ip)")
     case .otherNetwork(let id?, let sender):
-      guard otherNetworks[id] != nil || otherNetworks.count < Self.limit else { return }
+      guard otherNetworks[id] != nil || hasRoom(otherNetworks.count) else { return }
       Self.add(sender, to: &otherNetworks[id, default: []])
     case .otherNetwork(nil, let sender):
       Self.add(sender, to: &otherSealedNetworks)
@@ -70,7 +76,7 @@ struct Observations: Sendable {
     switch event {
     case .networkError(let text): Self.add(text, to: &sendErrors)
     case .incompatible(let id, let name, let versions):
-      guard incompatible.count < Self.limit else { return }
+      guard incompatible[id] != nil || hasRoom(incompatible.count) else { return }
       incompatible[id] =
         "\(name) (\(id)) speaks versions \(versions.lowerBound) to \(versions.upperBound), and this program version 1"
     case .clash(let notice):
@@ -80,11 +86,16 @@ struct Observations: Sendable {
       case .endpointName: Self.add(text, to: &nameClashes)
       }
     case .typeMismatch(let answer) where answer.subscriber == endpoint:
-      Self.add(
-        DoctorFacts.Topic(name: answer.topic, type: answer.publisherType, publisher: answer.publisher.rawValue),
-        to: &topics)
+      let topic = DoctorFacts.Topic(
+        name: answer.topic, type: answer.publisherType, publisher: answer.publisher.rawValue)
+      if !topics.contains(topic), hasRoom(topics.count) { topics.append(topic) }
     default: break
     }
+  }
+
+  private mutating func hasRoom(_ count: Int) -> Bool {
+    if count >= Self.limit { isIncomplete = true }
+    return count < Self.limit
   }
 
   private static func add<Element: Equatable>(_ element: Element, to list: inout [Element]) {

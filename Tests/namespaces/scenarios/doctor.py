@@ -293,6 +293,25 @@ def multicast_flag_off(lab):
     expect("ip link set dev eth0 multicast on" in findings[0]["commands"], f"{findings[0]}")
 
 
+def second_interface(lab):
+    """Of two interfaces that are used the second one is looked at as well."""
+    first, second = lab.bridged(2)
+    lab.join([first, second], "eth1", "10.78.1")
+    env = {"GLUE_LISTEN_INTERFACE": "eth0,eth1"}
+    peer = first.glue("sub", "t", env=env)
+    peer.wait_for_listening()
+    _, summary = diagnose(second, [], env=env)
+    expect(summary["interfaces"] == ["eth0", "eth1"], f"{summary}")
+    input_drop(second, "iifname", "eth1", "udp", "dport", "27320")
+    findings, _ = diagnose(second, ["firewall"], options=QUICK, env=env)
+    expect("own multicast on eth1," in findings[0]["text"], f"{findings[0]}")
+    second.command("nft", "delete", "table", "inet", "filter")
+    second.command("ip", "link", "set", "dev", "eth1", "mtu", "900")
+    findings, _ = examine(second, *QUICK, env=env)
+    found = [item["text"] for item in findings if item["code"] == "interface-mtu"]
+    expect(len(found) == 1 and found[0].startswith("eth1 "), f"{findings}")
+
+
 def small_interface(lab):
     _, second = pair(lab, families=["4", "4"])
     second.command("ip", "link", "set", "dev", "eth0", "mtu", "900")
@@ -400,4 +419,4 @@ def scenario_doctor_host(lab):
     """`glue doctor` names what is wrong with its own host."""
     return run_set_ups(lab, [
         firewall_of_the_host, wrong_interface, interfaces_that_cannot_work, multicast_flag_off, small_interface,
-        small_receive_buffer, port_taken, alone])
+        second_interface, small_receive_buffer, port_taken, alone])
