@@ -132,6 +132,8 @@ extension Discovery {
       if source == table[slot].info.address {
         if token == table[slot].probe?.token {
           heard(slot, at: now)
+          // A question went there and its answer came from there, which is as much as any datagram of the session shows.
+          table[slot].sessionHeardAt = now
           settleProbe(slot, at: now)
         } else if tokens.check(token, for: header.sender, header.incarnation, at: source, now: now) != nil {
           heard(slot, at: now)

@@ -64,13 +64,11 @@ extension Discovery {
     send(.challenge(token: token), to: table[slot].info.address)
   }
 
-  /// The peer answered: it lives.
+  /// The peer lives, as its answer shows or what came in the session meanwhile.
   mutating func settleProbe(_ slot: Int, at now: Timestamp) {
     guard let probe = table[slot].probe else { return }
     table[slot].probe = nil
     if probe.purposes.contains(.leaving) { table[slot].stayedAt = now }
-    // A question went there and its answer came from there, which is as much as any datagram of the session shows.
-    table[slot].sessionHeardAt = now
     if probe.purposes.contains(.claim) { holderAnswered(slot, at: now) }
     if probe.purposes.contains(.session), table.contains(slot) {
       restartSession(slot, rival: probe.rivalWelcome, at: now)

@@ -130,4 +130,23 @@ import Testing
     #expect(network.nodes[1].machine.peer(EndpointID(1))?.address == info.address)
     #expect(network.nodes[1].machine.counters.challengesSent - sent <= 12)
   }
+
+  /// A datagram of the session ends a doubt as well as an answer does, but was no later for that.
+  @Test func probeWithoutAnswerIsNoSignOfLife() throws {
+    let network = pair()
+    for index in 0..<2 { network.start(index) }
+    network.run(milliseconds: 2_000)
+    let info = try #require(network.nodes[0].machine.peer(EndpointID(2)))
+    let slot = try #require(network.nodes[0].machine.table.slot(of: EndpointID(2)))
+    network.link = { _, _ in [] }
+    network.nodes[0].machine.probe(slot, for: .leaving, at: network.time)
+    network.drain(0)
+    network.run(milliseconds: 110)
+    network.nodes[0].machine.signOfLife(session: info.localSession, from: info.address, at: network.time)
+    let heardAt = network.time
+    let took = network.run(atMost: 1_000) { network.nodes[0].machine.table[slot].probe == nil }
+    #expect(took != nil && took! > 100)
+    #expect(network.nodes[0].machine.peer(EndpointID(2)) != nil)
+    #expect(network.nodes[0].machine.table[slot].sessionHeardAt == heardAt)
+  }
 }
