@@ -41,7 +41,10 @@ struct CongestionWindow {
     let wasLimited = inFlight * 2 >= bytes
     inFlight = max(0, inFlight - charge)
     if isSlowStart, wasLimited { bytes = min(maximum, bytes + charge) }
-    switch loss.note(datagrams: datagrams, lost: lost, window: bytes, minimumWindow: Self.minimumBytes, at: now) {
+    switch loss.note(
+      datagrams: datagrams, lost: lost, window: bytes, minimumWindow: Self.minimumBytes, roundTrip: roundTrip.smoothed,
+      at: now)
+    {
     case .keep: break
     case .shrink:
       isSlowStart = false
