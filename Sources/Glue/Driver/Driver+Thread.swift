@@ -43,8 +43,11 @@ extension Driver {
   private func waitForWork(_ turn: Turn) -> Poller.ReadySet? {
     guard let timeout = prepareToWait(turn) else { return nil }
     do {
-      if let ready = try pollForAnswer(insteadOf: timeout, turn) { return ready }
-      return try poller.wait(timeoutNanoseconds: timeout == .max ? nil : timeout)
+      let ready =
+        try pollForAnswer(insteadOf: timeout, turn)
+        ?? poller.wait(timeoutNanoseconds: timeout == .max ? nil : timeout)
+      noteSuspension(waitingFor: timeout, turn)
+      return ready
     } catch {
       // The poller works as long as it is open, and only this thread closes it.
       log.logger.critical("the I/O thread cannot wait", metadata: ["error": "\(error)"])

@@ -72,6 +72,7 @@ final class DriverLog: Sendable {
           ? .warning : .info, nil,
         ["interfaces": "\(choice.used.map(\.name).joined(separator: ","))"]
       )
+    case .resumed(let duration): (.notice, nil, ["duration": "\(duration)"])
     case .networkError: (.warning, nil, [:])  // limited where it is made, by cause
     case .eventsDropped(let count): (.warning, "events dropped", ["count": "\(count)"])
     }

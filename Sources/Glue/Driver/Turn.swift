@@ -29,6 +29,7 @@ extension Driver {
     @exclusivity(unchecked) var queueDrops = [UInt32](repeating: 0, count: Poller.capacity)
     @exclusivity(unchecked) var network: NetworkWatch
     @exclusivity(unchecked) var metrics: MetricsSampler
+    @exclusivity(unchecked) var suspension = SuspensionWatch(at: .now)
 
     // MARK: Conversations
 

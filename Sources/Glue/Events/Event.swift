@@ -36,6 +36,10 @@ public enum Event: Sendable {
   case undecodable(topic: String, publisher: Publisher, sequence: UInt64, reason: String)
   /// Which network interfaces are used, which are not, and why: at the start, and whenever that or their addresses change.
   case interfaces(InterfaceChoice)
+  /// Nothing was done for longer than was meant, by more than two seconds, which this tells: the host slept, the process was
+  /// stopped, or it got no time on an overloaded host. The endpoint has announced itself anew; what peers have lost of it
+  /// meanwhile are events of their own.
+  case resumed(after: Duration)
   /// The network refused datagrams; at most one event a second for each cause.
   case networkError(String)
   /// This reader of events was so slow that so many were dropped.
@@ -83,6 +87,7 @@ extension Event: CustomStringConvertible {
     case .undecodable(let topic, let publisher, let sequence, let reason):
       "undecodable: \(topic) number \(sequence) of \(publisher.name) (\(publisher.id)): \(reason)"
     case .interfaces(let choice): "interface: \(choice)"
+    case .resumed(let duration): "resumed: suspended, or without a share of the processor, for \(duration)"
     case .networkError(let text): "network: \(text)"
     case .eventsDropped(let count): "\(count) events were dropped, as they were not read"
     }

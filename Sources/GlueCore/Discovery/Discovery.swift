@@ -143,7 +143,7 @@ public struct Discovery: Sendable {
     return true
   }
 
-  /// Announces as at start: others may not have been able to read what was announced before.
+  /// Announces as at start: others may not have been able to read what was announced before, or there was nothing to read.
   public mutating func announceAgain(at now: Timestamp) {
     if phase == .running { beginStartupAnnouncements(at: now) }
   }

@@ -11,6 +11,14 @@ extension EndpointMachine {
     drainDiscovery(at: now)
   }
 
+  /// Takes note that nothing was done for a while, and announces anew as at the start. Leases that have run out meanwhile end
+  /// nobody: those peers are asked (docs/protocol.md §4).
+  public func resumed(at now: Timestamp) {
+    guard !isStopped else { return }
+    discovery.announceAgain(at: now)
+    drainDiscovery(at: now)
+  }
+
   /// Does what discovery asks for.
   func drainDiscovery(at now: Timestamp) {
     while let action = discovery.nextAction() {

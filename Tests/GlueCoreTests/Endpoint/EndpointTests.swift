@@ -146,6 +146,25 @@ final class Segment {
     for machine in segment.machines { #expect(machine!.peers.count == 3) }
   }
 
+  /// Others have given it up meanwhile. It announces itself as at its start, so that they find it even if one datagram is lost.
+  @Test func whoResumesIsFoundAtOnce() throws {
+    let segment = Segment()
+    for id in 1...2 as ClosedRange<UInt64> { segment.start(id: id, name: "endpoint-\(id)") }
+    segment.run(for: .seconds(7))
+    let sleeper = try #require(segment.machines[0])
+    segment.machines[0] = nil
+    segment.run(for: .seconds(8))
+    #expect(segment.machines[1]!.peers.isEmpty)
+    segment.machines[0] = sleeper
+    let before = sleeper.discovery.counters.announcementsSent
+    sleeper.resumed(at: segment.now)
+    segment.drain(0)
+    #expect(sleeper.discovery.counters.announcementsSent == before + 1)
+    segment.run(for: .milliseconds(600))
+    #expect(sleeper.discovery.counters.announcementsSent >= before + 3)
+    #expect(segment.machines[1]!.peers.count == 1)
+  }
+
   @Test func aRestartIsRecognizedSoon() throws {
     let segment = Segment()
     let publisher = segment.start(id: 1, name: "pub")

@@ -263,7 +263,9 @@ def scenario_broadcast_by_two_interfaces(lab):
 
 
 def scenario_suspended_and_resumed(lab):
-    """A process is suspended, for less than the lease and for longer, and goes on: messages flow again within 3 s."""
+    """A process is suspended, for less than the lease and for longer, and goes on: messages flow again within 3 s.
+
+    It tells so by an event, and only it."""
     hosts = lab.bridged(2)
     publisher = hosts[0].glue("pub", "t", "--size", "1KiB", "--rate", "50")
     subscriber = hosts[1].glue("sub", "t", "--no-payload")
@@ -273,16 +275,23 @@ def scenario_suspended_and_resumed(lab):
         for running, other in ((publisher, subscriber), (subscriber, publisher)):
             for outlives in (True, False):
                 gone = len(other.err.matching("peer removed"))
+                told, others = (len(process.err.matching("resumed: ")) for process in (running, other))
                 began = time.monotonic()
                 running.process.send_signal(signal.SIGSTOP)
                 if outlives:
-                    wait_until(lambda: time.monotonic() - began > 2, "two seconds", 3)
+                    wait_until(lambda: time.monotonic() - began > 3.2, "three seconds", 5)
                 else:
                     wait_until(lambda: len(other.err.matching("peer removed")) > gone, "the peer to be forgotten", 12)
                 expect(not outlives or len(other.err.matching("peer removed")) == gone, f"{other.err.texts()}")
                 running.process.send_signal(signal.SIGCONT)
                 resumed = time.monotonic()
+                slept = resumed - began
                 seen = len(subscriber.out.all)
+                wait_until(lambda: len(running.err.matching("resumed: ")) == told + 1, "the event that it goes on", LIMIT)
+                seconds = float(re.search(r" for ([0-9.]+) seconds", running.err.matching("resumed: ")[-1]).group(1))
+                # It was about to wait for an interval at most.
+                expect(slept - 1.5 < seconds < slept + 1, f"suspended for {slept:.1f} s, it says {seconds}")
+                expect(len(other.err.matching("resumed: ")) == others, f"{other.err.texts()}")
                 # What was in the socket while it slept comes first.
                 wait_until(lambda: len(subscriber.out.all) >= seen + 150, f"messages ({subscriber.tail()})", LIMIT + 3)
                 longest = max(longest, subscriber.out.all[seen + 10][0] - resumed)
