@@ -271,6 +271,17 @@ import Testing
     expect([.version: .problem]) { facts in facts.path.incompatible = ["three speaks versions 2 to 3"] }
   }
 
+  @Test func ownKey() {
+    let findings = DoctorChecks.findings(.healthy { $0.settings.keyFingerprints = ["3f0c-91ab-77e2-05d4"] })
+    #expect(findings.allSatisfy { $0.severity == .ok })
+    #expect(findings.contains { $0.code == .networkKey && $0.text.contains("3f0c-91ab-77e2-05d4") })
+    expect([.keyFile: .warning]) { facts in
+      facts.settings.keyFingerprints = ["3f0c-91ab-77e2-05d4"]
+      facts.settings.keyFile = "/etc/glue/network.key"
+      facts.settings.keyFileReaders = "its group"
+    }
+  }
+
   @Test func types() {
     let reading = DoctorFacts.Topic(name: "home/kitchen", type: "Celsius", publisher: 9)
     expect([.typeMismatch: .problem]) { facts in

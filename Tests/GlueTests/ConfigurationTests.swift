@@ -362,6 +362,29 @@ struct WarningTests {
     #expect(lines.all.count { $0.contains("the network has no key") } == 1)
   }
 
+  @Test(
+    "A key file that others can read is warned of, also where a link leads to it", arguments: [0o600, 0o640, 0o644])
+  func readableKeyFile(permissions: Int) async throws {
+    let directory = FileManager.default.temporaryDirectory.appendingPathComponent("glue-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false)
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let (file, link) = (directory.appendingPathComponent("key"), directory.appendingPathComponent("link"))
+    try Data(NetworkKey.makeBase64().utf8).write(to: file)
+    try FileManager.default.setAttributes([.posixPermissions: permissions], ofItemAtPath: file.path)
+    try FileManager.default.createSymbolicLink(at: link, withDestinationURL: file)
+    for path in [file.path, link.path] {
+      let lines = Collected<String>()
+      var configuration = try Endpoint.Configuration.fromEnvironment([
+        "GLUE_NETWORK_KEY_FILE": path, "GLUE_LISTEN_INTERFACE": "lo",
+      ])
+      configuration.logger = Logger(label: "test") { _ in CollectingHandler(lines: lines) }
+      _ = try await Endpoint(configuration)
+      let warnings = lines.all.filter { $0.hasPrefix("warning the key file can be read by ") }
+      #expect(warnings.count == (permissions == 0o600 ? 0 : 1))
+      #expect(warnings.allSatisfy { $0.contains(permissions == 0o640 ? "its group" : "every user") })
+    }
+  }
+
   private struct CollectingHandler: LogHandler {
     let lines: Collected<String>
     var metadata: Logger.Metadata = [:]

@@ -41,9 +41,20 @@ struct NetworkKeyFile: Sendable {
     var number: UInt64
   }
 
+  /// Of the file itself where the path leads to it by links.
+  private var attributes: [FileAttributeKey: Any]? {
+    try? FileManager.default.attributesOfItem(atPath: URL(fileURLWithPath: path).resolvingSymlinksInPath().path)
+  }
+
+  /// Who beside its owner can read the file, and with it everything in the network; `nil` if nobody.
+  var otherReaders: String? {
+    guard let permissions = attributes?[.posixPermissions] as? UInt else { return nil }
+    if permissions & 0o004 != 0 { return "every user of this host" }
+    return permissions & 0o040 != 0 ? "its group" : nil
+  }
+
   func stamp() -> Stamp? {
-    guard let attributes = try? FileManager.default.attributesOfItem(atPath: path),
-      let modified = attributes[.modificationDate] as? Date, let size = attributes[.size] as? UInt64
+    guard let attributes, let modified = attributes[.modificationDate] as? Date, let size = attributes[.size] as? UInt64
     else { return nil }
     return Stamp(modified: modified, size: size, number: attributes[.systemFileNumber] as? UInt64 ?? 0)
   }

@@ -9,6 +9,14 @@ extension Driver {
     log.logger.notice("network keys changed", metadata: ["keys": "\(keys)"])
   }
 
+  /// Warns of a key file that others than its owner can read.
+  func warnOfReaders(of file: NetworkKeyFile) {
+    guard let readers = file.otherReaders else { return }
+    log.logger.warning(
+      "the key file can be read by \(readers); it should be its owner's alone (chmod go= FILE)",
+      metadata: ["file": "\(file.path)"])
+  }
+
   /// Reads a key file again whenever it has changed, until the driver is gone. What cannot be used is reported, and the keys
   /// remain as they are.
   static func followKeyFile(
@@ -23,6 +31,7 @@ extension Driver {
       guard let driver = driver() else { return }
       do throws(ConfigurationError) {
         driver.changeNetworkKeys(to: try file.read())
+        driver.warnOfReaders(of: file)
       } catch {
         driver.log.logger.error("network keys not changed", metadata: ["reason": "\(error)"])
         driver.broadcast(.keyFileUnusable("\(error)"))

@@ -65,6 +65,7 @@ public final class Endpoint: Sendable {
       driver.log.logger.warning(
         "unknown setting in the environment, misspelled?", metadata: ["variable": .string(variable)])
     }
+    if let file = settings.keyFile { driver.warnOfReaders(of: file) }
     if settings.networkKeys.isEmpty {
       driver.log.logger.notice("the network has no key: everybody in it can read and publish everything")
     }

@@ -1,4 +1,5 @@
 import GlueAddress
+import GlueCore
 import GlueNetwork
 
 /// A network interface of this host.
@@ -12,6 +13,14 @@ extension Endpoint.Configuration {
       SocketAddress(ip: $0, port: DiscoveryTarget.standardPort)
     }
   }
+
+  /// The keys that are set, or those in the file that is.
+  package func readNetworkKeys() throws(ConfigurationError) -> [NetworkKey] {
+    if let keyFile { try keyFile.read() } else { networkKeys }
+  }
+
+  /// Who beside its owner can read the key file; `nil` if nobody, or if there is none.
+  package var keyFileReaders: String? { keyFile?.otherReaders }
 
   /// Whether an endpoint with these settings announces itself to a multicast group.
   package var usesGroups: Bool {

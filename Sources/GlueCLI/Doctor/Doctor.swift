@@ -47,7 +47,7 @@ struct Doctor: AsyncParsableCommand {
     settings.logger.logLevel = .critical
     let interfaces = (try? HostInterface.all()) ?? []
     var facts = DoctorFacts()
-    facts.settings = DoctorFacts.Settings(settings, interfaces, isAlone: alone)
+    facts.settings = try DoctorFacts.Settings(settings, interfaces, isAlone: alone)
     facts.host = DoctorHost.facts(settings, interfaces)
     facts.host.takenPort = DoctorHost.takenPort(settings, interfaces)
     let examination = Examination(
@@ -105,9 +105,11 @@ struct Doctor: AsyncParsableCommand {
 }
 
 extension DoctorFacts.Settings {
-  init(_ settings: Endpoint.Configuration, _ interfaces: [HostInterface], isAlone: Bool) {
+  init(_ settings: Endpoint.Configuration, _ interfaces: [HostInterface], isAlone: Bool) throws {
     networkID = settings.networkID
-    hasKey = !settings.networkKeys.isEmpty || settings.networkKeyFile != nil
+    keyFingerprints = try settings.readNetworkKeys().map(\.fingerprint)
+    keyFile = settings.networkKeyFile
+    keyFileReaders = settings.keyFileReaders
     endpointID = settings.endpointID?.rawValue
     endpointName = settings.endpointName
     choosesInterface = settings.listenInterfaces != .defaultRoute

@@ -46,10 +46,29 @@ extension DoctorChecks {
   // MARK: Which network
 
   static func networks(_ facts: DoctorFacts) -> [Finding] {
-    mismatchedKeys(facts) + otherNetworks(facts)
+    ownKeys(facts.settings) + mismatchedKeys(facts) + otherNetworks(facts)
       + facts.path.incompatible.map { text in
         Finding(.problem, .version, "An endpoint speaks another version of the protocol: \(text).")
       }
+  }
+
+  private static func ownKeys(_ settings: DoctorFacts.Settings) -> [Finding] {
+    guard let first = settings.keyFingerprints.first else { return [] }
+    let others = settings.keyFingerprints.dropFirst().map { "also accepted: \($0)" }
+    var findings = [
+      Finding(
+        .ok, .networkKey,
+        "The network key has the fingerprint \(first); `glue key --fingerprint` shows it on other hosts.",
+        evidence: others)
+    ]
+    if let file = settings.keyFile, let readers = settings.keyFileReaders {
+      findings.append(
+        Finding(
+          .warning, .keyFile,
+          "The key file \(file) can be read by \(readers). Whoever reads it can read and publish everything in this network.",
+          commands: ["chmod go= \(file)"]))
+    }
+    return findings
   }
 
   private static func mismatchedKeys(_ facts: DoctorFacts) -> [Finding] {
@@ -57,7 +76,7 @@ extension DoctorChecks {
       facts.path.keyMismatches.filter { $0.kind == kind }.map(\.address)
     }
     var findings: [Finding] = []
-    let compare = ["sha256sum KEY_FILE   # on both hosts: equal for equal files"]
+    let compare = ["glue key --fingerprint   # on both hosts: equal for equal keys"]
     let other = addresses(.otherKey)
     if !other.isEmpty {
       findings.append(

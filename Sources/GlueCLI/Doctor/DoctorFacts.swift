@@ -19,7 +19,11 @@ struct DoctorFacts: Sendable {
     }
 
     var networkID: UInt64 = 1
-    var hasKey = false
+    /// Of each network key, the one that seals first; empty in an open network.
+    var keyFingerprints: [String] = []
+    /// The file with the keys, and who beside its owner can read it.
+    var keyFile: String?
+    var keyFileReaders: String?
     var endpointID: UInt64?
     var endpointName: String?
     /// Whether a setting tells which interfaces to use.
@@ -29,6 +33,8 @@ struct DoctorFacts: Sendable {
     var groupFamilies: Set<IPAddress.Family> = [.v4, .v6]
     /// Nobody else is expected to be there.
     var isAlone = false
+
+    var hasKey: Bool { !keyFingerprints.isEmpty }
   }
 
   /// What one host can know of itself.

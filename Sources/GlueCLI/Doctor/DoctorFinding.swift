@@ -44,6 +44,7 @@ struct Finding: Hashable, Sendable {
     case nameClash = "name-clash"
     case networkID = "network-id"
     case networkKey = "network-key"
+    case keyFile = "key-file"
     case version
     case typeMismatch = "type-mismatch"
     case targetRefused = "target-refused"

@@ -19,6 +19,15 @@ public struct NetworkKey: Equatable, Sendable {
     }
   }
 
+  /// 64 bits that follow from the key, and from which the key does not follow: two hosts can compare what they have without
+  /// showing it. For example `3f0c-91ab-77e2-05d4`.
+  public var fingerprint: String {
+    let bytes = Self.derive(from: secret, salt: [], info: Array("glue key fingerprint".utf8), bytes: 8)
+      .withUnsafeBytes { Array($0) }
+    let digits = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+    return stride(from: 0, to: digits.count, by: 2).map { digits[$0] + digits[$0 + 1] }.joined(separator: "-")
+  }
+
   /// What marks datagrams as sealed with this key in a network: the lower half follows from the network ID alone, so that
   /// an endpoint with another key can say so; the upper half from the key too.
   func tag(networkID: UInt64) -> UInt64 {

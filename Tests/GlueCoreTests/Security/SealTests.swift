@@ -36,6 +36,12 @@ import Testing
     }
   }
 
+  @Test func fingerprintsTellKeysApart() {
+    // HKDF-SHA256 of 32 bytes of 1, without salt, with the label "glue key fingerprint".
+    #expect(Self.key(1).fingerprint == "103a-2e3a-7468-1ebc")
+    #expect(Self.key(1).fingerprint != Self.key(2).fingerprint)
+  }
+
   @Test func noPacketNumberIsSealedTwice() throws {
     let segment = Segment()
     var numbers: [[UInt64]] = [[], []]

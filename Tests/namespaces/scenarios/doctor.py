@@ -93,6 +93,25 @@ def healthy_with_a_key(lab):
     diagnose(second, [], env=env)
 
 
+def key_file(lab):
+    """A key file that others can read is warned of; the fingerprint is that of `glue key --fingerprint`."""
+    with tempfile.TemporaryDirectory(prefix="glue-") as folder:
+        path = os.path.join(folder, "network.key")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(make_key())
+        os.chmod(path, 0o640)
+        env = {"GLUE_NETWORK_KEY_FILE": path}
+        _, second = pair(lab, env=env)
+        findings, _ = diagnose(second, [], ["key-file"], env=env)
+        mended = [item["commands"] for item in findings if item["code"] == "key-file"][0]
+        second.command(*mended[0].split())
+        findings, _ = diagnose(second, [], env=env)
+        shown = second.glue("key", "--fingerprint", path).succeed().out.texts()
+        same = second.glue("key", "--fingerprint", env=env).succeed().out.texts()
+    expect(len(shown) == 1 and shown == same, f"{shown} {same}")
+    expect(any(item["code"] == "network-key" and shown[0] in item["text"] for item in findings), f"{shown} {findings}")
+
+
 def two_doctors(lab):
     first, second = lab.bridged(2)
     with ThreadPoolExecutor() as pool:
@@ -397,7 +416,7 @@ def run_set_ups(lab, set_ups):
 
 def scenario_doctor_healthy(lab):
     """`glue doctor` finds no problem where there is none."""
-    return run_set_ups(lab, [healthy, healthy_with_a_key, two_doctors, own_meeting_point, without_privileges])
+    return run_set_ups(lab, [healthy, healthy_with_a_key, key_file, two_doctors, own_meeting_point, without_privileges])
 
 
 def scenario_doctor_paths(lab):
