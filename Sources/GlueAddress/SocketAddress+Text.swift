@@ -29,6 +29,10 @@ extension SocketAddress: CustomStringConvertible {
         throw failure("expected an IPv6 address to stand in brackets, for example [::1]:80")
       }
     }
+    if !isBracketed, Self.isHostName(host) {
+      throw failure(
+        "host names are not looked up, expected an IP address and a port, for example 192.168.1.4:80 or [fd00::1:2]:80")
+    }
     guard rest.first == UInt8(ascii: ":") else {
       throw failure("expected \":\" and a port after the address, for example 192.168.1.4:80")
     }
@@ -55,6 +59,16 @@ extension SocketAddress: CustomStringConvertible {
       scope = index
     }
     self.init(ip: ip, port: port, scope: scope)
+  }
+
+  /// Whether text is made of letters, digits, hyphens and dots, with at least one letter.
+  private static func isHostName(_ text: ArraySlice<UInt8>) -> Bool {
+    func isLetter(_ byte: UInt8) -> Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) }
+    return text.contains(where: isLetter)
+      && text.allSatisfy {
+        isLetter($0) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+          || [UInt8(ascii: "-"), UInt8(ascii: ".")].contains($0)
+      }
   }
 
   /// The address as people write it: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%3]:80`.

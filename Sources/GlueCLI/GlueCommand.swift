@@ -30,16 +30,33 @@ struct GlueCommand: AsyncParsableCommand {
       Simulate.self,
     ])
 
+  /// The command that tells more about these words: `glue help bench latency`, say.
+  static func help(for words: ArraySlice<String>) -> String {
+    var command: any ParsableCommand.Type = GlueCommand.self
+    var path = ["glue", "help"]
+    for word in words.first == "help" ? words.dropFirst() : words {
+      guard let next = command.configuration.subcommands.first(where: { name(of: $0) == word }) else { break }
+      path.append(word)
+      command = next
+    }
+    return path.joined(separator: " ")
+  }
+
+  private static func name(of command: any ParsableCommand.Type) -> String {
+    command.configuration.commandName ?? "\(command)".lowercased()
+  }
+
   /// What is wrong with words of which one should be a command and is none; nil if there is no such word.
   static func complaint(
     about words: ArraySlice<String>, of command: any ParsableCommand.Type = GlueCommand.self
   ) -> String? {
-    func name(_ type: any ParsableCommand.Type) -> String { type.configuration.commandName ?? "\(type)".lowercased() }
     let commands = command.configuration.subcommands
     guard let word = words.first, !word.hasPrefix("-"), !commands.isEmpty else { return nil }
     if word == "help", command == GlueCommand.self { return complaint(about: words.dropFirst()) }
-    if let next = commands.first(where: { name($0) == word }) { return complaint(about: words.dropFirst(), of: next) }
-    let known = commands.filter { $0.configuration.shouldDisplay }.map { name($0) }
+    if let next = commands.first(where: { name(of: $0) == word }) {
+      return complaint(about: words.dropFirst(), of: next)
+    }
+    let known = commands.filter { $0.configuration.shouldDisplay }.map { name(of: $0) }
     return "there is no command \(word); expected one of \(known.joined(separator: ", "))"
   }
 }
@@ -63,8 +80,9 @@ enum Main {
     }
     // Writing to a pipe whose reader has gone is then an error like others, and endpoints can say goodbye.
     signal(SIGPIPE, SIG_IGN)
-    if let complaint = GlueCommand.complaint(about: CommandLine.arguments.dropFirst()) {
-      end("\(complaint) (see `glue help`)", Status.usage)
+    let words = CommandLine.arguments.dropFirst()
+    if let complaint = GlueCommand.complaint(about: words) {
+      end("\(complaint) (see `\(GlueCommand.help(for: words))`)", Status.usage)
     }
     do {
       var command = try GlueCommand.parseAsRoot()
@@ -86,7 +104,7 @@ enum Main {
       if status == .success { GlueCommand.exit(withError: error) }
       if status == .validationFailure {
         let line = GlueCommand.message(for: error).split(separator: "\n").first.map(String.init) ?? "bad arguments"
-        end("\(line) (see `glue help`)", Status.usage)
+        end("\(line) (see `\(GlueCommand.help(for: words))`)", Status.usage)
       }
       end(String(describing: error), Status.failure)
     }

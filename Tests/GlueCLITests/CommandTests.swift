@@ -32,6 +32,22 @@ import Testing
     #expect(GlueCommand.complaint(about: words[...]) == nil)
   }
 
+  @Test(arguments: [
+    (["sub"], "glue help sub"), (["pub", "t", "sub"], "glue help pub"),
+    (["bench", "latency", "--size"], "glue help bench latency"),
+    (["bench", "nosuch"], "glue help bench"), (["help", "bench", "nosuch"], "glue help bench"),
+    (["nosuch"], "glue help"),
+    ([], "glue help"),
+  ])
+  func mistakesPointToTheHelpOfTheirCommand(_ words: [String], _ help: String) {
+    #expect(GlueCommand.help(for: words[...]) == help)
+  }
+
+  @Test func fingerprintsAreShownOnRequestOnly() throws {
+    #expect(throws: (any Error).self) { _ = try GlueCommand.parseAsRoot(["key", "network.key"]) }
+    #expect(try (GlueCommand.parseAsRoot(["key", "--fingerprint", "network.key"]) as? Key)?.file == "network.key")
+  }
+
   /// The parser shows the defaults of plain options only; those of the others are in their texts.
   @Test func theHelpTellsTheDefaults() {
     for (help, defaults) in [

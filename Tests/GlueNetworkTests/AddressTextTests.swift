@@ -55,6 +55,12 @@ import Testing
     )
   }
 
+  @Test(arguments: ["localhost:80", "localhost", "pump-2.example:80", "3com.example:27320"])
+  func hostNamesAreRefusedAsSuch(_ text: String) {
+    let error = #expect(throws: AddressError.self) { try SocketAddress(text) }
+    #expect(error?.reason.hasPrefix("host names are not looked up, expected an IP address and a port") == true)
+  }
+
   @Test func scopesMayNameAnInterface() throws {
     let loopback = try #require(try NetworkInterface.all().first { $0.isLoopback })
     let address = try SocketAddress(resolvingInterfaceIn: "[fe80::1%\(loopback.name)]:80")

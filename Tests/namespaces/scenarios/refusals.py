@@ -54,6 +54,7 @@ def scenario_bad_settings(lab):
             shown = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
             expect(status == 78 and len(lines) == 1 and f'{variable}="{shown}"' in lines[0], what)
             expect("expected" in lines[0], what)
+            expect(value != "localhost:1" or "host names are not looked up" in lines[0], what)
         tried += 1
     return f"{tried} values"
 
@@ -71,6 +72,8 @@ def scenario_bad_arguments(lab):
         status = running.wait()
         lines = running.err.texts()
         expect(status == 64 and len(lines) == 1, f"glue {' '.join(words)}: status {status}, {lines}")
+        help_page = {"sub": "glue help sub", "pub": "glue help pub", "bench": "glue help bench"}.get(words[0], "glue help")
+        expect(f"(see `{help_page}" in lines[0], f"glue {' '.join(words)}: {lines}")
     for words, text in ((["sub", "a/#/b"], "a/#/b"), (["pub", "a/+", "x"], "a/+"), (["pub", "t", "--file", "/nosuch"], "/nosuch: No such file"),
                         (["pub", "t", "--file", "/"], "cannot read /: Is a directory"),
                         (["pub", "t", "--file", "/dev/zero"], "/dev/zero has more than 16777216 bytes")):
