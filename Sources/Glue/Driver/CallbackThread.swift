@@ -55,6 +55,13 @@ struct CallbackThreads {
   /// Puts a subscription in line. Its backlog is not empty: an empty one would be ended at once.
   mutating func wait(_ sink: CallbackSink, _ backlog: DeliveryQueue) { waiting.append((sink, backlog)) }
 
+  /// Takes a subscription that is over out of line.
+  ///
+  /// - Returns: What waited for it.
+  mutating func leave(_ sink: CallbackSink) -> DeliveryQueue? {
+    waiting.firstIndex { $0.sink === sink }.map { waiting.remove(at: $0).backlog }
+  }
+
   /// What the thread is to do next; `nil`: it ends.
   mutating func nextDuty(of thread: CallbackThread) -> CallbackThread.Duty? {
     if let (sink, backlog) = waiting.popFirst() {
@@ -64,10 +71,10 @@ struct CallbackThreads {
     return nil
   }
 
-  /// Puts a subscription back in line, behind those that wait, and takes the first of them; `nil`: none waits.
+  /// Puts a subscription back in line unless it is over, behind those that wait, and takes the first of them; `nil`: none waits.
   mutating func exchange(_ duty: CallbackThread.Duty) -> CallbackThread.Duty? {
     guard let (sink, backlog) = waiting.popFirst() else { return nil }
-    waiting.append((duty.sink, duty.backlog))
+    if !duty.sink.isCancelled { waiting.append((duty.sink, duty.backlog)) }
     return CallbackThread.Duty(sink: sink, backlog: backlog, thread: duty.thread)
   }
 

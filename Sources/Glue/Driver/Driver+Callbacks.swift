@@ -126,7 +126,8 @@ extension Driver {
     }
     guard hasCallbackLimit, !sink.isCancelled else { return false }
     let waits = callbackThreads.withLock { threads in
-      guard threads.running.count >= settings.callbackThreadLimit else { return false }
+      // Who cancels takes it out of line afterwards.
+      guard threads.running.count >= settings.callbackThreadLimit, !sink.isCancelled else { return false }
       let backlog = detach(sink, id)
       guard put(delivery, into: backlog, at: now, turn) else { return false }
       threads.wait(sink, backlog)

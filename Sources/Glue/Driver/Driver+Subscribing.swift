@@ -60,7 +60,8 @@ extension Driver {
   }
 
   func cancel(_ id: SubscriptionID, _ sink: CallbackSink) {
-    let credits = sink.cancel()
+    var credits = sink.cancel()
+    if let backlog = callbackThreads.withLock({ $0.leave(sink) }) { credits += backlog.cancel() }
     try? submit { (state, now) in
       for credit in credits { state.machine.consumed(credit.bytes, of: credit.stream, at: now) }
       guard state.sinks.removeValue(forKey: id) != nil else { return }

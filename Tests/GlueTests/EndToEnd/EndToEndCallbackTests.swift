@@ -198,6 +198,39 @@ struct EndToEndCallbackTests {
     await reading.value
   }
 
+  @Test("A subscription that is cancelled while it waits for a thread is gone at once")
+  func cancelledWhileItWaits() async throws {
+    /// What a closure holds.
+    final class Token: Sendable {
+      let ended: Collected<Bool>
+      init(_ ended: Collected<Bool>) { self.ended = ended }
+      deinit { ended.append(true) }
+    }
+    let (publisher, subscriber) = try await LoopbackNetwork().pair { $0.callbackThreadLimit = 1 }
+    let gate = Gate()
+    try subscriber.subscribe(to: "stuck") { _ in gate.pass() }
+    let ended = Collected<Bool>()
+    func subscribe() throws -> CallbackSubscription {
+      let token = Token(ended)
+      return try subscriber.subscribe(to: "waiting") { _ in _ = token.ended }
+    }
+    var waiting: CallbackSubscription? = try subscribe()
+    let (stuck, publication) = (try publisher.publication("stuck"), try publisher.publication("waiting"))
+    for publication in [stuck, publication] { try await publication.awaitSubscribers(1, timeout: .seconds(10)) }
+    try await stuck.publish("x")
+    try await eventually("relieved") { subscriber.counter("driver.relievedCallbacks") == 1 }
+    try await publication.publish("x")
+    try await eventually("it waits") { subscriber.counter("driver.callbackThreadLimit") > 0 }
+    #expect(ended.count == 0)
+    waiting?.cancel()
+    waiting = nil
+    // The thread is still stuck, and holds nothing of the one that waited for it.
+    try await eventually("nothing of it is left") { ended.count == 1 }
+    gate.open()
+    await publisher.shutdown()
+    await subscriber.shutdown()
+  }
+
   @Test("A subscription that is always behind leaves the only thread to others that wait")
   func threadLimitIsShared() async throws {
     let (publisher, subscriber) = try await LoopbackNetwork().pair { $0.callbackThreadLimit = 1 }
