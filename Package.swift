@@ -88,11 +88,13 @@ let package = Package(
       path: "Examples/SimpleEndpoint",
       swiftSettings: settings),
 
-    // The README's two programs, word by word.
+    // The README's programs, word by word.
     .executableTarget(
       name: "ReadmeSubscriber", dependencies: ["Glue"], path: "Examples/Readme/Subscriber", swiftSettings: settings),
     .executableTarget(
       name: "ReadmePublisher", dependencies: ["Glue"], path: "Examples/Readme/Publisher", swiftSettings: settings),
+    .executableTarget(
+      name: "ReadmeTour", dependencies: ["Glue"], path: "Examples/Readme/Tour", swiftSettings: settings),
 
     // Hostile bytes and operations against the core, seeded and without instrumentation.
     .executableTarget(
