@@ -15,7 +15,8 @@ struct Bench: AsyncParsableCommand {
     abstract: "Measure throughput and latency on loopback.",
     discussion: "Only ratios taken in one run on one machine say something: see docs/benchmarks.md.",
     subcommands: [
-      BenchThroughput.self, BenchLatency.self, BenchSubscriber.self, BenchPublisher.self, BenchEcho.self,
+      BenchThroughput.self, BenchLatency.self, BenchStuck.self, BenchSubscriber.self, BenchPublisher.self,
+      BenchEcho.self,
     ])
 }
 
