@@ -6,7 +6,10 @@ extension Discovery {
     handshakeIndex(Handshake.Key(id: header.sender, incarnation: header.incarnation))
   }
 
-  func handshakeIndex(_ key: Handshake.Key) -> Int? { handshakes.firstIndex { $0.key == key } }
+  func handshakeIndex(_ key: Handshake.Key) -> Int? {
+    // By index: an element handed to a closure would be copied, which costs more than the look.
+    handshakes.indices.first { handshakes[$0].id == key.id && handshakes[$0].incarnation == key.incarnation }
+  }
 
   // MARK: Challenge
 
@@ -56,8 +59,11 @@ extension Discovery {
   private mutating func schedule(_ challenge: PendingChallenge) {
     var challenge = challenge
     // Few answers need little spreading: a newcomer among few should not wait for the sake of many.
-    let spread = configuration.answerSpread * UInt64(clamping: peerCount + pendingChallenges.count + 1)
-    let jitter = min(configuration.answerJitter, spread).count
+    let group = UInt64(clamping: peerCount + pendingChallenges.count + 1)
+    let jitter = max(
+      min(configuration.answerJitter, configuration.answerSpread * group), configuration.answerPace * group
+    )
+    .count
     challenge.dueAt = challenge.dueAt + Nanoseconds(jitter > 0 ? generator.next() % (jitter + 1) : 0)
     pendingChallenges.append(challenge)
     wake(at: challenge.dueAt)

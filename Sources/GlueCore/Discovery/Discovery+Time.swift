@@ -22,9 +22,9 @@ extension Discovery {
       advanceBusyPeers(to: now)
       timerAt = nil
       for challenge in pendingChallenges { wake(at: challenge.dueAt) }
-      for handshake in handshakes {
-        wake(at: handshake.deadline)
-        wake(at: handshake.repetition?.nextAt)
+      for index in handshakes.indices {
+        wake(at: handshakes[index].deadline)
+        wake(at: handshakes[index].repetition?.nextAt)
       }
       for slot in busy { wake(at: busyUntil(slot)) }
     }

@@ -25,12 +25,16 @@ public struct DiscoveryConfiguration: Sendable {
   public var stretchPeers = 50
   /// Most that the interval is stretched. It also multiplies the time to notice a death.
   public var maximumStretch = 4
-  /// Longest random delay before a newcomer heard by multicast is challenged. Spreads the answers of a whole group over
-  /// that time; costs up to as much in the time to find each other.
+  /// Longest random delay before a newcomer heard by multicast is challenged, in a group of up to a hundred. Spreads the answers
+  /// of a whole group over that time; costs up to as much in the time to find each other.
   public var answerJitter: Nanoseconds = .milliseconds(20)
   /// The random delay is no longer than this for each peer known. Larger spreads the answers of a small group more than
   /// any network needs, and keeps its newcomers waiting.
   public var answerSpread: Nanoseconds = .milliseconds(1)
+  /// In a larger group the random delay is up to this for each peer known. A newcomer takes some six datagrams to meet a peer, and
+  /// 30,000 a second are what an endpoint can process while it does other things too; answers of a thousand within 20 ms would
+  /// overflow its socket, and be repeated. Larger spares newcomers more, and keeps them waiting.
+  public var answerPace: Nanoseconds = .microseconds(200)
 
   /// Challenges sent to a peer before its silence is believed. Three pass through 30 % loss each way with probability 0.87,
   /// and a live peer that is removed wrongly comes back with its next announcement.

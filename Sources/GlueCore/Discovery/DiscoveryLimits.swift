@@ -7,7 +7,7 @@ public struct DiscoveryLimits: Sendable {
   /// group that starts together needs some of them at a time.
   public var handshakes = 64
   /// Challenges that wait for their random delay to pass: the burst of newcomers met at once.
-  public var pendingChallenges = 256
+  public var pendingChallenges = 1_024
   /// Replies to one unproven address per second. Legitimate peers need about one; more would let a forger of source
   /// addresses aim us at somebody.
   public var repliesPerSecond = 5
@@ -19,8 +19,8 @@ public struct DiscoveryLimits: Sendable {
   /// Challenges to unproven addresses per second, all together. Bounds the work for a flood of forged announcements; a
   /// group of 1,000 is met within a second.
   public var challengesPerSecond = 1_000
-  /// Challenges to unproven addresses in a burst.
-  public var challengeBurst = 256
+  /// Challenges to unproven addresses in a burst: a newcomer meets as many as there may be peers.
+  public var challengeBurst = 1_024
   /// Introductions per second, and in a burst. A rendezvous of 200 introduces 40,000 pairs while they join.
   public var introductionsPerSecond = 2_000
   /// Resets per second, and in a burst, to those who use a session that is not known here. Peers of an endpoint that was

@@ -130,6 +130,7 @@ extension EndpointMachine {
     guard let session = sessionsByPeer[peer.id], session.peer.localSession == peer.localSession else { return }
     sessions[peer.localSession] = nil
     sessionsByPeer[peer.id] = nil
+    alarms.remove(session)
     for (subscription, wanted) in session.subscriptions {
       topics.peerFilters.remove(
         RemoteSubscriber(session: peer.localSession, subscription: subscription), from: wanted.filter)

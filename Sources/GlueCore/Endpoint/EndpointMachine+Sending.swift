@@ -32,7 +32,7 @@ extension EndpointMachine {
       session.turn = 0
       session.isQueued = false
       ready.removeFirst()
-      if !session.isClosed { sessionWakeup = min(sessionWakeup, session.nextWakeup) }
+      if !session.isClosed { alarms.set(session, at: session.nextWakeup) }
       if !withdrawn.isEmpty { endWithdrawn(at: now) }
     }
     return nil

@@ -45,8 +45,8 @@ public final class EndpointMachine {
   @exclusivity(unchecked) var keyMismatchReportedAt: Timestamp?
   @exclusivity(unchecked) var events = Deque<EndpointEvent>()
   @exclusivity(unchecked) var packetNumber: UInt64 = 0
-  /// No session needs time before this.
-  @exclusivity(unchecked) var sessionWakeup = Timestamp.distantFuture
+  /// When sessions need time. Those in ``ready`` may lack in it: they are noted when they have nothing more to send.
+  @exclusivity(unchecked) var alarms = SessionAlarms()
   @exclusivity(unchecked) var resetBudget: TokenBucket
   /// Sealed datagrams of senders whose keys are not known that may still be tried to open.
   @exclusivity(unchecked) var strangerBudget: TokenBucket
@@ -131,9 +131,11 @@ public final class EndpointMachine {
       discovery.advance(to: now)
       drainDiscovery(at: now)
     }
-    guard sessionWakeup <= now else { return }
-    sessionWakeup = .distantFuture
-    for session in sessions.values {
+    guard alarms.next <= now else { return }
+    // Each has its turn once, even if it wants another one at the same time.
+    var due: [Session] = []
+    while let session = alarms.takeDue(at: now) { due.append(session) }
+    for session in due {
       session.advance(to: now, counters: &inbox.counters)
       makeReady(session, at: now)
     }
@@ -151,8 +153,8 @@ public final class EndpointMachine {
 
   /// When ``advance(to:)`` has to be called next; nil if never.
   public var nextWakeup: Timestamp? {
-    if let due = discovery.nextWakeup { return min(due, sessionWakeup) }
-    return sessionWakeup == .distantFuture ? nil : sessionWakeup
+    if let due = discovery.nextWakeup { return min(due, alarms.next) }
+    return alarms.next == .distantFuture ? nil : alarms.next
   }
 
   /// Moves the pending deliveries into an empty array and keeps that array's storage for the next ones.
@@ -202,11 +204,13 @@ public final class EndpointMachine {
 
   /// Puts a session where ``nextDatagram(into:at:)`` looks, if it has anything to send, and notes when it needs time.
   func makeReady(_ session: Session, at now: Timestamp) {
-    if !session.isQueued, session.hasWork(at: now) {
+    guard !session.isQueued, !session.isClosed else { return }
+    if session.hasWork(at: now) {
       session.isQueued = true
       ready.append(session)
+    } else {
+      alarms.set(session, at: session.nextWakeup)
     }
-    sessionWakeup = min(sessionWakeup, session.nextWakeup)
   }
 
   func enqueue(_ reader: RemoteReader, at now: Timestamp) {

@@ -87,6 +87,9 @@ final class Session {
   /// Whether it waits in the machine's queue, and how many datagrams it has sent in its turn.
   @exclusivity(unchecked) var isQueued = false
   @exclusivity(unchecked) var turn = 0
+  /// When it is called next, and its place among those that are (see ``SessionAlarms``).
+  @exclusivity(unchecked) var alarmAt = Timestamp.distantFuture
+  @exclusivity(unchecked) var alarmPlace = -1
   /// The peer is gone.
   @exclusivity(unchecked) var isClosed = false
 

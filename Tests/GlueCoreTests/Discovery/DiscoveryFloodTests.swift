@@ -37,6 +37,7 @@ import Testing
     network.start(0)
     network.start(1)
     network.run(milliseconds: 2_000)
+    let limits = DiscoveryLimits()
     let before = network.nodes[0].machine.counters.challengesSent
     for second in 0..<8 {
       for n in 0..<10_000 {
@@ -44,18 +45,38 @@ import Testing
         network.nodes[0].machine.receive(
           .announce(Announcement(name: "x")), header: header(id), from: address(id), arrival: arrival,
           datagramBytes: 128, at: network.time)
-        #expect(network.nodes[0].machine.pendingChallenges.count <= 256)
+        #expect(network.nodes[0].machine.pendingChallenges.count <= limits.pendingChallenges)
       }
       network.drain(0)
       network.run(milliseconds: 1_000)
     }
     let sent = network.nodes[0].machine.counters.challengesSent - before
-    #expect(sent <= 256 * 8)
+    #expect(sent <= limits.challengeBurst + limits.challengesPerSecond * 8)
     #expect(network.nodes[0].machine.handshakeCount == 0)
     #expect(network.agree(0, 1) && network.removals(0).isEmpty)
     #expect(Limit.allCases.reduce(0) { $0 + network.nodes[0].machine.limits[$1] } > 70_000)
     let reports = network.nodes[0].events.count { if case .limit = $0 { true } else { false } }
     #expect(reports <= 4 * 8)
+  }
+
+  /// Among few a newcomer is answered at once; a thousand that answered within 20 ms would overflow its socket.
+  @Test func answersAreSpreadByTheSizeOfTheGroup() {
+    var machine = machine()
+    let now = milliseconds(10)
+    for n in 0..<1_000 {
+      machine.receive(
+        .announce(Announcement(name: "x")), header: header(100 + n), from: address(100 + n), arrival: .group,
+        datagramBytes: 128, at: now)
+    }
+    let delays = machine.pendingChallenges.map { $0.dueAt.since(now) }
+    #expect(delays.count == 1_000)
+    for (index, delay) in delays.enumerated() {
+      let group = UInt64(index + 1)
+      #expect(delay <= max(min(.milliseconds(20), .milliseconds(1) * group), .microseconds(200) * group))
+    }
+    #expect(delays[..<100].max()! <= .milliseconds(20))
+    // Half of the last hundred come later than half of their span.
+    #expect((20...80).contains(delays.suffix(100).count { $0 > .milliseconds(100) }))
   }
 
   @Test func oneSourceGetsFewReplies() {
