@@ -20,7 +20,8 @@ import Testing
   @Test(arguments: [["bench", "nosuch"], ["help", "bench", "nosuch"]])
   func unknownBenchmarks(_ words: [String]) {
     #expect(
-      GlueCommand.complaint(about: words[...]) == "there is no command nosuch; expected one of throughput, latency, stuck")
+      GlueCommand.complaint(about: words[...])
+        == "there is no command nosuch; expected one of throughput, latency, stuck")
   }
 
   @Test(arguments: [
