@@ -8,7 +8,7 @@ struct SimulateScale: AsyncParsableCommand {
     commandName: "scale",
     abstract: "Measure discovery among many endpoints, and many topics, in virtual time.",
     discussion: """
-      Endpoints of the real core, each on a host of its own: all start within a second, nothing happens, one more joins, half of \
+      Endpoints of the real core, each on a host of its own: all start within a second, nothing happens, one or more join, half of \
       them start anew. Figures are per endpoint; bytes include the headers of IPv4 and UDP; a peak is what the busiest \
       endpoint received within 100 ms. The same seed gives the same figures on every machine, but for memory and \
       processor time, which are those of the simulator, per endpoint.
@@ -16,6 +16,9 @@ struct SimulateScale: AsyncParsableCommand {
 
   @Option(help: "How many endpoints, several numbers with commas.", transform: numbers)
   var endpoints: [Int] = [10, 100, 1_000]
+
+  @Option(help: "How many more join afterwards, within 100 ms if there are several.")
+  var newcomers: Int = 1
 
   @Option(help: "How they find each other: multicast or rendezvous.")
   var meeting: DiscoveryScaleOptions.Meeting = .multicast
@@ -36,6 +39,7 @@ struct SimulateScale: AsyncParsableCommand {
     guard endpoints.allSatisfy({ (2...4_000).contains($0) }) else {
       throw ValidationError("--endpoints counts from 2 to 4000")
     }
+    guard (1...1_000).contains(newcomers) else { throw ValidationError("--newcomers counts from 1 to 1000") }
     guard (0...50).contains(loss), (0...60_000).contains(topics) else {
       throw ValidationError("--loss goes to 50, --topics to 60000")
     }
@@ -58,6 +62,7 @@ struct SimulateScale: AsyncParsableCommand {
   private func measureDiscovery(_ count: Int) -> [Violation] {
     var options = DiscoveryScaleOptions()
     options.endpoints = count
+    options.newcomers = newcomers
     options.meeting = meeting
     options.lossPercent = loss
     options.receiveBufferBytes = receiveBuffer
@@ -73,6 +78,10 @@ struct SimulateScale: AsyncParsableCommand {
       let span = scale.virtualSeconds - beganAt
       let load = (Clocks.processorSeconds() - began) * 1_000 / running / max(span, 0.001)
       tell(result, count, load: load, kibibytes: Double(residentKibibytes() - memory) / running)
+      if !result.limits.isEmpty {
+        let limits = result.limits.map { "\($0.name) \($0.count)" }.joined(separator: ", ")
+        Console.line("           limits reached: \(limits)")
+      }
       violations += result.violations
     }
     return violations

@@ -29,6 +29,13 @@ import Testing
     #expect(results[0].sent <= 40 + 20 * Double(endpoints), "\(results[0])")
   }
 
+  @Test func severalJoinAtOnce() throws {
+    let results = run { ($0.endpoints, $0.newcomers) = (12, 6) }
+    for result in results { #expect(try #require(result.seconds) <= 8.1, "\(result)") }
+    // Each newcomer meets 17 others, each other endpoint six.
+    #expect(results[2].sent >= 2 * (6 * 17 + 12 * 6) / 18, "\(results[2])")
+  }
+
   @Test func aGroupMeetsInSpiteOfLoss() throws {
     for result in run({ ($0.endpoints, $0.lossPercent) = (16, 10) }) {
       #expect(try #require(result.seconds) <= 20, "\(result)")

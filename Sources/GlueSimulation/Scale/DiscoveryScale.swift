@@ -12,6 +12,8 @@ public struct DiscoveryScaleOptions: Sendable {
   }
   /// How many endpoints, one on each host.
   public var endpoints = 100
+  /// How many more join afterwards; several within 100 ms.
+  public var newcomers = 1
   /// How they find each other.
   public var meeting = Meeting.multicast
   /// Datagrams lost on each link, each by itself, in per cent.
@@ -41,7 +43,7 @@ public struct DiscoveryScaleResult: Sendable {
     case start
     /// Nothing happens.
     case steady
-    /// One more joins.
+    /// One more joins, or several.
     case newcomer
     /// Half of them end without a word and start anew, within 100 ms.
     case restart
@@ -66,6 +68,8 @@ public struct DiscoveryScaleResult: Sendable {
   public var peakBytes: Int
   /// Datagrams that found a socket full, in all.
   public var overflows: UInt64
+  /// Limits that were reached, and how often in all.
+  public var limits: [(name: String, count: UInt64)]
   /// Broken invariants.
   public var violations: [Violation]
 }
@@ -77,12 +81,13 @@ public final class DiscoveryScale {
   private var meter: TrafficMeter
   private var dice: Dice
   private var overflows: UInt64 = 0
+  private var hosts: Int { options.endpoints + options.newcomers }
 
   /// Nothing has started yet.
   public init(_ options: DiscoveryScaleOptions) {
     self.options = options
-    // The newcomer has a host of its own.
-    let hosts = options.endpoints + 1
+    // Newcomers have hosts of their own.
+    let hosts = options.endpoints + options.newcomers
     simulation = Simulation(hosts: hosts, topics: [], seed: options.seed, traceLines: 0)
     meter = TrafficMeter(hosts: hosts)
     dice = Dice(seed: options.seed, concern: .scenario)
@@ -112,23 +117,33 @@ public final class DiscoveryScale {
     case .steady:
       // Whatever the last phase left has gone by then.
       simulation.run(for: options.settling)
-    case .newcomer: start(options.endpoints)
+    case .newcomer:
+      for host in options.endpoints..<hosts {
+        schedule(host, within: options.newcomers > 1 ? .milliseconds(100) : .zero, isFirst: false)
+      }
     case .restart:
       for host in stride(from: 1, to: options.endpoints, by: 2) {
         if let endpoint = simulation.endpoints[host] { simulation.end(endpoint) }
         schedule(host, within: .milliseconds(100), isFirst: false)
       }
     }
-    meter = TrafficMeter(hosts: options.endpoints + 1)
+    meter = TrafficMeter(hosts: hosts)
+    let limits = reachedLimits
     let begin = simulation.now
     var met: Double?
     if phase == .steady {
       simulation.run(for: options.steady)
       met = seconds(since: begin)
     } else {
-      met = meet()
+      met = meet(phase == .start ? options.endpoints : hosts)
     }
-    return result(phase, met, since: begin)
+    var outcome = result(phase, met, since: begin)
+    outcome.limits = reachedLimits.compactMap { name, count in
+      // Those of endpoints that ended since are not counted.
+      let before = limits.first { $0.name == name }?.count ?? 0
+      return count > before ? (name, count - before) : nil
+    }
+    return outcome
   }
 
   /// Endpoints that run now.
@@ -157,10 +172,9 @@ public final class DiscoveryScale {
   }
 
   /// Lets time pass until everybody knows everybody; returns how long that took.
-  private func meet() -> Double? {
+  private func meet(_ expected: Int) -> Double? {
     let begin = simulation.now
     let step = Nanoseconds.milliseconds(10)
-    let expected = options.endpoints + (simulation.endpoints[options.endpoints] == nil ? 0 : 1)
     while simulation.now < begin + options.limit {
       simulation.run(for: step)
       if everybodyKnows(expected) { return seconds(since: begin) }
@@ -172,6 +186,20 @@ public final class DiscoveryScale {
     let alive = simulation.alive
     guard alive.count == count, alive.allSatisfy({ $0.peers.count == count - 1 }) else { return false }
     return alive.allSatisfy { $0.peers.values.allSatisfy { !simulation.endpoint(of: $0).isOver } }
+  }
+
+  private var reachedLimits: [(name: String, count: UInt64)] {
+    var sums: [(name: String, count: UInt64)] = []
+    for endpoint in simulation.alive {
+      for (name, count) in endpoint.machine.counters where name.hasPrefix("limit.") && count > 0 {
+        if let index = sums.firstIndex(where: { $0.name == name }) {
+          sums[index].count += count
+        } else {
+          sums.append((name, count))
+        }
+      }
+    }
+    return sums
   }
 
   private func seconds(since begin: Timestamp) -> Double { Double(simulation.now.since(begin).count) / 1e9 }
@@ -188,6 +216,6 @@ public final class DiscoveryScale {
       phase: phase, seconds: met, span: seconds(since: begin), sent: Double(meter.sent.datagrams) / count,
       received: Double(meter.received.datagrams) / count, sentBytes: Double(meter.sent.bytes) / count,
       receivedBytes: Double(meter.received.bytes) / count, peakDatagrams: meter.peakReceived.datagrams,
-      peakBytes: meter.peakReceived.bytes, overflows: dropped - overflows, violations: violations)
+      peakBytes: meter.peakReceived.bytes, overflows: dropped - overflows, limits: [], violations: violations)
   }
 }

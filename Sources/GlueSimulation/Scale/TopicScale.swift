@@ -92,7 +92,7 @@ public final class TopicScale {
       simulation.run(for: max(.milliseconds(1), Nanoseconds(simulation.now.since(begin).count / 50)))
       let before = matched + refused
       matched = min(readers(of: number), subscriber.machine.topicStreams)
-      refused += takeRefusals(of: publisher) + takeRefusals(of: subscriber)
+      refused += takeRefusals(of: publisher, by: subscriber) + takeRefusals(of: subscriber, by: publisher)
       if matched + refused != before { end = simulation.now }
     }
     let violations = simulation.recorder.report.violations
@@ -119,11 +119,14 @@ public final class TopicScale {
     publications.count { simulation[0].machine.matchedSubscribers(of: $0) >= host }
   }
 
-  private func takeRefusals(of endpoint: SimulatedEndpoint) -> Int {
+  /// What one of the two was refused by the other. The two subscribers refuse each other's subscriptions, too, which matter
+  /// to nobody.
+  private func takeRefusals(of endpoint: SimulatedEndpoint, by other: SimulatedEndpoint) -> Int {
     defer { endpoint.events.removeAll(keepingCapacity: true) }
+    let id = other.machine.configuration.id
     return endpoint.events.count { event in
       switch event {
-      case .publicationRefused, .subscriptionRefused: true
+      case .publicationRefused(_, id), .subscriptionRefused(_, id): true
       default: false
       }
     }
