@@ -34,7 +34,6 @@ import Testing
     for result in results { #expect(try #require(result.seconds) <= 8.1, "\(result)") }
     // Each newcomer meets 17 others, each other endpoint six.
     #expect(results[2].sent >= 2 * (6 * 17 + 12 * 6) / 18, "\(results[2])")
-    #expect(results.allSatisfy { $0.limits.isEmpty })
   }
 
   @Test func aGroupMeetsInSpiteOfLoss() throws {
