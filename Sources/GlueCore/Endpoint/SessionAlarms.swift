@@ -10,8 +10,8 @@ struct SessionAlarms {
   }
   private var heap: [Entry] = []
 
-  /// The earliest time; in the distant future if there is none.
-  var next: Timestamp { heap.first?.time ?? .distantFuture }
+  /// The earliest time; in the distant future if there is none. By index, for `first` would hold on to the session.
+  var next: Timestamp { heap.isEmpty ? .distantFuture : heap[0].time }
 
   /// Makes sure that a session gets time then, or before.
   mutating func set(_ session: Session, at time: Timestamp) {
@@ -28,9 +28,9 @@ struct SessionAlarms {
 
   /// Takes a session whose time has come; it has none afterwards.
   mutating func takeDue(at now: Timestamp) -> Session? {
-    guard let first = heap.first, first.time <= now else { return nil }
-    remove(first.session)
-    return first.session
+    guard next <= now, let session = heap.first?.session else { return nil }
+    remove(session)
+    return session
   }
 
   /// Forgets a session.
