@@ -31,13 +31,18 @@ def expect(condition, text):
 
 def wait_until(condition, text, limit=10.0):
     """Waits until `condition()` is true and returns its value."""
-    end = time.monotonic() + limit
+    looked = time.monotonic()
+    end = looked + limit
+    looks = longest = 0
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
-            raise Failure(f"not within {limit:g} s: {text}")
+        # Who looked rarely was on a machine that stood still, and so were others.
+        last, looked, looks = looked, time.monotonic(), looks + 1
+        longest = max(longest, looked - last)
+        if looked > end:
+            raise Failure(f"not within {limit:g} s ({looks} looks, at most {longest:.2f} s apart): {text}")
         time.sleep(0.005)
 
 
@@ -293,6 +298,16 @@ class Lab:
             running.kill()
         for host in self.hosts:
             subprocess.run(["ip", "netns", "delete", host.namespace], capture_output=True, env=system_environment())
+
+    def last_words(self):
+        """The last lines of all processes, with the seconds before now, for a failure that may not come again."""
+        now = time.monotonic()
+        lines = []
+        for running in self.processes:
+            lines.append(f"    {running.pid}: {' '.join(map(str, running.words))}")
+            for name, output, count in (("err", running.err, 20), ("out", running.out, 4)):
+                lines += [f"      {at - now:9.3f} {name}: {text[:300]}" for at, text in output.all[-count:]]
+        return "\n".join(lines)
 
     def host(self, name="host"):
         """A host with nothing but loopback."""
