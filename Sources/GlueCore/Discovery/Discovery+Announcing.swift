@@ -113,7 +113,7 @@ extension Discovery {
     _ datagramBytes: Int, _ now: Timestamp
   ) {
     if let slot = table.slot(of: header.sender, header.incarnation) {
-      receive(announcement, ofPeerIn: slot, source, arrival, datagramBytes, now)
+      receive(announcement, header, ofPeerIn: slot, source, arrival, datagramBytes, now)
       return
     }
     if let index = handshakeIndex(header) {
@@ -134,8 +134,8 @@ extension Discovery {
   }
 
   private mutating func receive(
-    _ announcement: Announcement, ofPeerIn slot: Int, _ source: SocketAddress, _ arrival: Arrival, _ datagramBytes: Int,
-    _ now: Timestamp
+    _ announcement: Announcement, _ header: LongHeader, ofPeerIn slot: Int, _ source: SocketAddress, _ arrival: Arrival,
+    _ datagramBytes: Int, _ now: Timestamp
   ) {
     guard table[slot].info.address == source else {
       // With two families the one by multicast may come from the other one's address.
@@ -146,11 +146,13 @@ extension Discovery {
         counters.undersized += 1
         return
       }
+      guard !hasReplied(to: header, at: source) else { return }
       guard now >= table[slot].addressHeardAt + silence(of: slot) else {
-        table[slot].elsewhere = source
+        table[slot].elsewhere = (source, header.packetNumber)
         wakeForLease(slot)
         return
       }
+      lastReplied = (source, header.packetNumber)
       beginMove(slot, to: source, at: now)
       return
     }

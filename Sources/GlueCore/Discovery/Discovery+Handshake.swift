@@ -91,7 +91,7 @@ extension Discovery {
         return
       }
       guard !hasReplied(to: header, at: source), mayReply(to: source, at: now) else { return }
-      lastReplied = (source, header.packetNumber)
+      replies(to: header, ofPeerIn: slot, at: source)
       send(answer, to: source)
       // A peer whose address has changed asks whether we are still there. Our own question goes with the answer or not at all:
       // the two by themselves would be more than came.
@@ -127,8 +127,16 @@ extension Discovery {
   }
 
   /// Whether another frame of the datagram at hand has had its reply: an unproven address gets one for each datagram.
-  private func hasReplied(to header: LongHeader, at source: SocketAddress) -> Bool {
+  func hasReplied(to header: LongHeader, at source: SocketAddress) -> Bool {
     lastReplied.map { $0.address == source && $0.packetNumber == header.packetNumber } ?? false
+  }
+
+  /// Takes note that a datagram of a peer from another address than the session's is replied to. It pays for no second reply, so
+  /// what it said before in another frame is forgotten.
+  private mutating func replies(to header: LongHeader, ofPeerIn slot: Int, at source: SocketAddress) {
+    lastReplied = (source, header.packetNumber)
+    guard let elsewhere = table[slot].elsewhere else { return }
+    if elsewhere.address == source, elsewhere.packetNumber == header.packetNumber { table[slot].elsewhere = nil }
   }
 
   // MARK: Answer
@@ -246,7 +254,8 @@ extension Discovery {
     if let slot = table.slot(of: header.sender, header.incarnation) {
       if table[slot].info.address == source {
         receive(welcome, header, ofPeerIn: slot, now)
-      } else if datagramBytes >= WireLimits.challengeDatagramBytes {
+      } else if datagramBytes >= WireLimits.challengeDatagramBytes, !hasReplied(to: header, at: source) {
+        replies(to: header, ofPeerIn: slot, at: source)
         // It found us by another address than we found it, and will not take our WELCOMEs from where we send them.
         heardElsewhere(slot, at: source, at: now)
       }

@@ -102,7 +102,7 @@ extension Discovery {
       // A silent peer's session is no worse than its lease says.
       if probe.purposes.contains(.path), let other = table[slot].elsewhere {
         table[slot].elsewhere = nil
-        beginMove(slot, to: other, at: now)
+        beginMove(slot, to: other.address, at: now)
       }
       wakeForLease(slot)
     }
@@ -151,7 +151,7 @@ extension Discovery {
     if follows(key, from: info.address, to: address) || now >= heardAt + silence(of: slot) {
       beginMove(slot, to: address, at: now)
     } else if now >= heardAt + configuration.probeSpacing {
-      if mayAskLater { table[slot].elsewhere = address }
+      if mayAskLater { table[slot].elsewhere = (address, nil) }
       probe(slot, for: .path, at: now)
     }
   }

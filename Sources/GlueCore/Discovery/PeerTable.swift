@@ -34,8 +34,9 @@ struct Peer: Sendable {
   var probe: Probe?
   /// Running while the peer seems to have moved.
   var move: Move?
-  /// Where it was last heard from besides the session's address: where the session goes when that does not answer.
-  var elsewhere: SocketAddress?
+  /// Where it was last heard from besides the session's address: where the session goes when that does not answer. With the
+  /// number of the datagram that pays for the challenge which that takes, if it had one.
+  var elsewhere: (address: SocketAddress, packetNumber: UInt64?)?
   /// Another address that datagrams of the session came from, and bytes from it that no challenge has answered yet.
   var stray: (address: SocketAddress, bytes: Int)?
   /// Whom it lists as heard or known.

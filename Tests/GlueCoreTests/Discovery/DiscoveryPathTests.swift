@@ -131,6 +131,45 @@ import Testing
     #expect(network.nodes[1].machine.counters.challengesSent - sent <= 12)
   }
 
+  /// An announcement made an address that had proven nothing be challenged later, when the peer's own did not answer, and another
+  /// frame of the same datagram at once: 152 bytes for 129 (found by the simulator, seed 3089).
+  @Test(arguments: [true, false], [true, false])
+  func aDatagramFromElsewherePaysForOneReply(announcesFirst: Bool, welcomes: Bool) throws {
+    let network = pair()
+    for index in 0..<2 { network.start(index) }
+    network.talk(milliseconds: 2_000)
+    var machine = network.nodes[0].machine
+    let info = try #require(machine.peer(EndpointID(2)))
+    let header = LongHeader(networkTag: 1, sender: info.id, incarnation: info.incarnation, packetNumber: 1 << 40)
+    let announcement = Announcement(name: "x")
+    let reply: DiscoveryFrame =
+      if welcomes {
+        .welcome(
+          Welcome(
+            session: 7, yourSession: info.localSession, addressee: network.nodes[0].machine.local.incarnation,
+            receiveBufferBytes: 1 << 20, acceptsGroupTag: false, announcement: announcement))
+      } else {
+        .challenge(token: 7)
+      }
+    let frames = announcesFirst ? [.announce(announcement), reply] : [reply, .announce(announcement)]
+    var now = network.time
+    for frame in frames {
+      machine.receive(frame, header: header, from: address(99), arrival: .unicast, datagramBytes: 129, at: now)
+    }
+    // What is sent there at the same time goes in one datagram.
+    var times: Set<Timestamp> = []
+    let end = now + .seconds(10)
+    while true {
+      while let action = machine.nextAction() {
+        if case .send(_, to: address(99), _) = action { times.insert(now) }
+      }
+      guard let next = machine.nextWakeup, next <= end else { break }
+      now = max(now, next)
+      machine.advance(to: now)
+    }
+    #expect(times.count <= 1)
+  }
+
   /// A datagram of the session ends a doubt as well as an answer does, but was no later for that.
   @Test func probeWithoutAnswerIsNoSignOfLife() throws {
     let network = pair()
