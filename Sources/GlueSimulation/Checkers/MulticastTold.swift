@@ -10,6 +10,8 @@ package struct MulticastTold {
   private var blockedSince: [Life: Timestamp] = [:]
   /// Lives that cannot know: they have lost a peer or stood still since multicast was blocked.
   private var excused: Set<Life> = []
+  /// When an attacker last sent a copy of what was overheard.
+  private var misledAt: Timestamp?
 
   /// Nothing told yet.
   package init() {}
@@ -20,6 +22,11 @@ package struct MulticastTold {
   /// A life lost a peer, and what it knew of it, or stands still.
   package mutating func disturbed(_ life: Life) { excused.insert(life) }
 
+  /// An attacker sends a copy of what was overheard. The copy of an announcement, sent to the group, does arrive by multicast
+  /// where the original cannot: who gets it hears its sender, and so does not tell it otherwise; sent to one endpoint, it may
+  /// say once more that this one is heard. So a wall has to be noticed only when no copy has come for `patience`.
+  package mutating func misled(at now: Timestamp) { misledAt = now }
+
   /// A live endpoint was looked at. `isBlocked`: no multicast passes between it and any of its peers now. `isSound`: everything has
   /// passed between it and one of them for `patience`, by which it has to have noticed.
   package mutating func sampled(
@@ -29,7 +36,8 @@ package struct MulticastTold {
     blockedSince[life] = since
     if !isBlocked { excused.remove(life) }
     let saysBroken = isBroken[life] ?? false
-    if let since, now.since(since) > patience, !excused.contains(life) {
+    let isMisled = misledAt.map { now.since($0) <= patience } ?? false
+    if let since, now.since(since) > patience, !isMisled, !excused.contains(life) {
       checks += 1
       if !saysBroken {
         return "life \(life) does not say that no multicast passes, which is so since \(since.secondsText)"

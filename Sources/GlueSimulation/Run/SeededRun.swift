@@ -215,6 +215,7 @@ final class SeededRun {
     guard simulation.now < fault.ends, !isHealed else { return }
     let targets = simulation.alive.map(\.host)
     if !targets.isEmpty, let shot = hostility.shot(fault.fault, targets: targets) {
+      if fault.fault == .replays { simulation.recorder.multicastTold.misled(at: simulation.now) }
       for host in shot.hosts {
         // Whoever holds a datagram back makes what is in it seem younger, for nobody's clocks agree.
         if let original = shot.original { simulation.noteTransit(from: original, to: host) }

@@ -173,6 +173,34 @@ import Testing
     #expect((0..<4).allSatisfy { reports(network, $0) == [.dead] })
   }
 
+  /// Copies of announcements that somebody sends to the group arrive by multicast, so it works for those; the wall is told once
+  /// they have stopped.
+  @Test func copiesByMulticastAreHeard() {
+    let network = met(2)
+    var last: [Int: DiscoveryNetwork.Packet] = [:]
+    network.onSend = { packet in
+      if packet.arrival == .group, packet.from != packet.to { last[packet.to] = packet }
+    }
+    network.run(milliseconds: 2_000)
+    network.onSend = nil
+    block(network) { _, _ in true }
+    for _ in 0..<30 {
+      network.run(milliseconds: 1_000)
+      for index in 0..<2 {
+        guard case .frames(let frames, let header, let bytes)? = last[index]?.payload else { continue }
+        for frame in frames {
+          network.nodes[index].machine.receive(
+            frame, header: header, from: address(99), arrival: .group, datagramBytes: bytes, at: network.time)
+        }
+        network.drain(index)
+      }
+    }
+    #expect(last.count == 2)
+    #expect((0..<2).allSatisfy { hearing(network, $0, of: 1 - $0) == .bothWays && reports(network, $0).isEmpty })
+    network.run(milliseconds: 18_000)
+    #expect((0..<2).allSatisfy { reports(network, $0) == [.dead] })
+  }
+
   /// Endpoints that are not there any more are not the fault of multicast, however long their lease is.
   @Test func theDeadAreNotTakenForDeaf() {
     let network = DiscoveryNetwork()

@@ -330,6 +330,22 @@ private func at(_ milliseconds: UInt64) -> Timestamp { Timestamp(nanoseconds: mi
     #expect(sample(&checker, 73, isBlocked: true) != nil)
   }
 
+  /// Copies that an attacker sends do pass, or say what was so before; afterwards a wall is one again.
+  @Test func multicastToldWaitsForTheEndOfReplays() {
+    var checker = MulticastTold()
+    #expect(sample(&checker, 0, isBlocked: true) == nil)
+    checker.misled(at: at(5_000))
+    #expect(sample(&checker, 21, isBlocked: true) == nil)
+    checker.misled(at: at(22_000))
+    #expect(sample(&checker, 42, isBlocked: true) == nil)
+    #expect(checker.checks == 0)
+    #expect(sample(&checker, 43, isBlocked: true) != nil)
+    // What works is called so all the same.
+    checker.told(0, isBroken: true)
+    checker.misled(at: at(44_000))
+    #expect(sample(&checker, 44, isSound: true) != nil)
+  }
+
   @Test func multicastToldNoticesAFalseAlarm() {
     var checker = MulticastTold()
     #expect(sample(&checker, 0, isSound: true) == nil)
