@@ -300,10 +300,10 @@ class Lab:
             subprocess.run(["ip", "netns", "delete", host.namespace], capture_output=True, env=system_environment())
 
     def last_words(self):
-        """The last lines of all processes, with the seconds before now, for a failure that may not come again."""
+        """The last lines of the youngest processes, with the seconds before now, for a failure that may not come again."""
         now = time.monotonic()
         lines = []
-        for running in self.processes:
+        for running in self.processes[-6:]:
             lines.append(f"    {running.pid}: {' '.join(map(str, running.words))}")
             for name, output, count in (("err", running.err, 20), ("out", running.out, 4)):
                 lines += [f"      {at - now:9.3f} {name}: {text[:300]}" for at, text in output.all[-count:]]
