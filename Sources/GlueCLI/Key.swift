@@ -29,6 +29,9 @@ struct Key: ParsableCommand {
     guard fingerprint else { return Console.line(NetworkKey.makeBase64()) }
     var settings = Endpoint.Configuration()
     if let file { settings.networkKeyFile = file } else { settings = try .fromEnvironment() }
+    guard settings.networkKeys.isEmpty || settings.networkKeyFile == nil else {
+      throw ValidationError("GLUE_NETWORK_KEY and GLUE_NETWORK_KEY_FILE are both set; endpoints take one of them")
+    }
     let keys = try settings.readNetworkKeys()
     guard !keys.isEmpty else {
       throw ValidationError("no key: name a file, or set GLUE_NETWORK_KEY or GLUE_NETWORK_KEY_FILE")

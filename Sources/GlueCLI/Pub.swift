@@ -7,8 +7,9 @@ struct Pub: AsyncParsableCommand {
     abstract: "Publish messages on a topic, and wait for their acknowledgement.",
     discussion: """
       The payload is PAYLOAD, or a file, or made up (--size), or with --stdin each line of standard input is one message. \
-      Ends with status 0 when every matched subscriber has acknowledged everything, otherwise with status 1 after telling \
-      who has not. On SIGINT, SIGTERM or SIGHUP it takes no more messages, waits up to 2s for acknowledgements, tells how \
+      Waits up to half a second for a first subscriber, or as long as it takes with --await-subscribers. \
+      Ends with status 0 when every matched subscriber has acknowledged everything, also when there is none, otherwise \
+      with status 1 after telling who has not. On SIGINT, SIGTERM or SIGHUP it takes no more messages, waits up to 2s for acknowledgements, tells how \
       many messages were published and who has not acknowledged them, and ends with status 130, 143 or 129. A second \
       signal ends it at once.
       """)
@@ -61,7 +62,9 @@ struct Pub: AsyncParsableCommand {
   func validate() throws {
     let sources = [payload != nil, file != nil, stdin, size != nil].filter { $0 }.count
     if sources > 1 { throw ValidationError("give only one of PAYLOAD, --file, --stdin and --size") }
-    if sources == 0 { throw ValidationError("give one of PAYLOAD, --file, --stdin and --size") }
+    if sources == 0 {
+      throw ValidationError("give one of PAYLOAD, --file, --stdin and --size; a PAYLOAD that begins with - goes after --")
+    }
     if let size, size > Self.limit {
       throw ValidationError("--size \(size) exceeds the largest message, \(Self.limit) bytes")
     }

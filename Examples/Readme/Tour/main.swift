@@ -10,8 +10,11 @@ try await withEndpoint(.fromEnvironment()) { endpoint in
 
   // Values of any Codable type. Both ends have to name the same type, or both get an event.
   let kitchen = Topic<Temperature>("home/kitchen")
-  let receipt = try await endpoint.publish(Temperature(celsius: 21.5), to: kitchen, expiry: .seconds(1))
-  // Everybody who was to get it has it, or these have not.
+  let publication = try endpoint.publication(kitchen)
+  // At the start nobody else is known yet.
+  try await publication.awaitSubscribers(1)
+  let receipt = try await publication.publish(Temperature(celsius: 21.5), expiry: .seconds(1))
+  // Waits until every subscriber's endpoint has it, or tells which have not.
   print(await receipt.acknowledged())
 
   // To one peer alone.

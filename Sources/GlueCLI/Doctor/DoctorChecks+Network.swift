@@ -83,7 +83,7 @@ extension DoctorChecks {
         Finding(
           .problem, .networkKey,
           "\(list(other)) \(other.count == 1 ? "has" : "have") another network key for this network. Endpoints with different keys do not hear each other.",
-          commands: ["export GLUE_NETWORK_KEY_FILE=THE_FILE_USED_THERE"] + compare))
+          commands: ["unset GLUE_NETWORK_KEY; export GLUE_NETWORK_KEY_FILE=THE_FILE_USED_THERE"] + compare))
     }
     let sealed = addresses(.sealed)
     if !sealed.isEmpty {

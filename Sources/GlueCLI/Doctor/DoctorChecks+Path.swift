@@ -25,7 +25,7 @@ extension DoctorChecks {
       findings.append(
         Finding(
           .note, .notChecked,
-          "The path was measured to \(path.peers.count - path.unmeasured) of \(path.peers.count) endpoints, those that answered first: more would cost the network too much."
+          "The path was measured to \(path.peers.count - path.unmeasured) of \(path.peers.count) endpoints: the others left before, or came too late, or were too many to be measured without harm."
         ))
     }
     if path.isIncomplete {
