@@ -63,7 +63,8 @@ struct Pub: AsyncParsableCommand {
     let sources = [payload != nil, file != nil, stdin, size != nil].filter { $0 }.count
     if sources > 1 { throw ValidationError("give only one of PAYLOAD, --file, --stdin and --size") }
     if sources == 0 {
-      throw ValidationError("give one of PAYLOAD, --file, --stdin and --size; a PAYLOAD that begins with - goes after --")
+      throw ValidationError(
+        "give one of PAYLOAD, --file, --stdin and --size; a PAYLOAD that begins with - goes after --")
     }
     if let size, size > Self.limit {
       throw ValidationError("--size \(size) exceeds the largest message, \(Self.limit) bytes")

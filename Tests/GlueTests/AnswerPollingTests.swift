@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 import Testing
 
@@ -55,6 +56,10 @@ struct AnswerPollingTests {
     for publication in [ping, pong] { try await publication.awaitSubscribers(1, timeout: .seconds(10)) }
     _ = try ping.tryPublish([1])
     try await eventually("they talk") { rounds.load(ordering: .relaxed) > 1_000 }
+    if microseconds == 0 { #expect(here.counter("driver.answersPolledFor") == 0) }
+    if microseconds == 1_000, ProcessInfo.processInfo.processorCount > 1 {
+      #expect(here.counter("driver.answersPolledFor") > 0)
+    }
 
     // Found by a socket that the conversation does not use; then messages from another thread, and from another endpoint.
     let newcomer = try await start("newcomer")
@@ -69,5 +74,37 @@ struct AnswerPollingTests {
     let before = rounds.load(ordering: .relaxed)
     try await eventually("they still talk") { rounds.load(ordering: .relaxed) > before + 1_000 }
     for endpoint in [newcomer, here, there] { await endpoint.shutdown() }
+  }
+
+  @Test("A callback that is stuck while answers are polled for is no suspension", .timeLimit(.minutes(1)))
+  func stuckWhilePolling() async throws {
+    let network = LoopbackNetwork()
+    func start(_ name: String) async throws -> Endpoint {
+      var configuration = network.configuration(name)
+      configuration.answerPollingLimit = .milliseconds(1)
+      let endpoint = try await Endpoint(configuration)
+      try await endpoint.start()
+      return endpoint
+    }
+    let (here, there) = (try await start("here"), try await start("there"))
+    let (ping, pong) = (try here.publication("ping"), try there.publication("pong"))
+    let rounds = Atomic(0)
+    let events = Collected<Event>()
+    let reading = Task { for await event in here.events { events.append(event) } }
+    try there.subscribe(to: "ping") { _ in _ = try? pong.tryPublish([1]) }
+    try here.subscribe(to: "pong") { _ in
+      // Longer than what counts as a suspension.
+      if rounds.add(1, ordering: .relaxed).newValue == 500 { Thread.sleep(forTimeInterval: 2.5) }
+      _ = try? ping.tryPublish([1])
+    }
+    for publication in [ping, pong] { try await publication.awaitSubscribers(1, timeout: .seconds(10)) }
+    _ = try ping.tryPublish([1])
+    try await eventually("the callback has returned") {
+      events.all.contains { if case .slowCallback(_, _, isOver: true) = $0 { true } else { false } }
+    }
+    #expect(here.counter("driver.relievedCallbacks") >= 1)
+    #expect(!events.all.contains { if case .resumed = $0 { true } else { false } })
+    for endpoint in [here, there] { await endpoint.shutdown() }
+    await reading.value
   }
 }

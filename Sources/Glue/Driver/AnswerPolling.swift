@@ -40,25 +40,40 @@ extension Driver {
   /// Polls for the answer to what a callback has published.
   ///
   /// - Parameter wait: How long the I/O thread would sleep, in nanoseconds.
-  /// - Returns: Whether something has arrived and was handed over; then there is no need to sleep.
+  /// - Returns: What is ready after that; `nil` if there was nothing to poll for, so that the thread sleeps.
   func pollForAnswer(insteadOf wait: UInt64, _ turn: Turn) throws(NetworkError) -> Poller.ReadySet? {
-    guard turn.expectsAnswer, wait > 0, answerPollingLimit > .zero, let source = turn.lastSource else { return nil }
-    guard turn.answerPolling.begins() else { return nil }
+    guard wait > 0, answerPollingLimit > .zero, let source = turn.lastSource else { return nil }
     var now = Timestamp.now
+    let end: Timestamp
+    if turn.expectsAnswer {
+      guard turn.answerPolling.begins() else { return nil }
+      end = now + Nanoseconds(min(wait, answerPollingLimit.count))
+    } else if let until = turn.pollsUntil, now < until {
+      end = until
+    } else {
+      return nil
+    }
+    turn.pollsUntil = nil
     if now.since(turn.lastLook) >= AnswerPolling.lookInterval {
       turn.lastLook = now
       let ready = try poller.wait(timeoutNanoseconds: 0)
       if !ready.isEmpty { return ready }
     }
-    let end = now + Nanoseconds(min(wait, answerPollingLimit.count))
     while now < end, !poller.isWakePending {
-      if receive(from: source, turn) {
+      switch receive(from: source, turn) {
+      case .nothing: now = .now
+      case .noMessage:
+        // An acknowledgement, perhaps. The answer may follow.
+        turn.pollsUntil = end
+        return .empty
+      case .message:
+        guard !turn.isRelieved else { return .empty }
         turn.answerPolling.hit()
+        localCounters.add(to: .answersPolledFor)
         return .empty
       }
-      now = .now
     }
     if now >= end { turn.answerPolling.missed() }
-    return nil
+    return .empty
   }
 }

@@ -46,7 +46,8 @@ extension Driver {
       let ready =
         try pollForAnswer(insteadOf: timeout, turn)
         ?? poller.wait(timeoutNanoseconds: timeout == .max ? nil : timeout)
-      noteSuspension(waitingFor: timeout, turn)
+      // A callback that was called while answers were polled for may have been stuck: then this thread is another one now.
+      if !turn.isRelieved { noteSuspension(waitingFor: timeout, turn) }
       return ready
     } catch {
       // The poller works as long as it is open, and only this thread closes it.
@@ -99,19 +100,22 @@ extension Driver {
     }
   }
 
+  /// What a batch of received datagrams held.
+  enum Received {
+    case nothing, noMessage, message
+  }
+
   /// Takes one batch of datagrams; what is left makes the next wait return at once.
-  ///
-  /// - Returns: Whether there were any.
   @discardableResult
-  func receive(from entry: EndpointSockets.Entry, _ turn: Turn) -> Bool {
+  func receive(from entry: EndpointSockets.Entry, _ turn: Turn) -> Received {
     let batch = turn.batch
     let truncated = batch.truncatedCount
     do {
-      guard try entry.socket.receive(into: batch) > 0 else { return false }
+      guard try entry.socket.receive(into: batch) > 0 else { return .nothing }
     } catch {
       localCounters.add(to: .receiveErrors)
       if let code = error.code { reportNetworkError(code, "\(error)") }
-      return false
+      return .nothing
     }
     localCounters.add(batch.truncatedCount - truncated, to: .receiveTruncated)
     if batch.queueDropCount != 0 {
@@ -147,9 +151,10 @@ extension Driver {
       turn.lastActivity = now
       takeOutputs(&state, turn)
     }
-    if !turn.deliveries.isEmpty { turn.lastSource = entry }
+    let hasMessages = !turn.deliveries.isEmpty
+    if hasMessages, entry.groupInterface == 0 { turn.lastSource = entry }
     handOver(turn)
-    return true
+    return hasMessages ? .message : .noMessage
   }
 
   private func arrival(

@@ -40,7 +40,7 @@ enum IOThread {
     nanosleep(&span, nil)
   }
 
-  /// How many threads can run at the same time.
+  /// How many processors the host has.
   static let processorCount = sysconf(CInt(_SC_NPROCESSORS_ONLN))
 
   /// Tells one thread of this process from the others, while both live. Never 0.

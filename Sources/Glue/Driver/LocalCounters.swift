@@ -12,6 +12,8 @@ final class LocalCounters: Sendable {
     case relievedCallbacks = "driver.relievedCallbacks"
     /// How often no thread was left for a callback.
     case callbackLimit = "driver.callbackThreadLimit"
+    /// Messages that came while the I/O thread polled for an answer.
+    case answersPolledFor = "driver.answersPolledFor"
     case sendErrors = "driver.sendErrors"
     case sendBlocked = "driver.sendBlocked"
     /// To an address family that this endpoint does not use.

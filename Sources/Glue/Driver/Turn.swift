@@ -36,7 +36,9 @@ extension Driver {
     @exclusivity(unchecked) var answerPolling = AnswerPolling()
     /// A callback has published since the thread last waited.
     @exclusivity(unchecked) var expectsAnswer = false
-    /// Where the last messages came from.
+    /// Until when to go on polling, if what came was no message.
+    @exclusivity(unchecked) var pollsUntil: Timestamp?
+    /// The data socket that the last messages came from.
     @exclusivity(unchecked) var lastSource: EndpointSockets.Entry?
     /// When all sockets were looked at last while answers were polled for.
     @exclusivity(unchecked) var lastLook = Timestamp(nanoseconds: 0)

@@ -152,8 +152,7 @@ extension Discovery {
         wakeForLease(slot)
         return
       }
-      lastReplied = (source, header.packetNumber)
-      beginMove(slot, to: source, at: now)
+      beginMove(slot, to: source, paidBy: header, at: now)
       return
     }
     if announcement.isLeaving {

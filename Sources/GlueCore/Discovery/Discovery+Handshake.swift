@@ -95,7 +95,7 @@ extension Discovery {
       send(answer, to: source)
       // A peer whose address has changed asks whether we are still there. Our own question goes with the answer or not at all:
       // the two by themselves would be more than came.
-      heardElsewhere(slot, at: source, mayAskLater: false, at: now)
+      heardElsewhere(slot, at: source, in: header, mayAskLater: false, at: now)
       return
     }
     if let index = handshakeIndex(header), handshakes[index].address == source {
@@ -133,7 +133,7 @@ extension Discovery {
 
   /// Takes note that a datagram of a peer from another address than the session's is replied to. It pays for no second reply, so
   /// what it said before in another frame is forgotten.
-  private mutating func replies(to header: LongHeader, ofPeerIn slot: Int, at source: SocketAddress) {
+  mutating func replies(to header: LongHeader, ofPeerIn slot: Int, at source: SocketAddress) {
     lastReplied = (source, header.packetNumber)
     guard let elsewhere = table[slot].elsewhere else { return }
     if elsewhere.address == source, elsewhere.packetNumber == header.packetNumber { table[slot].elsewhere = nil }
@@ -255,9 +255,8 @@ extension Discovery {
       if table[slot].info.address == source {
         receive(welcome, header, ofPeerIn: slot, now)
       } else if datagramBytes >= WireLimits.challengeDatagramBytes, !hasReplied(to: header, at: source) {
-        replies(to: header, ofPeerIn: slot, at: source)
         // It found us by another address than we found it, and will not take our WELCOMEs from where we send them.
-        heardElsewhere(slot, at: source, at: now)
+        heardElsewhere(slot, at: source, in: header, at: now)
       }
       return
     }

@@ -102,7 +102,7 @@ extension Discovery {
       // A silent peer's session is no worse than its lease says.
       if probe.purposes.contains(.path), let other = table[slot].elsewhere {
         table[slot].elsewhere = nil
-        beginMove(slot, to: other.address, at: now)
+        beginMove(slot, to: other.address, paidBy: nil, at: now)
       }
       wakeForLease(slot)
     }
@@ -140,18 +140,20 @@ extension Discovery {
   ///
   /// Announcements do not count here: they come from all addresses of an endpoint, whichever the session uses.
   ///
-  /// - Parameter mayAskLater: whether what came still allows a challenge once the present address has not answered. Otherwise
-  ///   the next datagram from there causes it.
+  /// - Parameters:
+  ///   - header: that of the datagram, if it has one that can hold other frames.
+  ///   - mayAskLater: whether what came still allows a challenge once the present address has not answered. Otherwise the next
+  ///     datagram from there causes it.
   mutating func heardElsewhere(
-    _ slot: Int, at address: SocketAddress, mayAskLater: Bool = true, at now: Timestamp
+    _ slot: Int, at address: SocketAddress, in header: LongHeader?, mayAskLater: Bool = true, at now: Timestamp
   ) {
     let info = table[slot].info
     let heardAt = table[slot].sessionHeardAt
     let key = Handshake.Key(id: info.id, incarnation: info.incarnation)
     if follows(key, from: info.address, to: address) || now >= heardAt + silence(of: slot) {
-      beginMove(slot, to: address, at: now)
+      beginMove(slot, to: address, paidBy: header, at: now)
     } else if now >= heardAt + configuration.probeSpacing {
-      if mayAskLater { table[slot].elsewhere = (address, nil) }
+      if mayAskLater { table[slot].elsewhere = (address, header?.packetNumber) }
       probe(slot, for: .path, at: now)
     }
   }
@@ -160,7 +162,9 @@ extension Discovery {
   func silence(of slot: Int) -> Nanoseconds { Nanoseconds(table[slot].info.interval.count / 2 * 3) }
 
   /// Challenges a new address of a peer.
-  mutating func beginMove(_ slot: Int, to address: SocketAddress, at now: Timestamp) {
+  ///
+  /// - Parameter header: that of the datagram from there that allows it, and nothing else then.
+  mutating func beginMove(_ slot: Int, to address: SocketAddress, paidBy header: LongHeader?, at now: Timestamp) {
     if let move = table[slot].move, now < move.sentAt + configuration.probeSpacing { return }
     guard mayReply(to: address, at: now) else { return }
     // The token stays while the address does: the answer may take longer than the next datagram.
@@ -168,6 +172,7 @@ extension Discovery {
     let token = old?.address == address ? old!.token : generator.next()
     table[slot].move = Peer.Move(address: address, token: token, sentAt: now)
     watch(slot)
+    if let header { replies(to: header, ofPeerIn: slot, at: address) }
     send(.challenge(token: token), to: address)
   }
 

@@ -211,7 +211,7 @@ public struct Discovery: Sendable {
       let credit = (table[slot].stray.map { $0.address == source ? $0.bytes : 0 } ?? 0) + datagramBytes
       let isEnough = credit >= WireLimits.challengeDatagramBytes
       table[slot].stray = (source, isEnough ? 0 : credit)
-      if isEnough { heardElsewhere(slot, at: source, at: now) }
+      if isEnough { heardElsewhere(slot, at: source, in: nil, at: now) }
     }
     if !table[slot].isConfirmed {
       table[slot].isConfirmed = true

@@ -25,6 +25,8 @@ extension EndpointMachine {
             session.turn = 0
             ready.removeFirst()
             ready.append(session)
+            // One that always has more to send needs time all the same: another of its streams may wait for a probe.
+            alarms.set(session, at: session.nextWakeup)
           }
           return sent(OutgoingDatagram(destination: session.peer.address, byteCount: size))
         }

@@ -45,7 +45,7 @@ public final class EndpointMachine {
   @exclusivity(unchecked) var keyMismatchReportedAt: Timestamp?
   @exclusivity(unchecked) var events = Deque<EndpointEvent>()
   @exclusivity(unchecked) var packetNumber: UInt64 = 0
-  /// When sessions need time. Those in ``ready`` may lack in it: they are noted when they have nothing more to send.
+  /// When sessions need time. Those in ``ready`` are noted when they have nothing more to send, or have had a turn.
   @exclusivity(unchecked) var alarms = SessionAlarms()
   @exclusivity(unchecked) var resetBudget: TokenBucket
   /// Sealed datagrams of senders whose keys are not known that may still be tried to open.

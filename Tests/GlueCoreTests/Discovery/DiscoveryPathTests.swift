@@ -158,16 +158,24 @@ import Testing
     }
     // What is sent there at the same time goes in one datagram.
     var times: Set<Timestamp> = []
+    var bytes = 0
     let end = now + .seconds(10)
     while true {
       while let action = machine.nextAction() {
-        if case .send(_, to: address(99), _) = action { times.insert(now) }
+        guard case .send(let frames, to: address(99), let minimumBytes) = action else { continue }
+        let size = frames.reduce(0) { $0 + $1.byteCount }
+        if times.insert(now).inserted {
+          bytes += max(WireLimits.longHeaderBytes + size, minimumBytes)
+        } else {
+          bytes += size
+        }
       }
       guard let next = machine.nextWakeup, next <= end else { break }
       now = max(now, next)
       machine.advance(to: now)
     }
-    #expect(times.count <= 1)
+    #expect(times.count == 1)
+    #expect(bytes <= 129)
   }
 
   /// A datagram of the session ends a doubt as well as an answer does, but was no later for that.

@@ -11,6 +11,8 @@ final class Pair {
   var delay = Nanoseconds.microseconds(100)
   /// Whether to drop this datagram: sender, bytes.
   var drops: (Int, UnsafeRawBufferPointer) -> Bool = { _, _ in false }
+  /// How many more datagrams the first machine's socket takes.
+  var room = Int.max
   /// What happens to the bytes of a datagram on its way.
   var damages: (inout [UInt8]) -> Void = { _ in }
   /// Extra delay for this datagram.
@@ -64,7 +66,8 @@ final class Pair {
 
   func drain(_ index: Int) {
     let machine = machines[index]
-    while let datagram = machine.nextDatagram(into: buffer, at: now) {
+    while index == 1 || room > 0, let datagram = machine.nextDatagram(into: buffer, at: now) {
+      if index == 0 { room -= 1 }
       let written = UnsafeRawBufferPointer(rebasing: buffer[..<datagram.byteCount])
       datagrams += 1
       bytes += datagram.byteCount

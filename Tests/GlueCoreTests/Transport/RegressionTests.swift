@@ -182,4 +182,38 @@ import Testing
     // Some 2,200 datagrams in windows of 360 (or of 24 that may be ahead), with a round trip of 0.2 ms.
     #expect(pair.now.since(start) < .seconds(5))
   }
+
+  /// A session that always had something to send got no time any more: nothing that only time repairs was repaired.
+  @Test func aLoneMessageIsRepeatedBesideAStreamThatNeverPauses() throws {
+    let pair = Pair()
+    let bulk = try pair.machines[0].advertise("bulk", options: PublicationOptions(), at: pair.now)
+    let lone = try pair.machines[0].advertise("lone", options: PublicationOptions(), at: pair.now)
+    for topic in ["bulk", "lone"] {
+      _ = try pair.machines[1].subscribe(topic, options: SubscriptionOptions(), at: pair.now)
+    }
+    pair.settle()
+    pair.room = 0
+    for _ in 0..<6_000 { try pair.publish([UInt8](repeating: 1, count: 1_000), on: bulk) }
+    let mark = pattern(40, seed: 9)
+    var lost = 0
+    pair.drops = { from, bytes in
+      guard from == 0, lost == 0, [UInt8](bytes).contains(mark) else { return false }
+      lost += 1
+      return true
+    }
+    // The socket takes 20 datagrams in a millisecond, fewer than there are to send and than may be under way.
+    func pass(_ milliseconds: Int, until condition: () -> Bool = { false }) {
+      for _ in 0..<milliseconds where !condition() {
+        pair.room = 20
+        pair.run(for: .milliseconds(1))
+      }
+    }
+    pass(20)
+    try pair.publish(mark, on: lone)
+    pass(100, until: { pair.received[1].contains { $0.topic == "lone" } })
+    #expect(lost == 1)
+    #expect(pair.received[1].contains { $0.topic == "lone" })
+    // The bulk was under way all the time.
+    #expect(pair.received[1].count < 5_000)
+  }
 }
