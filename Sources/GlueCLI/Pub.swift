@@ -9,9 +9,9 @@ struct Pub: AsyncParsableCommand {
       The payload is PAYLOAD, or a file, or made up (--size), or with --stdin each line of standard input is one message. \
       Waits up to half a second for a first subscriber, or as long as it takes with --await-subscribers. \
       Ends with status 0 when every matched subscriber has acknowledged everything, also when there is none, otherwise \
-      with status 1 after telling who has not. On SIGINT, SIGTERM or SIGHUP it takes no more messages, waits up to 2s for acknowledgements, tells how \
-      many messages were published and who has not acknowledged them, and ends with status 130, 143 or 129. A second \
-      signal ends it at once.
+      with status 1 after telling who has not. On SIGINT, SIGTERM or SIGHUP it takes no more messages, waits up to 2s for \
+      acknowledgements, tells how many messages were published and who has not acknowledged them, and ends with status \
+      130, 143 or 129. A second signal ends it at once.
       """)
 
   @Argument(help: "The topic.")

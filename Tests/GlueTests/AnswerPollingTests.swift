@@ -13,6 +13,14 @@ struct AnswerPollingTests {
     return count
   }
 
+  private func start(_ name: String, in network: LoopbackNetwork, polling limit: Duration) async throws -> Endpoint {
+    var configuration = network.configuration(name)
+    configuration.answerPollingLimit = limit
+    let endpoint = try await Endpoint(configuration)
+    try await endpoint.start()
+    return endpoint
+  }
+
   @Test("As long as answers come in time, always; otherwise ever more rarely")
   func policy() {
     var polling = AnswerPolling()
@@ -38,14 +46,10 @@ struct AnswerPollingTests {
   @Test("A conversation without a pause keeps nobody out", .timeLimit(.minutes(1)), arguments: [0, 50, 1_000])
   func others(microseconds: Int) async throws {
     let network = LoopbackNetwork()
-    func start(_ name: String) async throws -> Endpoint {
-      var configuration = network.configuration(name)
-      configuration.answerPollingLimit = .microseconds(microseconds)
-      let endpoint = try await Endpoint(configuration)
-      try await endpoint.start()
-      return endpoint
-    }
-    let (here, there) = (try await start("here"), try await start("there"))
+    let (here, there) = (
+      try await start("here", in: network, polling: .microseconds(microseconds)),
+      try await start("there", in: network, polling: .microseconds(microseconds))
+    )
     let (ping, pong) = (try here.publication("ping"), try there.publication("pong"))
     let rounds = Atomic(0)
     try there.subscribe(to: "ping") { _ in _ = try? pong.tryPublish([1]) }
@@ -62,7 +66,7 @@ struct AnswerPollingTests {
     }
 
     // Found by a socket that the conversation does not use; then messages from another thread, and from another endpoint.
-    let newcomer = try await start("newcomer")
+    let newcomer = try await start("newcomer", in: network, polling: .microseconds(microseconds))
     try await eventually("both know the newcomer") { here.peers.count == 2 && there.peers.count == 2 }
     let heard = Collected<UInt64>()
     try here.subscribe(to: "aside") { heard.append($0.sequence) }
@@ -79,14 +83,10 @@ struct AnswerPollingTests {
   @Test("A callback that is stuck while answers are polled for is no suspension", .timeLimit(.minutes(1)))
   func stuckWhilePolling() async throws {
     let network = LoopbackNetwork()
-    func start(_ name: String) async throws -> Endpoint {
-      var configuration = network.configuration(name)
-      configuration.answerPollingLimit = .milliseconds(1)
-      let endpoint = try await Endpoint(configuration)
-      try await endpoint.start()
-      return endpoint
-    }
-    let (here, there) = (try await start("here"), try await start("there"))
+    let (here, there) = (
+      try await start("here", in: network, polling: .milliseconds(1)),
+      try await start("there", in: network, polling: .milliseconds(1))
+    )
     let (ping, pong) = (try here.publication("ping"), try there.publication("pong"))
     let rounds = Atomic(0)
     let events = Collected<Event>()

@@ -69,7 +69,9 @@ extension Endpoint {
     public var callbackThreadLimit: Int = 16
     /// For how long the endpoint polls for the answer to a message that a callback has published, before its I/O thread sleeps;
     /// zero: not at all. Default: 50 µs, about what sleeping and waking costs. It saves that in conversations whose answers
-    /// come at once; where they do not, it is tried ever more rarely. Without effect on a host with one processor. At most 1 ms.
+    /// come at once; where they do not, it is tried ever more rarely. What comes in is not told from an answer: a callback that
+    /// publishes what it gets from others, every 50 µs or more often, keeps a processor busy. Without effect on a host with one
+    /// processor. At most 1 ms.
     public var answerPollingLimit: Duration = .microseconds(50)
     /// Where the endpoint logs. Default: a logger labelled `glue` of the program's logging system.
     public var logger = Logger(label: "glue")
