@@ -1,0 +1,70 @@
+/// What of a topic is kept for those who come later, by its publisher and by everybody who received it (docs/history.md).
+public enum HistoryPolicy: Hashable, Sendable {
+  /// Nothing: only what a subscriber that is there has not acknowledged yet.
+  case none
+  /// Messages that have an expiry, until then.
+  case untilExpiry
+  /// The last messages, as many as this; those that have an expiry no longer than that.
+  case last(Int)
+
+  /// Whether anything is kept.
+  var keepsSomething: Bool { self != .none && self != .last(0) }
+}
+
+/// What a subscription wants of what was published before it began.
+public enum HistoryRequest: Hashable, Sendable {
+  /// Nothing.
+  case none
+  /// The last messages of each stream, as many as this.
+  case last(Int)
+  /// All that is left.
+  case all
+
+  /// Whether this one wants no more than another.
+  static func <= (one: HistoryRequest, other: HistoryRequest) -> Bool { one.depth <= other.depth }
+
+  private var depth: Int {
+    switch self {
+    case .none: 0
+    case .last(let count): count
+    case .all: .max
+    }
+  }
+}
+
+/// Where a stream comes from, where it is not its publisher who sends it (docs/protocol.md §8, attribute *origin*).
+public struct StreamOrigin: Hashable, Sendable {
+  /// The publisher.
+  public var publisher: EndpointID
+  /// Its life.
+  public var incarnation: Incarnation
+  /// Its name.
+  public var name: String
+  /// The number that it gave the stream.
+  public var number: UInt64
+
+  /// All fields.
+  public init(publisher: EndpointID, incarnation: Incarnation, name: String, number: UInt64) {
+    self.publisher = publisher
+    self.incarnation = incarnation
+    self.name = name
+    self.number = number
+  }
+}
+
+/// Names a stream in 64 bits, the same on every endpoint (docs/protocol.md §7.1).
+public struct StreamHash: RawRepresentable, Hashable, Comparable, Sendable {
+  /// The bits.
+  public let rawValue: UInt64
+  /// Wraps bits.
+  public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+  /// The hash of a publisher, its life, and its number for the stream: SipHash-2-4 with a key of zeros. It is no secret, and
+  /// need not withstand anybody: whoever could make two streams that share one could as well say that he holds what he does not.
+  public init(publisher: EndpointID, incarnation: Incarnation, number: UInt64) {
+    rawValue = SipHash.hash(publisher.rawValue, incarnation.rawValue, number, key: (0, 0))
+  }
+
+  /// Orders by the bits.
+  public static func < (one: StreamHash, other: StreamHash) -> Bool { one.rawValue < other.rawValue }
+}
