@@ -9,6 +9,10 @@ public typealias EndpointID = GlueCore.EndpointID
 public typealias Incarnation = GlueCore.Incarnation
 /// How a topic's messages are carried.
 public typealias Reliability = GlueCore.Reliability
+/// See the core.
+public typealias HistoryPolicy = GlueCore.HistoryPolicy
+/// See the core.
+public typealias HistoryRequest = GlueCore.HistoryRequest
 /// An ordered list of a message's attributes: key and value, unknown ones kept.
 public typealias Attributes = GlueCore.Attributes
 /// Why messages will not arrive.

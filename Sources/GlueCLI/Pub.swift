@@ -51,6 +51,12 @@ struct Pub: AsyncParsableCommand {
     transform: parseDuration)
   var timeout: Duration = .seconds(10)
 
+  @Option(
+    help:
+      "What is kept for subscribers that come later: expiry (messages with --expiry, until then), none, or the last N.",
+    transform: parseHistoryPolicy)
+  var keep: HistoryPolicy = .untilExpiry
+
   @Flag(help: "Send each message once, and do not repeat what the network loses.")
   var bestEffort = false
 
@@ -79,6 +85,7 @@ struct Pub: AsyncParsableCommand {
     var settings = TopicSettings()
     settings.reliability = bestEffort ? .bestEffort : .reliable
     settings.whenFull = .block(timeout: .seconds(10))
+    settings.history = keep
     let publication = try endpoint.publication(topic, type: type, settings)
     let ledger = Ledger()
     try await GlueCLI.run(

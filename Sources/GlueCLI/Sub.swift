@@ -18,6 +18,11 @@ struct Sub: AsyncParsableCommand {
   @Option(help: "Only topics of this type; without it of any.")
   var type: String?
 
+  @Option(
+    help: "Also what was published before: the last N messages of each publisher on each topic, or all that are kept.",
+    transform: parseHistoryRequest)
+  var history: HistoryRequest = .none
+
   @Option(help: "End after so many messages; without it there is no end.", transform: parsePositive)
   var count: Int?
 
@@ -41,7 +46,7 @@ struct Sub: AsyncParsableCommand {
   func run() async throws {
     if let output { try Files.makeDirectory(output) }
     let endpoint = try await options.makeEndpoint()
-    let messages = try endpoint.subscribe(to: filter, type: type)
+    let messages = try endpoint.subscribe(to: filter, type: type, history: history)
     let record = Shared(Record())
     try await GlueCLI.run(
       endpoint, quiet: options.quiet, for: duration,

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glue
 
 /// Reads a length of time: a number and `us`, `ms`, `s`, `m` or `h`, for example `500ms`, `1.5s`, `2m`.
 func parseDuration(_ text: String) throws -> Duration {
@@ -41,6 +42,28 @@ func parseRate(_ text: String) throws -> Double {
 func parsePositive(_ text: String) throws -> Int {
   guard let number = Int(text), number > 0 else { throw ValidationError("expected a whole number of at least 1") }
   return number
+}
+
+/// Reads what a subscription wants of what was published before: a number of messages, or `all`.
+func parseHistoryRequest(_ text: String) throws -> HistoryRequest {
+  if text == "all" { return .all }
+  guard let count = Int(text), count >= 0 else {
+    throw ValidationError("expected a number of messages, or all")
+  }
+  return count == 0 ? .none : .last(count)
+}
+
+/// Reads what is kept of a topic: a number of messages, `expiry` or `none`.
+func parseHistoryPolicy(_ text: String) throws -> HistoryPolicy {
+  switch text {
+  case "none": return .none
+  case "expiry": return .untilExpiry
+  default:
+    guard let count = Int(text), count > 0 else {
+      throw ValidationError("expected expiry, none, or a number of messages of at least 1")
+    }
+    return .last(count)
+  }
 }
 
 /// Digits with at most one point between or after them; no sign, exponent or space.

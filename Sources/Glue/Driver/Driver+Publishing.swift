@@ -6,9 +6,9 @@ extension Driver {
 
   /// Opens a publication, or one more handle of it.
   func openPublication(
-    _ topic: String, type: String?, reliability: Reliability
+    _ topic: String, type: String?, _ settings: TopicSettings
   ) throws(EndpointFailure) -> PublicationID {
-    let options = PublicationOptions(type: type, reliability: reliability)
+    let options = PublicationOptions(type: type, reliability: settings.reliability, history: settings.history)
     return try submit { (state, now) throws(EndpointFailure) in
       try state.checkOpen()
       let id = try state.advertise(topic, options, at: now)
@@ -30,7 +30,7 @@ extension Driver {
     }
     if let known { return known }
     return try submit { (state, now) throws(EndpointFailure) in
-      var options = PublicationOptions(type: type)
+      var options = PublicationOptions(type: type, history: TopicSettings().history)
       if let open = state.publicationsByTopic[TopicKey(topic)].flatMap({ state.publications[$0] }) {
         guard open.options.type == type else { throw .conflictingPublication(topic: topic) }
         options = open.options

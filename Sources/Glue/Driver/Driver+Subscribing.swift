@@ -2,14 +2,13 @@ import GlueCore
 
 extension Driver {
   func subscribe(
-    to filter: String, type: String?, sink: Sink, holdsBackPublisher: Bool
+    to filter: String, _ options: SubscriptionOptions, sink: Sink
   ) throws(EndpointFailure) -> SubscriptionID {
     try submit { (state, now) throws(EndpointFailure) in
       try state.checkOpen()
       let id: SubscriptionID
       do throws(EndpointError) {
-        id = try state.machine.subscribe(
-          filter, options: SubscriptionOptions(type: type, holdsBackPublisher: holdsBackPublisher), at: now)
+        id = try state.machine.subscribe(filter, options: options, at: now)
       } catch {
         throw EndpointFailure(error)
       }
@@ -20,10 +19,13 @@ extension Driver {
     }
   }
 
-  func subscribe(to filter: String, type: String?, buffering: Buffering) throws(EndpointFailure) -> DeliveryQueue {
+  func subscribe(
+    to filter: String, type: String?, history: HistoryRequest, buffering: Buffering
+  ) throws(EndpointFailure) -> DeliveryQueue {
     let queue = DeliveryQueue(filter: filter, buffering: buffering)
     let holdsBack = if case .block = buffering { true } else { false }
-    _ = try subscribe(to: filter, type: type, sink: .queue(queue), holdsBackPublisher: holdsBack)
+    _ = try subscribe(
+      to: filter, SubscriptionOptions(type: type, holdsBackPublisher: holdsBack, history: history), sink: .queue(queue))
     return queue
   }
 

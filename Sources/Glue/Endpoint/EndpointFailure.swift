@@ -16,7 +16,7 @@ public enum EndpointFailure: Error, Hashable, Sendable {
   case unknownPeer(String)
   /// A limit of the configuration: its name and value.
   case limitReached(name: String, limit: Int)
-  /// This endpoint publishes the topic already, with another type or reliability.
+  /// This endpoint publishes the topic already, with another type, reliability or history.
   case conflictingPublication(topic: String)
   /// The publication or subscription was closed.
   case closed

@@ -6,11 +6,17 @@ public struct TopicSettings: Hashable, Sendable {
   public var reliability: Reliability
   /// What `publish` does when the slowest reliable reader is too far behind. Default: wait at most 100 ms for it.
   public var whenFull: WhenFull
+  /// What is kept for subscribers that come later or were away, by the publisher and by everybody who receives the topic.
+  /// Default: messages that have an expiry, until then. Of best-effort topics nothing is kept.
+  public var history: HistoryPolicy
 
   /// Settings, by default those of a topic nobody said anything about.
-  public init(reliability: Reliability = .reliable, whenFull: WhenFull = .block()) {
+  public init(
+    reliability: Reliability = .reliable, whenFull: WhenFull = .block(), history: HistoryPolicy = .untilExpiry
+  ) {
     self.reliability = reliability
     self.whenFull = whenFull
+    self.history = history
   }
 
   /// What happens to a message for which there is no room, because the slowest reliable reader has not got what is there.

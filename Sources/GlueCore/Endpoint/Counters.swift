@@ -20,6 +20,7 @@ struct Counters {
   var messagesDelivered: UInt64 = 0
   var messagesLost: UInt64 = 0
   var duplicateFragments: UInt64 = 0
+  var duplicateMessages: UInt64 = 0
   var lateFragments: UInt64 = 0
   var fragmentsRepeated: UInt64 = 0
   var bytesRepeated: UInt64 = 0
@@ -39,7 +40,8 @@ struct Counters {
       ("frames_unknown_stream", framesUnknownStream), ("resets_sent", resetsSent),
       ("messages_published", messagesPublished), ("messages_delivered", messagesDelivered),
       ("messages_lost", messagesLost),
-      ("fragments_duplicate", duplicateFragments), ("fragments_late", lateFragments),
+      ("fragments_duplicate", duplicateFragments), ("messages_duplicate", duplicateMessages),
+      ("fragments_late", lateFragments),
       ("fragments_repeated", fragmentsRepeated), ("bytes_repeated", bytesRepeated),
       ("datagrams_lost", datagramsLost), ("probe_timeouts", probeTimeouts),
       ("path_fallbacks", pathFallbacks),

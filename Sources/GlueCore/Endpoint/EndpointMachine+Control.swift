@@ -16,6 +16,9 @@ extension EndpointMachine {
       var attributes = Attributes()
       attributes.schemaHash = subscription.options.schemaHash
       attributes.isInquiry = subscription.options.isInquiry
+      if subscription.options.history != .none { attributes.historyRequest = subscription.options.history }
+      // A topic that keeps nothing has nothing from before; who met the peer late wants what was published since.
+      attributes.age = now.since(subscription.began).wholeMicroseconds
       session.send(
         .subscribe(
           subscription: id.rawValue, filter: subscription.filter, type: subscription.options.type,
@@ -67,12 +70,16 @@ extension EndpointMachine {
     switch message {
     case .subscribe(let subscription, let filter, let type, let attributes):
       addRemote(
-        RemoteSubscription(filter: filter, type: type, isInquiry: attributes.isInquiry), number: subscription,
-        of: session, at: now)
+        RemoteSubscription(
+          filter: filter, type: type, history: attributes.historyRequest ?? .none,
+          began: now - .microseconds(attributes.age ?? 0) - arrival.oneWayDelay,
+          isInquiry: attributes.isInquiry),
+        number: subscription, of: session, at: now)
     case .unsubscribe(let subscription):
       removeRemote(subscription, of: session, at: now)
     case .interest:
       session.knowsInterest = true
+      tellHoldings(to: session, at: now)
       events.append(.interestKnown(session.peer.id))
     case .open(let opening):
       guard opening.stream >= Session.firstTopicStream else { return }
@@ -81,7 +88,7 @@ extension EndpointMachine {
       guard number >= Session.firstTopicStream, let stream = session.inbound[number] else { return }
       stream.closesAt = position
       // Of a best-effort stream the last message may be lost; nobody would tell.
-      if stream.isFinished || stream.isClosing || !stream.isReliable { remove(stream, from: session) }
+      if stream.isFinished || stream.isClosing || !stream.isReliable { remove(stream, from: session, at: now) }
     case .mismatch(let subscription, let topic, let publisherType, let subscriberType):
       guard topics.subscriptions[SubscriptionID(rawValue: subscription)] != nil else { return }
       guard session.mismatches.take(at: now) else { return reach(.mismatchesPerSecond, at: now) }
@@ -103,6 +110,12 @@ extension EndpointMachine {
     case .refused(.subscription(let number)):
       guard let subscription = topics.subscriptions[SubscriptionID(rawValue: number)] else { return }
       events.append(.subscriptionRefused(filter: subscription.filter, by: session.peer.id))
+    case .refused(.fetch(let request)):
+      refusedFetch(request, of: session, at: now)
+    case .have(let holdings, let asks):
+      receive(holdings, asks: asks, of: session, at: now)
+    case .fetch(let fetch):
+      receive(fetch, of: session, at: now)
     }
   }
 
@@ -114,7 +127,7 @@ extension EndpointMachine {
   }
 
   /// Refusals go out when nothing else does any more: a peer that acknowledges, but has asked for much at once, has to know.
-  private func refuse(_ request: RefusedRequest, of session: Session, at now: Timestamp) {
+  func refuse(_ request: RefusedRequest, of session: Session, at now: Timestamp) {
     guard !isDrowning(session, beyond: 2 * configuration.topics.controlBytes, at: now) else { return }
     session.send(.refused(request), at: now)
     makeReady(session, at: now)
@@ -133,34 +146,45 @@ extension EndpointMachine {
     }
     if let old = session.inbound[opening.stream] {
       old.finish(arrival: arrival, into: inbox)
-      remove(old, from: session)
+      remove(old, from: session, at: arrival.now)
     }
     guard session.inbound.count < configuration.topics.streamsPerPeer + Int(Session.firstTopicStream) else {
       reach(.streamsPerPeer, at: arrival.now)
       return refuse(.stream(opening.stream), of: session, at: arrival.now)
     }
-    let (matching, _) = topics.subscribers(of: opening.topic, type: opening.type)
-    let stream = addInbound(opening, to: session, isDirect: false)
-    stream.isClosing = matching.isEmpty
-    stream.subscribers = matching.map { id in
-      InboundStream.Subscriber(
-        id: id, holdsBackPublisher: topics.subscriptions[id]?.options.holdsBackPublisher ?? false,
-        isStuck: topics.subscriptions[id]?.isStuck ?? false)
+    let received: ReceivedStream?
+    if let request = opening.attributes.request {
+      received = openRequested(opening, request: request, of: session, at: arrival.now)
+    } else {
+      let peer = session.peer
+      received = receivedStream(
+        of: opening,
+        StreamOrigin(publisher: peer.id, incarnation: peer.incarnation, name: peer.name, number: opening.stream),
+        at: arrival.now)
     }
-    // The publisher learns the window, which may be larger than the one it starts with.
+    guard let received else {
+      inbox.counters.framesMalformed += 1
+      return
+    }
+    let stream = addInbound(opening, to: session, sink: received)
+    stream.isClosing = !received.isWanted
+    received.carriers.append(stream)
+    if !stream.isRequested { received.forgetTail() }
+    // What lies between the last that came and what will come is lost unless somebody else has it.
+    if let next = received.next, next < opening.sequence {
+      received.lose(next..<opening.sequence, reason: .evicted, at: arrival.now, into: inbox)
+    }
+    settle(received, at: arrival.now)
+    // The sender learns the window, which may be larger than the one it starts with.
     session.noteStatusDue(stream)
     session.acknowledgeAt = arrival.now
   }
 
   @discardableResult
-  func addInbound(_ opening: StreamOpening, to session: Session, isDirect: Bool) -> InboundStream {
-    let peer = session.peer
+  func addInbound(_ opening: StreamOpening, to session: Session, sink: any MessageSink) -> InboundStream {
     let isControl = opening.stream == Session.controlStream
     let stream = InboundStream(
-      info: StreamInfo(
-        topic: opening.topic, type: opening.type, publisher: peer.id, publisherName: peer.name,
-        incarnation: peer.incarnation, number: opening.stream, isDirect: isDirect),
-      session: session, opening: opening, transport: configuration.transport,
+      opening, to: sink, session: session, transport: configuration.transport,
       maximumMessageBytes: isControl
         ? max(configuration.topics.maximumMessageBytes, Self.longestControlMessage)
         : configuration.topics.maximumMessageBytes,
@@ -169,11 +193,12 @@ extension EndpointMachine {
     return stream
   }
 
-  func remove(_ stream: InboundStream, from session: Session) {
+  func remove(_ stream: InboundStream, from session: Session, at now: Timestamp) {
     stream.release()
-    session.inbound[stream.info.number] = nil
+    session.inbound[stream.number] = nil
     session.statusDue.removeAll { $0 === stream }
     session.withGaps.removeAll { $0 === stream }
+    if let received = stream.sink as? ReceivedStream { carrierEnded(stream, of: received, at: now) }
   }
 
   // MARK: Subscriptions of the peer
@@ -201,6 +226,7 @@ extension EndpointMachine {
       return refuse(.subscription(number), of: session, at: now)
     }
     session.subscriptions[number] = subscription
+    if session.knowsInterest { tellHoldings(to: session, for: subscription, at: now) }
     topics.peerFilters.insert(
       RemoteSubscriber(session: session.peer.localSession, subscription: number), under: subscription.filter)
     if TopicName.hasWildcards(subscription.filter) {
@@ -230,21 +256,29 @@ extension EndpointMachine {
       reader.subscriptions.insert(number)
       return
     }
+    stream.trimHistory(at: now)
+    // Where it left off, if it was here before; else where its subscription says.
+    let start =
+      session.holdings[publication.info.hash].map { stream.start(after: $0.end) }
+      ?? stream.start(for: subscription.history, began: subscription.began)
+    let sequence = start < stream.log.end ? stream.log.message(at: start).sequence : stream.log.endSequence
     let reader = RemoteReader(
-      stream: stream, from: stream.log.end, windowBytes: Session.initialWindowBytes,
+      stream: stream, from: start, windowBytes: Session.initialWindowBytes,
       maximumRequests: configuration.transport.maximumGaps)
     reader.subscriptions = [number]
     reader.attach(to: session)
     session.readers[stream.number] = reader
     var attributes = Attributes()
     attributes.schemaHash = publication.options.schemaHash
+    if publication.options.history.keepsSomething { attributes.historyPolicy = publication.options.history }
     session.send(
       .open(
         StreamOpening(
           stream: stream.number, topic: publication.topic, type: publication.options.type,
-          isReliable: stream.isReliable, epochMicroseconds: publication.epochMicroseconds, position: stream.log.end,
-          sequence: stream.log.endSequence, attributes: attributes)),
+          isReliable: stream.isReliable, epochMicroseconds: publication.epochMicroseconds, position: start,
+          sequence: sequence, attributes: attributes)),
       at: now)
+    session.enqueue(reader, at: now)
     makeReady(session, at: now)
     noteReadersChanged(of: stream)
   }
@@ -283,14 +317,14 @@ extension EndpointMachine {
   /// Ends a peer's reading of a stream, and tells it.
   func close(_ reader: RemoteReader, at now: Timestamp) {
     let session = reader.session!
-    session.send(.close(stream: reader.stream.number, position: reader.next), at: now)
+    session.send(.close(stream: reader.number, position: reader.next), at: now)
     forget(reader, at: now)
   }
 
   /// Ends a peer's reading of a stream on this side.
   private func forget(_ reader: RemoteReader, at now: Timestamp) {
     let session = reader.session!
-    session.readers[reader.stream.number] = nil
+    session.readers[reader.number] = nil
     session.queue.removeAll { $0 === reader }
     reader.isQueued = false
     reader.detach()
@@ -302,8 +336,8 @@ extension EndpointMachine {
   func noteReadersChanged(of stream: OutboundStream) {
     let id = PublicationID(rawValue: stream.number)
     guard topics.publications[stream.number] != nil else { return }
-    events.append(.matched(id, subscribers: stream.readers.count))
-    events.append(.acknowledged(id, below: stream.acknowledged))
+    events.append(.matched(id, subscribers: stream.liveReaders))
+    events.append(.acknowledged(id, below: stream.confirmed))
     noteRoom(in: stream)
   }
 }

@@ -109,8 +109,7 @@ extension EndpointMachine {
 
   func addSession(with peer: PeerInfo, at now: Timestamp) {
     let session = Session(
-      peer: peer, configuration: configuration.transport,
-      mismatchesPerSecond: configuration.topics.mismatchesPerSecond,
+      peer: peer, configuration: configuration.transport, topics: configuration.topics,
       receiveBufferBytes: configuration.receiveBufferBytes, peerReceiveBufferBytes: peer.receiveBufferBytes, at: now)
     session.seal = seal
     session.openers = openers(for: peer)
@@ -119,11 +118,20 @@ extension EndpointMachine {
     for number in [Session.controlStream, Session.directStream] {
       let opening = StreamOpening(
         stream: number, topic: "", type: nil, isReliable: true, epochMicroseconds: 0, position: 0, sequence: 0)
-      addInbound(opening, to: session, isDirect: number == Session.directStream)
+      let sink: any MessageSink =
+        number == Session.controlStream ? ControlSink(of: session) : DirectSink(directInfo(of: peer))
+      addInbound(opening, to: session, sink: sink)
     }
     events.append(.peerAdded(peer))
+    tellPositions(to: session, at: now)
     tellInterest(to: session, at: now)
     makeReady(session, at: now)
+  }
+
+  private func directInfo(of peer: PeerInfo) -> StreamInfo {
+    StreamInfo(
+      topic: "", type: nil, publisher: peer.id, publisherName: peer.name, incarnation: peer.incarnation,
+      number: Session.directStream, isDirect: true)
   }
 
   func removeSession(with peer: PeerInfo, reason: PeerRemovalReason, at now: Timestamp) {
@@ -151,6 +159,8 @@ extension EndpointMachine {
     inbox.control.removeAll()
     drainLosses()
     session.isClosed = true
+    for stream in session.inbound.values { (stream.sink as? ReceivedStream)?.carriers.removeAll { $0 === stream } }
+    noteDeparture(of: peer, at: now)
     endWithdrawn(at: now)
     events.append(.peerRemoved(peer, reason: reason))
     retryBudgetWaiters(at: now)

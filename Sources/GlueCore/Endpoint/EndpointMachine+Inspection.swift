@@ -17,6 +17,29 @@ extension EndpointMachine {
   /// Publications of this endpoint, withdrawn ones that are not acknowledged yet included.
   package var openPublications: Int { topics.publications.count }
 
+  /// The sequence numbers of a stream that this endpoint can give to others.
+  package func held(_ topic: String, of publisher: EndpointID, _ incarnation: Incarnation) -> Range<UInt64> {
+    if publisher == configuration.id, incarnation == self.incarnation {
+      return topics.publicationsByTopic[TopicKey(topic)]?.stream.keptSequences ?? 0..<0
+    }
+    let stream = topics.received.values.first {
+      $0.info.publisher == publisher && $0.info.incarnation == incarnation && $0.info.topic == topic
+    }
+    return stream?.kept ?? 0..<0
+  }
+  /// Whether a message has arrived here, but has to wait for what comes before it.
+  package func isWaiting(_ topic: String, _ sequence: UInt64, of publisher: EndpointID, _ incarnation: Incarnation)
+    -> Bool
+  {
+    topics.received.values.contains {
+      $0.info.publisher == publisher && $0.info.incarnation == incarnation && $0.info.topic == topic
+        && $0.isWaiting(sequence)
+    }
+  }
+
+  /// Streams of others of which something is known.
+  package var rememberedStreams: Int { topics.received.count }
+
   /// A datagram in the session with a peer that holds frames of the caller's making: what a peer gone wrong would send. Nil
   /// without a session, or if they do not fit.
   package func forgedDatagram(

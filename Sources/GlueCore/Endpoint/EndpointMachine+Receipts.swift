@@ -4,13 +4,13 @@ import DequeModule
 extension EndpointMachine {
   /// The number of remote endpoints with a matching subscription.
   public func matchedSubscribers(of publication: PublicationID) -> Int {
-    topics.publications[publication.rawValue]?.stream.readers.count ?? 0
+    topics.publications[publication.rawValue]?.stream.liveReaders ?? 0
   }
 
-  /// Whether every matched reliable reader has everything below the position.
+  /// Whether every matched reliable reader has everything below the position that was published while it was matched.
   public func isAcknowledged(_ publication: PublicationID, below position: UInt64) -> Bool {
     guard let publication = topics.publications[publication.rawValue] else { return true }
-    return !publication.stream.isReliable || publication.stream.acknowledged >= position
+    return !publication.stream.isReliable || publication.stream.confirmed >= position
   }
 
   /// The peers that have not acknowledged the message that ends at the position, ascending. Those that left without doing

@@ -281,7 +281,12 @@ extension EndpointMachine {
   private func noteProgress(of stream: InboundStream, in session: Session, at now: Timestamp) {
     session.noteStatusDue(stream)
     session.noteGaps(of: stream)
-    if stream.isFinished { remove(stream, from: session) }
+    if stream.number >= Session.firstTopicStream, let received = stream.sink as? ReceivedStream {
+      if received.needsSettling { settle(received, at: now) }
+      if received.hasGrown { passOn(received, at: now) }
+      if received.log != nil { noteKept(at: now) }
+    }
+    if stream.isFinished { remove(stream, from: session, at: now) }
     if budget.hasWaiting { retryBudgetWaiters(at: now) }
   }
 
@@ -294,6 +299,7 @@ extension EndpointMachine {
     session.noteStatus(
       asksForRepetition: !status.missing.isEmpty, hasProgress: hasProgress, at: now, counters: &inbox.counters)
     if hasProgress { noteAcknowledged(reader, at: now) }
+    if reader.isDone { return close(reader, at: now) }
     session.enqueue(reader, at: now)
   }
 
@@ -308,7 +314,7 @@ extension EndpointMachine {
       events.append(.directAcknowledged(reader.session.peer.id))
     default:
       if reportsAcknowledgements {
-        events.append(.acknowledged(PublicationID(rawValue: stream.number), below: stream.acknowledged))
+        events.append(.acknowledged(PublicationID(rawValue: stream.number), below: stream.confirmed))
       }
       noteRoom(in: stream)
       if !withdrawn.isEmpty { endWithdrawn(at: now) }

@@ -27,12 +27,13 @@ extension EndpointMachine {
       id: PublicationID(rawValue: number), topic: topic, options: options,
       stream: OutboundStream(
         number: number, isReliable: options.reliability == .reliable, epoch: now,
-        limitBytes: configuration.transport.sendBufferBytes),
+        limitBytes: configuration.transport.sendBufferBytes, history: options.history),
       epochMicroseconds: wallMicroseconds(at: now),
       info: StreamInfo(
         topic: topic, type: options.type, publisher: configuration.id, publisherName: configuration.name,
         incarnation: incarnation, number: number, isDirect: false))
     topics.publications[number] = publication
+    topics.ownStreams.insert(publication.info.hash)
     topics.publicationsByTopic[TopicKey(topic)] = publication
     let (own, mismatched) = topics.subscribers(of: topic, type: options.type)
     publication.localSubscribers = own
@@ -88,6 +89,7 @@ extension EndpointMachine {
     let isOverOwnWindow = publication.unconsumedBytes > configuration.transport.streamWindowBytes
     if isOverOwnWindow, whenFull != .refuse { publication.isHeldByLaggards = true }
     let isHeldByOwnSubscriber = isOverOwnWindow && !publication.isHeldByLaggards
+    stream.makeRoomInHistory(for: bytes)
     if isHeldByOwnSubscriber || stream.isFull(for: bytes) {
       let isRefused = isHeldByOwnSubscriber || !stream.isHeldByLaggardsOnly(for: bytes)
       if whenFull == .refuse, isRefused {
@@ -106,14 +108,15 @@ extension EndpointMachine {
     let expires = lifetime.map { now + $0 }
     deliverLocally(
       payload, attributes: encodedAttributes, of: publication, sequence: sequence, expires: expires, at: now)
-    guard !stream.readers.isEmpty else {
+    guard !stream.readers.isEmpty || stream.keeps(lifetime: lifetime) else {
       return .admitted(sequence: sequence, position: stream.log.skipMessage(bodyBytes: bytes))
     }
     encodedAttributes.withUnsafeBytes { attributes in
       _ = stream.log.append(
-        payload, attributes: attributes, time: stream.time(at: now), lifetime: lifetime,
+        payload, attributes: attributes, time: stream.time(at: now), lifetime: lifetime, published: now,
         expires: expires ?? .distantFuture)
     }
+    if publication.options.history != .none { noteKept(by: publication, at: now) }
     for reader in stream.readers where !reader.isQueued { enqueue(reader, at: now) }
     return .admitted(sequence: sequence, position: stream.log.end)
   }
@@ -159,9 +162,9 @@ extension EndpointMachine {
           stream: publication.info, subscriptions: skipped, sequences: sequence..<sequence + 1, reason: .dropped)))
   }
 
-  /// Ends publications without users once everything is acknowledged.
+  /// Ends publications without users once everything is acknowledged, and nothing is kept for those who come later.
   func endWithdrawn(at now: Timestamp) {
-    let done = withdrawn.filter { $0.stream.log.isEmpty || $0.stream.readers.isEmpty }
+    let done = withdrawn.filter { $0.stream.log.isEmpty || ($0.stream.readers.isEmpty && !$0.stream.holdsHistory) }
     guard !done.isEmpty else { return }
     withdrawn.removeAll { publication in done.contains { $0 === publication } }
     for publication in done {
@@ -208,7 +211,7 @@ extension EndpointMachine {
     let sequence = stream.log.endSequence
     encodedAttributes.withUnsafeBytes { attributes in
       _ = stream.log.append(
-        payload, attributes: attributes, time: stream.time(at: now), lifetime: lifetime,
+        payload, attributes: attributes, time: stream.time(at: now), lifetime: lifetime, published: now,
         expires: lifetime.map { now + $0 } ?? .distantFuture)
     }
     session.wantsAcknowledgement = true
@@ -231,27 +234,29 @@ extension EndpointMachine {
     }
     let id = SubscriptionID(rawValue: topics.nextSubscription)
     topics.nextSubscription += 1
-    topics.subscriptions[id] = LocalSubscription(filter: filter, options: options)
+    topics.subscriptions[id] = LocalSubscription(filter: filter, options: options, began: now)
     topics.ownFilters.insert(id, under: filter)
     topics.interestVersion += 1
     discovery.interestChanged(to: topics.interestVersion)
     for publication in topics.publications.values where TopicName.matches(filter: filter, topic: publication.topic) {
       if options.type == nil || options.type == publication.options.type {
-        share(publication, with: id)
+        share(publication, with: id, at: now)
       } else {
         reportOwnMismatch(publication, subscription: id)
       }
     }
+    let toSettle = attach(id, filter: filter, options: options, at: now)
     for session in sessions.values {
-      attach(id, filter: filter, options: options, to: session, at: now)
       tellInterest(to: session, at: now)
       makeReady(session, at: now)
     }
+    // Whoever is asked has to know of the subscription.
+    for stream in toSettle { settle(stream, at: now) }
     return id
   }
 
   /// Lets a new subscription share an own publication. It does not wait for one that has it for itself and is stuck.
-  private func share(_ publication: LocalPublication, with id: SubscriptionID) {
+  private func share(_ publication: LocalPublication, with id: SubscriptionID, at now: Timestamp) {
     if publication.localSubscribers.count == 1, let present = publication.localSubscribers.first,
       publication.joinedSubscriber != present, topics.subscriptions[present]?.isStuck ?? false
     {
@@ -261,22 +266,55 @@ extension EndpointMachine {
       noteRoom(in: publication.stream)
     }
     publication.localSubscribers.append(id)
+    replayHistory(of: publication, to: id, at: now)
   }
 
-  /// Lets a new subscription share the streams that others here receive already.
-  private func attach(
-    _ id: SubscriptionID, filter: String, options: SubscriptionOptions, to session: Session, at now: Timestamp
-  ) {
-    for stream in session.inbound.values
-    where !stream.info.isDirect && stream.info.number != Session.controlStream && !stream.isClosing {
+  /// Hands what is kept of an own publication to a new subscription that wants it.
+  private func replayHistory(of publication: LocalPublication, to id: SubscriptionID, at now: Timestamp) {
+    guard let options = topics.subscriptions[id]?.options, options.history != .none else { return }
+    let stream = publication.stream
+    stream.trimHistory(at: now)
+    stream.log.replay(from: stream.start(for: options.history, began: now), at: now) { message in
+      let delivery = try? message.delivery(of: publication.info, epochMicroseconds: publication.epochMicroseconds)
+      guard var delivery else { return }
+      delivery.subscription = id
+      delivery.isHeld = options.holdsBackPublisher
+      if delivery.isHeld { publication.unconsumedBytes += message.body.count }
+      inbox.counters.messagesDelivered += 1
+      inbox.deliveries.append(delivery)
+    } lose: { sequences, reason in
+      inbox.lose(sequences, of: publication.info, subscriptions: [id], reason: reason)
+    }
+    drainLosses()
+  }
+
+  /// Lets a new subscription share the streams that others here have received, or receive.
+  ///
+  /// - Returns: Those of which others may have what it wants.
+  private func attach(_ id: SubscriptionID, filter: String, options: SubscriptionOptions, at now: Timestamp)
+    -> [ReceivedStream]
+  {
+    guard !options.isInquiry else { return [] }
+    var toSettle: [ReceivedStream] = []
+    for stream in topics.received.values.sorted(by: { $0.hash < $1.hash }) {
       guard TopicName.matches(filter: filter, topic: stream.info.topic),
         options.type == nil || options.type == stream.info.type
       else { continue }
-      let newcomer = InboundStream.Subscriber(
-        id: id, holdsBackPublisher: options.holdsBackPublisher, isStuck: topics.subscriptions[id]?.isStuck ?? false)
-      guard stream.share(with: newcomer) else { continue }
-      session.noteStatusDue(stream)
-      session.acknowledgeAt = now
+      let hasMoreRoom = stream.join(
+        id, holdsBackPublisher: options.holdsBackPublisher, history: options.history, at: now, into: inbox)
+      if hasMoreRoom { noteRoom(in: stream, at: now) }
+      if stream.needsSettling { toSettle.append(stream) }
+    }
+    drainLosses()
+    return toSettle
+  }
+
+  /// Whoever sends a stream is told that its window has become larger.
+  private func noteRoom(in stream: ReceivedStream, at now: Timestamp) {
+    for carrier in stream.carriers {
+      carrier.session.noteStatusDue(carrier)
+      carrier.session.acknowledgeAt = now
+      makeReady(carrier.session, at: now)
     }
   }
 
@@ -287,14 +325,15 @@ extension EndpointMachine {
     topics.interestVersion += 1
     discovery.interestChanged(to: topics.interestVersion)
     for publication in topics.publications.values { publication.localSubscribers.removeAll { $0 == subscription } }
+    for stream in topics.received.values.sorted(by: { $0.hash < $1.hash }) {
+      guard stream.subscribers.contains(where: { $0.id == subscription }) else { continue }
+      stream.subscribers.removeAll { $0.id == subscription }
+      guard stream.subscribers.isEmpty else { continue }
+      for carrier in stream.carriers { carrier.isClosing = true }
+      stream.unconsumedBytes = 0
+      forgetIfUnwanted(stream)
+    }
     for session in sessions.values {
-      for stream in session.inbound.values where !stream.subscribers.isEmpty {
-        stream.subscribers.removeAll { $0.id == subscription }
-        if stream.subscribers.isEmpty, stream.info.number >= Session.firstTopicStream {
-          stream.isClosing = true
-          stream.unconsumedBytes = 0
-        }
-      }
       if subscription.rawValue <= session.toldSubscriptions {
         session.send(.unsubscribe(subscription: subscription.rawValue), at: now)
         makeReady(session, at: now)
@@ -311,12 +350,10 @@ extension EndpointMachine {
     for publication in topics.publications.values where publication.joinedSubscriber == subscription {
       publication.joinedSubscriber = nil
     }
-    for session in sessions.values {
-      for stream in session.inbound.values {
-        guard let index = stream.subscribers.firstIndex(where: { $0.id == subscription }) else { continue }
-        stream.subscribers[index].isStuck = isStuck
-        stream.subscribers[index].wasJoined = false
-      }
+    for stream in topics.received.values {
+      guard let index = stream.subscribers.firstIndex(where: { $0.id == subscription }) else { continue }
+      stream.subscribers[index].isStuck = isStuck
+      stream.subscribers[index].wasJoined = false
     }
   }
 
@@ -331,16 +368,16 @@ extension EndpointMachine {
       noteRoom(in: publication.stream)
       return
     }
-    guard let session = sessionsByPeer[stream.publisher], session.peer.incarnation == stream.incarnation,
-      let inbound = session.inbound[stream.number], inbound.info === stream
-    else { return }
-    inbound.unconsumedBytes = max(0, inbound.unconsumedBytes - bytes)
-    // The publisher is told when its window has become usable again, not for every byte.
+    guard let received = topics.received[stream.hash], received.info === stream else { return }
+    received.unconsumedBytes = max(0, received.unconsumedBytes - bytes)
+    // The sender is told when its window has become usable again, not for every byte.
     let limit = configuration.transport.streamWindowBytes
-    guard inbound.advertisedWindow < limit / 2, inbound.window - inbound.advertisedWindow >= limit / 4 else { return }
-    session.noteStatusDue(inbound)
-    session.acknowledgeAt = now
-    makeReady(session, at: now)
+    for carrier in received.carriers
+    where carrier.advertisedWindow < limit / 2 && carrier.window - carrier.advertisedWindow >= limit / 4 {
+      carrier.session.noteStatusDue(carrier)
+      carrier.session.acknowledgeAt = now
+      makeReady(carrier.session, at: now)
+    }
   }
 
   private func reportOwnMismatch(_ publication: LocalPublication, subscription: SubscriptionID) {

@@ -37,6 +37,10 @@ public final class EndpointMachine {
   @exclusivity(unchecked) var pastPublications = PastStreams()
   /// The streams of direct messages of sessions that ended, by the session's number.
   @exclusivity(unchecked) var pastSessions = PastStreams()
+  /// When something has to be done about holes, and when what has expired is let go.
+  @exclusivity(unchecked) var historyDue = Timestamp.distantFuture
+  @exclusivity(unchecked) var trimDue = Timestamp.distantFuture
+  let historyMemory: HistoryMemory
   let inbox = Inbox()
   let budget: ReceiveBudget
   /// Nil in an open network.
@@ -79,6 +83,7 @@ public final class EndpointMachine {
     origin = WallOrigin(now: now, microseconds: wallMicroseconds)
     budget = ReceiveBudget(
       assemblyLimit: configuration.transport.reassemblyBytes, reorderLimit: configuration.transport.reorderBytes)
+    historyMemory = HistoryMemory(limitBytes: configuration.topics.historyBytes)
     seal = DatagramSeal(
       keys: configuration.keys, id: configuration.id, incarnation: incarnation, salt: keySalt,
       networkID: configuration.networkID)
@@ -98,6 +103,10 @@ public final class EndpointMachine {
     for session in sessions.values {
       session.control.stream.abandon()
       session.direct.stream.abandon()
+    }
+    for stream in topics.received.values {
+      stream.release()
+      stream.carriers = []
     }
     for publication in topics.publications.values { publication.stream.abandon() }
     budget.abandon()
@@ -131,6 +140,7 @@ public final class EndpointMachine {
       discovery.advance(to: now)
       drainDiscovery(at: now)
     }
+    if historyWakeup <= now { advanceHistory(to: now) }
     guard alarms.next <= now else { return }
     // Each has its turn once, even if it wants another one at the same time.
     var due: [Session] = []
@@ -153,8 +163,9 @@ public final class EndpointMachine {
 
   /// When ``advance(to:)`` has to be called next; nil if never.
   public var nextWakeup: Timestamp? {
-    if let due = discovery.nextWakeup { return min(due, alarms.next) }
-    return alarms.next == .distantFuture ? nil : alarms.next
+    let own = min(alarms.next, historyWakeup)
+    if let due = discovery.nextWakeup { return min(due, own) }
+    return own == .distantFuture ? nil : own
   }
 
   /// Moves the pending deliveries into an empty array and keeps that array's storage for the next ones.
@@ -183,9 +194,10 @@ public final class EndpointMachine {
       + Limit.allCases.map { ($0.counterName, inbox.limits[$0] + discovery.limits[$0]) }
   }
 
-  /// Bytes held: unacknowledged messages, what waits for its turn, what is under assembly.
+  /// Bytes held: unacknowledged messages, what waits for its turn, what is under assembly, what is kept for those who come later.
   public var bufferedBytes: Int {
-    var sum = topics.publications.values.reduce(0) { $0 + $1.stream.log.byteCount }
+    var sum = historyMemory.bytes + topics.received.values.reduce(0) { $0 + $1.waitingBytes }
+    sum += topics.publications.values.reduce(0) { $0 + $1.stream.log.byteCount }
     for session in sessions.values {
       sum += session.control.stream.log.byteCount + session.direct.stream.log.byteCount
       sum += session.inbound.values.reduce(0) { $0 + $1.bufferedBytes }

@@ -34,11 +34,14 @@ public struct PublicationOptions: Sendable, Hashable {
   public var reliability: Reliability = .reliable
   /// A hash of the payload's schema; a difference warns, it does not refuse.
   public var schemaHash: UInt64?
+  /// What is kept for those who come later. Of best-effort topics nothing is.
+  public var history: HistoryPolicy = .none
 
   /// The defaults with a type.
-  public init(type: String? = nil, reliability: Reliability = .reliable) {
+  public init(type: String? = nil, reliability: Reliability = .reliable, history: HistoryPolicy = .none) {
     self.type = type
     self.reliability = reliability
+    self.history = history
   }
 }
 
@@ -55,11 +58,14 @@ public struct SubscriptionOptions: Sendable, Hashable {
   /// have. Nobody sends data for it or counts it as a subscriber. It has a type that no topic has: publishers that do not
   /// know inquiries take it for a subscription.
   public var isInquiry: Bool = false
+  /// What is wanted of what was published before.
+  public var history: HistoryRequest = .none
 
   /// The defaults with a type.
-  public init(type: String? = nil, holdsBackPublisher: Bool = false) {
+  public init(type: String? = nil, holdsBackPublisher: Bool = false, history: HistoryRequest = .none) {
     self.type = type
     self.holdsBackPublisher = holdsBackPublisher
+    self.history = history
   }
 }
 
@@ -115,6 +121,8 @@ public final class StreamInfo: Sendable {
   public let number: UInt64
   /// Whether this is a direct message to this endpoint rather than one on a topic.
   public let isDirect: Bool
+  /// The stream's name for all endpoints.
+  public let hash: StreamHash
 
   /// All facts.
   public init(
@@ -128,6 +136,7 @@ public final class StreamInfo: Sendable {
     self.incarnation = incarnation
     self.number = number
     self.isDirect = isDirect
+    hash = StreamHash(publisher: publisher, incarnation: incarnation, number: number)
   }
 }
 

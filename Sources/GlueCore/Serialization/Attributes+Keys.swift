@@ -29,6 +29,14 @@ extension Attributes {
     public static let wallClock: UInt64 = 12
     /// Inquiry.
     public static let inquiry: UInt64 = 13
+    /// What is kept of a topic, or wanted of it.
+    public static let history: UInt64 = 14
+    /// How old a subscription is.
+    public static let age: UInt64 = 15
+    /// The publisher of a stream that somebody else sends.
+    public static let origin: UInt64 = 16
+    /// The request that a stream answers.
+    public static let request: UInt64 = 17
     /// Lowest key that belongs to applications.
     public static let firstOfApplications: UInt64 = 64
   }
@@ -176,6 +184,99 @@ extension Attributes {
   public var isInquiry: Bool {
     get { value(Key.inquiry) != nil }
     set { set(Key.inquiry, to: newValue ? [] : nil) }
+  }
+
+  /// What is kept of a topic.
+  public var historyPolicy: HistoryPolicy? {
+    get {
+      switch history {
+      case (0, _)?: .some(.none)
+      case (1, _)?: .untilExpiry
+      case (2, let depth)?: .last(depth)
+      default: nil
+      }
+    }
+    set {
+      switch newValue {
+      case .untilExpiry: history = (1, 0)
+      case .last(let depth): history = (2, depth)
+      case .some(.none): history = (0, 0)
+      case nil: history = nil
+      }
+    }
+  }
+
+  /// What a subscription wants of what was published before it.
+  public var historyRequest: HistoryRequest? {
+    get {
+      switch history {
+      case (0, _)?: .some(.none)
+      case (1, _)?: .all
+      case (2, let depth)?: .last(depth)
+      default: nil
+      }
+    }
+    set {
+      switch newValue {
+      case .all: history = (1, 0)
+      case .last(let depth): history = (2, depth)
+      case .some(.none): history = (0, 0)
+      case nil: history = nil
+      }
+    }
+  }
+
+  /// How much, as an attribute says it: nothing (0), all (1), or so many of the last messages (2).
+  private var history: (kind: UInt8, depth: Int)? {
+    get {
+      read(Key.history) { (reader) throws(WireError) in
+        let kind = try reader.u8()
+        return (kind, kind == 2 ? Int(clamping: try reader.varint()) : 0)
+      }
+    }
+    set {
+      let value = newValue.map { history in
+        WireWriter.encode(atMost: 11) {
+          $0.u8(history.kind)
+          if history.kind == 2 { $0.varint(UInt64(max(0, history.depth))) }
+        }
+      }
+      set(Key.history, to: value)
+    }
+  }
+
+  /// How long ago a subscription began, in microseconds.
+  public var age: UInt64? {
+    get { read(Key.age) { (reader) throws(WireError) in try reader.varint() } }
+    set { set(Key.age, to: newValue.map { age in WireWriter.encode(atMost: 10) { $0.varint(age) } }) }
+  }
+
+  /// The publisher of a stream that somebody else sends.
+  public var origin: StreamOrigin? {
+    get {
+      read(Key.origin) { (reader) throws(WireError) in
+        StreamOrigin(
+          publisher: try reader.endpointID(), incarnation: try reader.incarnation(), name: try reader.text(.name),
+          number: try reader.varint())
+      }
+    }
+    set {
+      let value = newValue.map { origin in
+        WireWriter.encode(atMost: 40 + origin.name.utf8.count) {
+          $0.u64(origin.publisher.rawValue)
+          $0.u64(origin.incarnation.rawValue)
+          $0.text(origin.name)
+          $0.varint(origin.number)
+        }
+      }
+      set(Key.origin, to: value)
+    }
+  }
+
+  /// The request that a stream answers.
+  public var request: UInt64? {
+    get { read(Key.request) { (reader) throws(WireError) in try reader.varint() } }
+    set { set(Key.request, to: newValue.map { number in WireWriter.encode(atMost: 10) { $0.varint(number) } }) }
   }
 
   // MARK: Values

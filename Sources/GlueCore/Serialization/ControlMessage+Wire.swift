@@ -8,7 +8,11 @@ extension ControlMessage {
     case mismatch = 0x06
     case introduce = 0x07
     case refused = 0x08
+    case have = 0x09
+    case fetch = 0x0A
   }
+
+  private static let asksFlag: UInt8 = 1
 
   private static let hasTypeFlag: UInt8 = 1
 
@@ -49,8 +53,14 @@ extension ControlMessage {
       switch Code(rawValue: code) {
       case .open: return .refused(.stream(number))
       case .subscribe: return .refused(.subscription(number))
+      case .fetch: return .refused(.fetch(number))
       default: throw .invalidValue(.refused)
       }
+    case .have:
+      let asks = try reader.u8() & Self.asksFlag != 0
+      return .have(try reader.holdings(), asks: asks)
+    case .fetch:
+      return .fetch(try StreamFetch(from: &reader))
     }
   }
 
@@ -98,7 +108,17 @@ extension ControlMessage {
       case .subscription(let number):
         writer.u8(Code.subscribe.rawValue)
         writer.varint(number)
+      case .fetch(let number):
+        writer.u8(Code.fetch.rawValue)
+        writer.varint(number)
       }
+    case .have(let holdings, let asks):
+      writer.u8(Code.have.rawValue)
+      writer.u8(asks ? Self.asksFlag : 0)
+      writer.holdings(holdings)
+    case .fetch(let fetch):
+      writer.u8(Code.fetch.rawValue)
+      fetch.write(to: &writer)
     }
   }
 
@@ -118,7 +138,8 @@ extension ControlMessage {
     case .mismatch(_, let topic, let publisherType, let subscriberType):
       64 + topic.utf8.count + publisherType.utf8.count + subscriberType.utf8.count
     case .introduce(_, _, _, let locators): 64 + 20 * locators.count
-    case .unsubscribe, .interest, .close, .refused: 64
+    case .have(let holdings, _): 64 + 28 * holdings.count
+    case .unsubscribe, .interest, .close, .refused, .fetch: 64
     }
   }
 }
@@ -153,5 +174,58 @@ extension StreamOpening: FrameBody {
     writer.varint(position)
     writer.varint(sequence)
     attributes.write(to: &writer)
+  }
+}
+
+extension WireReader {
+  fileprivate mutating func holdings() throws(WireError) -> [StreamHolding] {
+    let count = try varint()
+    guard count <= StreamHolding.maximumCount else { throw .tooLong(.holdings, limit: StreamHolding.maximumCount) }
+    var holdings: [StreamHolding] = []
+    for _ in 0..<count {
+      let stream = StreamHash(rawValue: try u64())
+      let first = try position(.sequence)
+      let span = try varint()
+      guard span <= WireLimits.position - first else { throw .invalidValue(.sequence) }
+      holdings.append(StreamHolding(stream: stream, first: first, end: first + span))
+    }
+    return holdings
+  }
+}
+
+extension WireWriter {
+  fileprivate mutating func holdings(_ holdings: [StreamHolding]) {
+    varint(UInt64(holdings.count))
+    for holding in holdings {
+      u64(holding.stream.rawValue)
+      varint(holding.first)
+      varint(holding.end - holding.first)
+    }
+  }
+}
+
+extension StreamFetch: FrameBody {
+  private enum Bits {
+    static let hasFrom: UInt8 = 1
+    static let hasBelow: UInt8 = 2
+  }
+
+  /// Reads the fields of a FETCH.
+  public init(from reader: inout WireReader) throws(WireError) {
+    request = try reader.varint()
+    stream = StreamHash(rawValue: try reader.u64())
+    let flags = try reader.u8()
+    from = flags & Bits.hasFrom != 0 ? try reader.position(.sequence) : nil
+    below = flags & Bits.hasBelow != 0 ? try reader.position(.sequence) : nil
+    if let from, let below, from >= below { throw .invalidValue(.sequence) }
+  }
+
+  /// Writes the fields of a FETCH.
+  public func write(to writer: inout WireWriter) {
+    writer.varint(request)
+    writer.u64(stream.rawValue)
+    writer.u8((from == nil ? 0 : Bits.hasFrom) | (below == nil ? 0 : Bits.hasBelow))
+    if let from { writer.varint(from) }
+    if let below { writer.varint(below) }
   }
 }

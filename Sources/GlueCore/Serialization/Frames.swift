@@ -283,6 +283,50 @@ public enum ControlMessage: Equatable, Sendable {
   case introduce(endpoint: EndpointID, incarnation: Incarnation, heldMilliseconds: UInt64, locators: [SocketAddress])
   /// The sender has reached a limit and does not take this; nothing comes of it.
   case refused(RefusedRequest)
+  /// What the sender has of streams. `asks`: the receiver is to say what it has of them.
+  case have([StreamHolding], asks: Bool)
+  /// The sender wants a part of a stream that the receiver holds.
+  case fetch(StreamFetch)
+}
+
+/// What an endpoint has of a stream (docs/protocol.md §7.1).
+public struct StreamHolding: Hashable, Sendable {
+  /// The stream.
+  public var stream: StreamHash
+  /// The lowest sequence number that it can give to others.
+  public var first: UInt64
+  /// It has had everything below this, or knows that it will never have it; at least `first`. 0: it has nothing of the stream.
+  public var end: UInt64
+
+  /// Most in one message.
+  public static let maximumCount = 1_024
+
+  /// All fields.
+  public init(stream: StreamHash, first: UInt64, end: UInt64) {
+    self.stream = stream
+    self.first = first
+    self.end = end
+  }
+}
+
+/// A request for a part of a stream (docs/protocol.md §7.1).
+public struct StreamFetch: Hashable, Sendable {
+  /// The requester's number for it, which the OPEN that answers it repeats.
+  public var request: UInt64
+  /// Of which stream.
+  public var stream: StreamHash
+  /// From which sequence number on; nil: from where the requester's subscriptions say.
+  public var from: UInt64?
+  /// Below which sequence number; nil: all that there is.
+  public var below: UInt64?
+
+  /// All fields.
+  public init(request: UInt64, stream: StreamHash, from: UInt64?, below: UInt64?) {
+    self.request = request
+    self.stream = stream
+    self.from = from
+    self.below = below
+  }
 }
 
 /// What a REFUSED answers, by the number that its addressee gave it (docs/protocol.md §7).
@@ -291,6 +335,8 @@ public enum RefusedRequest: Hashable, Sendable {
   case stream(UInt64)
   /// A SUBSCRIBE.
   case subscription(UInt64)
+  /// A FETCH.
+  case fetch(UInt64)
 }
 
 /// OPEN: what a stream carries (docs/protocol.md §7).

@@ -39,6 +39,10 @@ public struct Timestamp: Hashable, Comparable, Sendable {
     let (sum, overflow) = a.nanoseconds.addingReportingOverflow(b.count)
     return Timestamp(nanoseconds: overflow ? .max : sum)
   }
+  /// The moment a span earlier; saturates.
+  public static func - (a: Timestamp, b: Nanoseconds) -> Timestamp {
+    Timestamp(nanoseconds: a.nanoseconds > b.count ? a.nanoseconds - b.count : 0)
+  }
   /// The span from an earlier moment to this one; zero if `earlier` is later.
   public func since(_ earlier: Timestamp) -> Nanoseconds {
     Nanoseconds(nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0)

@@ -45,6 +45,7 @@ public enum WireField: String, Sendable {
   case clashKind = "clash kind"
   case gapCount = "count of GAP"
   case refused = "what is refused"
+  case holdings
   case position
   case sequence
   case lag

@@ -37,6 +37,8 @@ final class LocalPublication {
 struct LocalSubscription {
   var filter: String
   var options: SubscriptionOptions
+  /// When it was made.
+  var began: Timestamp
   /// See ``EndpointMachine/setStuck(_:_:)``.
   var isStuck = false
 }
@@ -57,6 +59,15 @@ struct LocalTopics {
   let peerFilters = FilterIndex<RemoteSubscriber>()
   var nextStream = Session.firstTopicStream
   var nextSubscription: UInt64 = 1
+  /// The streams that this endpoint has published, and those it publishes.
+  var ownStreams: Set<StreamHash> = []
+  /// What this endpoint got, or gets, from others.
+  var received: [StreamHash: ReceivedStream] = [:]
+  /// Those of them with a hole that nobody is known to hold.
+  var unsettled: [StreamHash: ReceivedStream] = [:]
+  /// Requests for history that are under way, by their numbers.
+  var fetches: [UInt64: PendingFetch] = [:]
+  var nextRequest: UInt64 = 0
   /// Changes to the subscriptions so far.
   var interestVersion: UInt64 = 0
 

@@ -17,6 +17,19 @@ public struct TopicsConfiguration: Sendable {
   public var mismatchesPerSecond: Int = 1_000
   /// Publications and subscriptions this endpoint may have itself, each.
   public var localTopics: Int = 65_536
+  /// Bytes of messages of others that are kept for those who come later, in all topics together. Larger keeps more for longer,
+  /// up to what the publishers' settings and the messages' expiry ask for.
+  public var historyBytes: Int = 64 << 20
+  /// How long a subscription waits for messages that nobody is known to hold, before they are lost for good: a publisher that
+  /// vanished may come back, or somebody turn up who has them. What came after them waits as long.
+  public var gapTimeout: Nanoseconds = .seconds(5)
+  /// Streams of publishers that are gone of which it is remembered what was delivered. Beyond it the oldest are forgotten: what
+  /// others still hold of them may be delivered again.
+  public var rememberedStreams: Int = 65_536
+  /// Streams of which it is noted what one peer has of them. What goes beyond is not asked of that peer.
+  public var holdingsPerPeer: Int = 65_536
+  /// Requests for history that one peer may make per second; and ten times as many in a burst.
+  public var requestsPerSecond: Int = 1_000
 
   /// The defaults.
   public init() {}
@@ -32,6 +45,11 @@ extension TopicsConfiguration: BoundedSettings {
       SettingBounds("controlBytes", \.controlBytes, 65_536...1 << 30),
       SettingBounds("mismatchesPerSecond", \.mismatchesPerSecond, 1...1_000_000),
       SettingBounds("localTopics", \.localTopics, 1...1_000_000),
+      SettingBounds("historyBytes", \.historyBytes, 0...1 << 36),
+      SettingBounds("gapTimeout", \.gapTimeout, .zero ... .seconds(3_600)),
+      SettingBounds("rememberedStreams", \.rememberedStreams, 1...10_000_000),
+      SettingBounds("holdingsPerPeer", \.holdingsPerPeer, 1...10_000_000),
+      SettingBounds("requestsPerSecond", \.requestsPerSecond, 1...1_000_000),
     ]
   }
 }

@@ -25,7 +25,7 @@ extension InboundStream {
       if unit.flags.contains(.first) {
         guard sequence >= nextSequence, !assembler.isAssembling else { throw .invalidValue(.sequence) }
         if sequence > nextSequence {
-          inbox.lose(nextSequence..<sequence, of: self, reason: jumpReason)
+          sink.lose(nextSequence..<sequence, reason: jumpReason, at: arrival.now, into: inbox)
           nextSequence = sequence
         }
         if unit.totalBytes > UInt64(maximumMessageBytes) {
@@ -39,7 +39,8 @@ extension InboundStream {
         let offset = Int64(bitPattern: unit.timeMicroseconds &- (firstTime ?? 0))
         assemblyPublishedAt = Timestamp(nanoseconds: reference.advancedSaturated(microseconds: offset))
         assemblyTime = unit.timeMicroseconds
-        assemblyExpires = unit.lifetimeMicroseconds.map { assemblyPublishedAt + .microseconds($0) }
+        assemblyLifetime = unit.lifetimeMicroseconds.map { .microseconds($0) }
+        assemblyPosition = position
         assemblyHasAttributes = unit.flags.contains(.attributes)
       }
       position += 1
@@ -48,11 +49,11 @@ extension InboundStream {
         switch try assembler.add(unit) {
         case .whole(let body):
           nextSequence = sequence + 1
-          try deliver(body, owner: owner, sequence: sequence, at: arrival.now, into: inbox)
+          try pass(body, owner: owner, sequence: sequence, at: arrival.now, into: inbox)
         case .assembled(let buffer):
           nextSequence = sequence + 1
           endAssembly()
-          try deliver(buffer.bytes, owner: buffer, sequence: sequence, at: arrival.now, into: inbox)
+          try pass(buffer.bytes, owner: buffer, sequence: sequence, at: arrival.now, into: inbox)
         case .incomplete, .orphan:
           break
         }
@@ -60,7 +61,7 @@ extension InboundStream {
       if isLast {
         sequence += 1
         if nextSequence < sequence {
-          inbox.lose(nextSequence..<sequence, of: self, reason: assemblyRefusal ?? jumpReason)
+          sink.lose(nextSequence..<sequence, reason: assemblyRefusal ?? jumpReason, at: arrival.now, into: inbox)
           nextSequence = sequence
         }
         assemblyRefusal = nil
@@ -68,42 +69,14 @@ extension InboundStream {
     }
   }
 
-  private func deliver(
+  private func pass(
     _ body: UnsafeRawBufferPointer, owner: PayloadBuffer?, sequence: UInt64, at now: Timestamp, into inbox: Inbox
   ) throws(WireError) {
-    if info.number == Session.controlStream {
-      inbox.control.append((session, body, owner))
-      return
-    }
-    if let expires = assemblyExpires, expires <= now {
-      inbox.lose(sequence..<sequence + 1, of: self, reason: .expired)
-      return
-    }
-    var attributeBytes = 0
-    if assemblyHasAttributes {
-      var reader = WireReader(body)
-      _ = try Attributes(from: &reader)
-      attributeBytes = body.count - reader.remaining
-    }
-    var delivery = Delivery(
-      subscription: nil, stream: info, sequence: sequence,
-      publishedMicroseconds: epochMicroseconds &+ assemblyTime, publishedAt: assemblyPublishedAt,
-      expiresAt: assemblyExpires, attributes: UnsafeRawBufferPointer(rebasing: body[..<attributeBytes]),
-      payload: UnsafeRawBufferPointer(rebasing: body[attributeBytes...]), owner: owner)
-    inbox.counters.messagesDelivered += 1
-    if info.isDirect {
-      inbox.deliveries.append(delivery)
-      return
-    }
-    for subscriber in subscribers {
-      delivery.subscription = subscriber.id
-      let holdsBack =
-        subscriber.holdsBackPublisher || (subscriber.isStuck && !subscriber.wasJoined && subscribers.count == 1)
-      delivery.isHeld = holdsBack && hasRoomForHeld
-      delivery.isDroppable = !delivery.isHeld && (holdsBack || subscriber.isStuck)
-      if delivery.isHeld { unconsumedBytes += body.count }
-      inbox.deliveries.append(delivery)
-    }
+    let message = ArrivedMessage(
+      sequence: sequence, position: assemblyPosition, units: next - assemblyPosition, body: body, owner: owner,
+      hasAttributes: assemblyHasAttributes, time: assemblyTime, publishedAt: assemblyPublishedAt,
+      lifetime: assemblyLifetime)
+    try sink.take(message, at: now, into: inbox)
   }
 }
 

@@ -14,17 +14,20 @@ final class Inbox {
     if let count = limits.reach(limit, at: now) { reached.append((limit, count)) }
   }
 
-  func lose(_ sequences: Range<UInt64>, of stream: InboundStream, reason: LossReason) {
+  /// Notes messages that will not come, to be told to the subscriptions; of a direct stream to the program.
+  func lose(
+    _ sequences: Range<UInt64>, of stream: StreamInfo?, subscriptions: [SubscriptionID], reason: LossReason
+  ) {
     // A peer says how many; the sum may wrap, but must not trap.
     counters.messagesLost &+= UInt64(sequences.count)
+    guard let stream else { return }
     // Consecutive losses of one cause are one report.
-    if let last = losses.last, last.stream === stream.info, last.reason == reason,
+    if let last = losses.last, last.stream === stream, last.reason == reason, last.subscriptions == subscriptions,
       last.sequences.upperBound == sequences.lowerBound, !sequences.isEmpty
     {
       losses[losses.count - 1].sequences = last.sequences.lowerBound..<sequences.upperBound
       return
     }
-    losses.append(
-      Loss(stream: stream.info, subscriptions: stream.subscribers.map(\.id), sequences: sequences, reason: reason))
+    losses.append(Loss(stream: stream, subscriptions: subscriptions, sequences: sequences, reason: reason))
   }
 }

@@ -1,4 +1,9 @@
-/// A stream of this endpoint: what it still holds, and who reads it.
+/// A stream of this endpoint, or one that it keeps for others: what it holds, and who reads it.
+///
+///     log.first … kept … log.end        what is kept for those who come later
+///     log.first … acknowledged … log.end   what readers have not got yet
+///
+/// Whatever is below both is let go.
 final class OutboundStream {
   // Its properties are exempt from the run-time exclusivity check, which cost 40 % of the time of a lone message (2.7 µs with,
   // 1.6 µs without, both sides together); nothing here calls back into itself.
@@ -13,6 +18,8 @@ final class OutboundStream {
   @exclusivity(unchecked) var hasProgress = false
   /// Whether a `publish` was refused for lack of room.
   @exclusivity(unchecked) var wantsRoom = false
+  /// How far the slowest reader is.
+  @exclusivity(unchecked) private(set) var lowest: UInt64 = 0
   /// Why readers will not get what the log no longer holds.
   @exclusivity(unchecked) private(set) var evictions = Evictions()
   /// Peers that will not get some positions, since they left or since those expired or were evicted; the oldest is forgotten.
@@ -21,25 +28,115 @@ final class OutboundStream {
   private static let maximumUnserved = 64
   /// Most bytes to hold.
   let limitBytes: Int
+  /// What is kept for those who come later.
+  let history: HistoryPolicy
+  /// Everything from here on is kept; what is below is let go once every reader has it.
+  @exclusivity(unchecked) private(set) var kept = UInt64.max
   /// A lagging reader has caught up when no more than this is left for it.
   var catchUpBytes: Int { limitBytes / 2 }
 
-  init(number: UInt64, isReliable: Bool, epoch: Timestamp, limitBytes: Int) {
+  init(number: UInt64, isReliable: Bool, epoch: Timestamp, limitBytes: Int, history: HistoryPolicy = .none) {
     self.number = number
     self.isReliable = isReliable
     self.epoch = epoch
     self.limitBytes = limitBytes
+    self.history = isReliable ? history : .none
+    if self.history.keepsSomething { kept = 0 }
   }
 
-  func add(_ reader: RemoteReader) { readers.append(reader) }
+  // MARK: History
+
+  /// No more than half of what may be held is kept, so that what readers still need has room beside it.
+  private var keptLimitBytes: Int { limitBytes / 2 }
+
+  /// Whether something is held for those who come later.
+  var holdsHistory: Bool { firstKept < log.end }
+  /// Where what is kept begins; the end of the log if nothing is.
+  private var firstKept: UInt64 { kept == .max ? log.end : min(max(kept, log.first), log.end) }
+
+  /// The sequence numbers of what is held for those who come later.
+  var keptSequences: Range<UInt64> {
+    guard holdsHistory else { return 0..<0 }
+    return log.message(at: firstKept).sequence..<log.endSequence
+  }
+
+  /// Whether a message is to be held although nobody reads the stream.
+  func keeps(lifetime: Nanoseconds?) -> Bool {
+    switch history {
+    case .none: false
+    case .untilExpiry: lifetime != nil || !log.isEmpty
+    case .last(let depth): depth > 0
+    }
+  }
+
+  /// Lets go of what is no longer to be kept.
+  func trimHistory(at now: Timestamp) {
+    guard kept != .max else { return }
+    kept = max(kept, log.first)
+    guard history != .untilExpiry || log.hasLifetimes else {
+      kept = log.end
+      return
+    }
+    while kept < log.end {
+      let (message, sequence, next) = log.message(at: kept)
+      if isWorthKeeping(message, sequence, at: now), log.bytes(from: kept, to: log.end) <= keptLimitBytes { break }
+      kept = next
+    }
+    if log.first < kept { log.release(below: min(acknowledged, kept)) }
+  }
+
+  /// Lets go of what is kept, the oldest messages first, until it takes no more than so many bytes or readers need the rest.
+  func trimHistory(toBytes bytes: Int) {
+    while log.byteCount > bytes, log.first < acknowledged {
+      kept = max(kept, log.message(at: log.first).end)
+      log.release(below: min(acknowledged, kept))
+    }
+  }
+
+  private func isWorthKeeping(_ message: SendLog.Message, _ sequence: UInt64, at now: Timestamp) -> Bool {
+    guard message.expires > now else { return false }
+    switch history {
+    case .none: return false
+    case .untilExpiry: return message.expires != .distantFuture
+    case .last(let depth): return log.endSequence - sequence <= UInt64(max(0, depth))
+    }
+  }
+
+  /// Where somebody begins to read who has subscribed: with what was published since then, or with what he wants of what was
+  /// published before.
+  func start(for request: HistoryRequest, began: Timestamp) -> UInt64 {
+    guard holdsHistory else { return log.end }
+    let since = log.position(from: firstKept, publishedSince: began)
+    switch request {
+    case .none: return since
+    case .last(let count):
+      let before = log.endSequence - min(log.endSequence, UInt64(max(0, count)))
+      return min(since, max(firstKept, log.position(ofSequence: before)))
+    case .all: return firstKept
+    }
+  }
+
+  /// Where somebody goes on who has everything below a sequence number.
+  func start(after sequence: UInt64) -> UInt64 { max(log.first, log.position(ofSequence: sequence)) }
+
+  /// Lets go of kept messages, until so many more bytes fit below the limit or readers need the rest.
+  func makeRoomInHistory(for bytes: Int) {
+    guard kept != .max else { return }
+    trimHistory(toBytes: max(0, limitBytes - bytes))
+  }
+
+  func add(_ reader: RemoteReader) {
+    lowest = readers.isEmpty ? reader.acknowledged : min(lowest, reader.acknowledged)
+    readers.append(reader)
+  }
 
   /// Lets go of all readers; nothing of the stream may be used afterwards.
   func abandon() { readers = [] }
 
   /// Takes note that a reader's peer is gone, and what it had not acknowledged.
   func noteDeparture(of reader: RemoteReader) {
-    guard isReliable, reader.acknowledged < log.end else { return }
-    noteUnserved(reader.session.peer.id, reader.acknowledged..<log.end)
+    guard isReliable, reader.confirmed < log.end else { return }
+    noteUnserved(reader.session.peer.id, reader.confirmed..<log.end)
   }
 
   /// Whether somebody did not get something.
@@ -61,7 +158,7 @@ final class OutboundStream {
   /// that were told that they will not get it. Of best-effort streams nobody acknowledges, and nobody is waited for.
   func unacknowledged(endingAt position: UInt64) -> Set<EndpointID> {
     guard isReliable else { return [] }
-    var peers = Set(readers.filter { $0.acknowledged < position }.map(\.session.peer.id))
+    var peers = Set(readers.filter { $0.confirmed < position }.map(\.session.peer.id))
     for (peer, range) in unserved where range.lowerBound < position && position <= range.upperBound {
       peers.insert(peer)
     }
@@ -73,17 +170,27 @@ final class OutboundStream {
     releaseAcknowledged()
   }
 
-  /// All positions below are acknowledged by every reliable reader.
+  /// How many peers read it as it is published.
+  var liveReaders: Int { readers.count { !$0.isRequested } }
+
+  /// No reader needs anything below.
   var acknowledged: UInt64 {
     var low = log.end
     for reader in readers where reader.acknowledged < low { low = reader.acknowledged }
     return low
   }
 
+  /// All positions below are acknowledged by every reliable reader that was there when they were published.
+  var confirmed: UInt64 {
+    var low = log.end
+    for reader in readers where reader.confirmed < low { low = reader.confirmed }
+    return low
+  }
+
   func releaseAcknowledged() {
-    let low = acknowledged
+    lowest = acknowledged
     hasProgress = true
-    log.release(below: low)
+    log.release(below: min(lowest, kept))
   }
 
   /// Whether so many more bytes would exceed the limit.
@@ -107,262 +214,12 @@ final class OutboundStream {
       }
       log.release(below: needed.min() ?? log.end)
     }
+
     while isFull(for: bytes) { log.release(below: log.message(at: log.first).end) }
+    if kept != .max { kept = max(kept, log.first) }
     evictions.note(below: log.first, nextSequence: log.firstSequence, reason: reason)
     for reader in readers where reader.acknowledged < log.first { reader.isLagging = true }
   }
 
   func time(at now: Timestamp) -> UInt64 { now.since(epoch).wholeMicroseconds }
-}
-
-/// A peer that reads one of this endpoint's streams: how far it is, and what it asked for again.
-///
-///     log.first ≤ … acknowledged ≤ … next ≤ log.end
-///                   └ outstanding ┘   └ not sent yet
-final class RemoteReader {
-  // Its properties are exempt from the run-time exclusivity check, which cost 40 % of the time of a lone message (2.7 µs with,
-  // 1.6 µs without, both sides together); nothing here calls back into itself.
-
-  let stream: OutboundStream
-  @exclusivity(unchecked) private(set) unowned var session: Session!
-  /// All positions below have arrived, or are known not to come.
-  @exclusivity(unchecked) private(set) var acknowledged: UInt64
-  /// The lowest position never sent to this reader.
-  @exclusivity(unchecked) private(set) var next: UInt64
-  @exclusivity(unchecked) private var windowBytes: Int
-  @exclusivity(unchecked) private var repeats: RequestedRanges
-  /// Whether a HEARTBEAT is to be sent.
-  @exclusivity(unchecked) var owesHeartbeat = false
-  /// Whether it waits in its session's queue.
-  @exclusivity(unchecked) var isQueued = false
-  /// Matching subscriptions of the peer.
-  @exclusivity(unchecked) var subscriptions: Set<UInt64> = []
-  /// When to ask the peer if it stays silent about this stream; nil if there is nothing to ask. Each reader has its own: what
-  /// flows in other streams says nothing about what was lost in this one.
-  @exclusivity(unchecked) private(set) var probeAt: Timestamp?
-  /// Probes since the last progress: each waits twice as long as the one before.
-  @exclusivity(unchecked) private var probes = 0
-
-  init(stream: OutboundStream, from position: UInt64, windowBytes: Int, maximumRequests: Int) {
-    self.stream = stream
-    acknowledged = position
-    next = position
-    self.windowBytes = windowBytes
-    repeats = RequestedRanges(limit: maximumRequests)
-  }
-
-  /// Begins to read on behalf of a session's peer.
-  func attach(to session: Session) {
-    self.session = session
-    stream.add(self)
-  }
-
-  /// Ranges that wait to be repeated.
-  var requestCount: Int { repeats.count }
-  /// Whether something sent is not acknowledged.
-  var hasOutstanding: Bool { acknowledged < next }
-  /// Whether the peer has to be asked if it stays silent: for what is outstanding, or for a window to go on.
-  var needsProbe: Bool { stream.isReliable && (hasOutstanding || (next < stream.log.end && isWindowShut)) }
-  /// It was too slow once, and does not hold up the publisher until it has caught up.
-  @exclusivity(unchecked) var isLagging = false
-
-  /// Whether there is something to send now, congestion aside.
-  var hasWork: Bool {
-    owesHeartbeat || !repeats.isEmpty || next < stream.log.first || (next < stream.log.end && !isWindowShut)
-  }
-
-  private var isWindowShut: Bool {
-    stream.isReliable && stream.log.bytes(from: acknowledged, to: next) >= windowBytes
-  }
-
-  // MARK: What the peer says
-
-  /// Takes a STATUS. Returns whether anything new was acknowledged.
-  func receive(_ status: Status, at now: Timestamp, into inbox: Inbox) -> Bool {
-    let wasShut = isWindowShut
-    windowBytes = Int(clamping: status.windowBytes)
-    guard status.next <= next else { return false }
-    var hasProgress = false
-    if status.next > acknowledged {
-      hasProgress = true
-      let wasSlowest = acknowledged <= stream.log.first
-      acknowledged = status.next
-      repeats.remove(below: status.next)
-      if wasSlowest { stream.releaseAcknowledged() }
-    }
-    for range in status.missing where range.upperBound <= next && range.lowerBound >= acknowledged {
-      if !repeats.insert(range) { inbox.reach(.maximumGaps, at: now) }
-    }
-    if isLagging, stream.log.bytes(from: acknowledged, to: stream.log.end) <= stream.catchUpBytes { isLagging = false }
-    if hasProgress || (wasShut && !isWindowShut) {
-      probes = 0
-      armProbe(at: now)
-    } else if probeAt == nil || !needsProbe {
-      armProbe(at: now)
-    }
-    return hasProgress
-  }
-
-  /// The probe timer fired: asks the reader what it lacks, and sends what little is outstanding again.
-  func probe(at now: Timestamp) {
-    guard needsProbe else {
-      probeAt = nil
-      return
-    }
-    probes += 1
-    armProbe(at: now)
-    owesHeartbeat = true
-    let start = max(acknowledged, stream.log.first)
-    if repeats.isEmpty, start < next, stream.log.bytes(from: start, to: next) <= Self.probeBytes {
-      repeats.insert(start..<next)
-    }
-  }
-
-  /// As much as a probe repeats unasked: what fits into one datagram of any path.
-  static let probeBytes = 1_000
-
-  /// Sets the probe timer anew, or stops it.
-  func armProbe(at now: Timestamp) {
-    guard needsProbe else {
-      probeAt = nil
-      return
-    }
-    let due = now + session.probeTimeout(after: probes)
-    probeAt = due
-    session.probeAt = min(session.probeAt ?? due, due)
-  }
-
-  /// It reads no longer.
-  func detach() {
-    probeAt = nil
-    stream.remove(self)
-  }
-
-  // MARK: Writing frames
-
-  /// Writes what is due, as far as it fits. Returns whether any of it asks for an answer.
-  func write(to writer: inout WireWriter, at now: Timestamp, counters: inout Counters) -> Bool {
-    let log = stream.log
-    var hasWritten = false
-    if owesHeartbeat {
-      let frame = Heartbeat(stream: stream.number, first: max(log.first, acknowledged), end: next)
-      guard writer.frame(.heartbeat, frame) else { return hasWritten }
-      owesHeartbeat = false
-      hasWritten = true
-    }
-    while next < log.first {
-      guard let end = writeEviction(from: next, to: &writer) else { return hasWritten }
-      next = end
-      hasWritten = true
-    }
-    while let range = repeats.first {
-      let (done, wrote) = writeRepeat(of: range, to: &writer, at: now, counters: &counters)
-      hasWritten = hasWritten || wrote
-      if done < range.upperBound {
-        repeats.trimFirst(to: done)
-        return hasWritten
-      }
-      repeats.removeFirst()
-    }
-    while next < log.end {
-      guard !isWindowShut else { break }
-      // The last unit may exceed the window, so that no window is too small for progress.
-      let allowed = max(windowBytes - log.bytes(from: acknowledged, to: next), Self.largestUnitBytes)
-      let end = writeRun(
-        next..<log.end, maximumBytes: stream.isReliable ? allowed : .max, to: &writer, at: now)
-      guard end > next else { break }
-      next = end
-      hasWritten = true
-    }
-    if !stream.isReliable, acknowledged < next {
-      // Sent is done: nothing is repeated.
-      let wasSlowest = acknowledged <= log.first
-      acknowledged = next
-      if wasSlowest { stream.releaseAcknowledged() }
-    }
-    if hasWritten { armProbe(at: now) }
-    return hasWritten
-  }
-
-  private func writeRepeat(
-    of range: Range<UInt64>, to writer: inout WireWriter, at now: Timestamp, counters: inout Counters
-  ) -> (done: UInt64, wrote: Bool) {
-    let log = stream.log
-    var position = max(range.lowerBound, acknowledged)
-    let limit = min(range.upperBound, next)
-    var wrote = false
-    while position < log.first, position < limit {
-      guard let end = writeEviction(from: position, to: &writer) else { return (position, wrote) }
-      position = end
-      wrote = true
-    }
-    while position < limit {
-      let before = writer.count
-      let end = writeRun(position..<limit, maximumBytes: .max, to: &writer, at: now)
-      guard end > position else { return (position, wrote) }
-      // A run of expired messages may reach beyond what has been sent: it is told now.
-      if end > next { next = end }
-      counters.bytesRepeated += UInt64(writer.count - before)
-      counters.fragmentsRepeated += end - position
-      position = end
-      wrote = true
-    }
-    return (range.upperBound, wrote)
-  }
-
-  /// Writes one DATA frame, or a GAP where messages have expired. Returns the end of what was written.
-  private func writeRun(
-    _ range: Range<UInt64>, maximumBytes: Int, to writer: inout WireWriter, at now: Timestamp
-  ) -> UInt64 {
-    let log = stream.log
-    let position = range.lowerBound
-    let space = writer.remaining - Self.dataFrameOverhead
-    guard var run = log.run(from: position, below: range.upperBound, maximumBytes: min(space, maximumBytes)) else {
-      return position
-    }
-    if log.hasLifetimes {
-      let end = log.endOfExpired(from: position, at: now)
-      if end > position {
-        let sequence = end < log.end ? log.message(at: end).sequence : log.endSequence
-        let written = writeGap(position..<end, nextSequence: sequence, reason: .expired, to: &writer)
-        return written ? end : position
-      }
-      let limit = log.firstExpired(in: position..<run.end, at: now)
-      if limit < run.end, let shorter = log.run(from: position, below: limit, maximumBytes: run.bytes.count) {
-        run = shorter
-      }
-    }
-    let begins = log.firstBeginning(in: position..<run.end)
-    let age = begins.map { stream.time(at: now).subtractingSaturated($0.time) } ?? 0
-    let header = DataHeader(
-      stream: stream.number, position: position, lag: position - log.message(at: position).sequence,
-      ageMicroseconds: age)
-    let start = writer.beginFrame(.data)
-    header.write(to: &writer)
-    writer.bytes(run.bytes)
-    return writer.endFrame(start) ? run.end : position
-  }
-
-  private static let largestUnitBytes = Fragmenter.defaultFragmentBytes + SendLog.unitHeaderBytes
-
-  /// Frame header and the four varints of a DATA frame at their longest.
-  static let dataFrameOverhead = WireLimits.frameHeaderBytes + 10 + 10 + 10 + 10
-
-  /// Writes a GAP for what the log no longer holds from a position on, as far as it went for one reason. Returns where it ends.
-  private func writeEviction(from position: UInt64, to writer: inout WireWriter) -> UInt64? {
-    let log = stream.log
-    let (end, nextSequence, reason) = stream.evictions.of(position, logFirst: log.first, sequence: log.firstSequence)
-    return writeGap(position..<end, nextSequence: nextSequence, reason: reason, to: &writer) ? end : nil
-  }
-
-  private func writeGap(
-    _ range: Range<UInt64>, nextSequence: UInt64, reason: Gap.Reason, to writer: inout WireWriter
-  ) -> Bool {
-    let gap = Gap(
-      stream: stream.number, position: range.lowerBound, count: UInt64(range.count), nextSequence: nextSequence,
-      reason: reason)
-    guard writer.frame(.gap, gap) else { return false }
-    stream.noteUnserved(session.peer.id, range)
-    return true
-  }
 }

@@ -1,6 +1,6 @@
 import DequeModule
 
-/// What a stream's publisher still holds: encoded units (docs/protocol.md §6.1), back to back in chunks, so that a run of
+/// What is held of a stream, by its publisher or by somebody who received it: encoded units (docs/protocol.md §6.1), back to back in chunks, so that a run of
 /// them goes into a datagram with one copy.
 ///
 /// Positions are dense: `first ..< end`. Adding and releasing cost amortized constant time, finding a run a binary search.
@@ -11,10 +11,16 @@ final class SendLog {
   /// Where a message begins.
   struct Message {
     var position: UInt64
-    /// Publication, in microseconds after the stream's epoch.
-    var time: UInt64
+    /// When it was published, on the local clock.
+    var published: Timestamp
     /// `.max` without a lifetime.
     var expires: Timestamp
+
+    /// In the place of a message that is not held, so that positions and sequence numbers stay dense.
+    static func hole(at position: UInt64) -> Message {
+      Message(position: position, published: Timestamp(nanoseconds: 0), expires: Timestamp(nanoseconds: 0))
+    }
+    var isHole: Bool { expires == Timestamp(nanoseconds: 0) }
   }
 
   /// A run of units, contiguous in memory.
@@ -41,7 +47,7 @@ final class SendLog {
   @exclusivity(unchecked) private(set) var first: UInt64 = 0
   /// The sequence number of the oldest message held, whole or in part.
   @exclusivity(unchecked) private(set) var firstSequence: UInt64 = 0
-  /// Whether any message held has a lifetime.
+  /// Whether any message held has a lifetime, or is a hole.
   @exclusivity(unchecked) private(set) var hasLifetimes = false
   /// For each position, the bytes of all units before it.
   @exclusivity(unchecked) private var starts = Deque<UInt64>()
@@ -78,18 +84,42 @@ final class SendLog {
   // MARK: Adding
 
   /// Adds a message and returns its first position.
+  ///
+  /// - Parameters:
+  ///   - time: of publication, in microseconds after the stream's epoch.
+  ///   - published: the same on the local clock.
   func append(
     _ payload: UnsafeRawBufferPointer, attributes: UnsafeRawBufferPointer, time: UInt64, lifetime: Nanoseconds?,
+    published: Timestamp, expires: Timestamp
+  ) -> UInt64 {
+    append(
+      attributes, payload, hasAttributes: !attributes.isEmpty, time: time, lifetime: lifetime, published: published,
+      expires: expires)
+  }
+
+  /// Adds a message whose body is whole already. See
+  /// ``append(_:attributes:time:lifetime:published:expires:)``.
+  func append(
+    _ body: UnsafeRawBufferPointer, hasAttributes: Bool, time: UInt64, lifetime: Nanoseconds?, published: Timestamp,
     expires: Timestamp
   ) -> UInt64 {
+    append(
+      UnsafeRawBufferPointer(start: nil, count: 0), body, hasAttributes: hasAttributes, time: time, lifetime: lifetime,
+      published: published, expires: expires)
+  }
+
+  private func append(
+    _ attributes: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer, hasAttributes: Bool, time: UInt64,
+    lifetime: Nanoseconds?, published: Timestamp, expires: Timestamp
+  ) -> UInt64 {
     let position = end
-    messages.append(Message(position: position, time: time, expires: expires))
+    messages.append(Message(position: position, published: published, expires: expires))
     if lifetime != nil { hasLifetimes = true }
     let total = attributes.count + payload.count
     for fragment in Fragmenter(bodyBytes: total) {
       var flags = fragment.flags
       if flags.contains(.first) {
-        if !attributes.isEmpty { flags.insert(.attributes) }
+        if hasAttributes { flags.insert(.attributes) }
         if lifetime != nil { flags.insert(.lifetime) }
       }
       appendUnit(flags: flags, length: fragment.length, time: time, lifetime: lifetime, total: total) { target in
@@ -97,6 +127,25 @@ final class SendLog {
       }
     }
     return position
+  }
+
+  /// Holes up to this many positions are held as such. Larger ones are not worth their bookkeeping: ``restart(at:sequence:)``.
+  static let longestHole: UInt64 = 1_024
+
+  /// Goes on after messages that are not held, which take so many positions and sequence numbers.
+  func appendHole(positions: UInt64, sequences: UInt64) {
+    precondition(sequences <= positions && positions <= Self.longestHole, "\(sequences) messages in \(positions) units")
+    guard sequences > 0 else { return }
+    hasLifetimes = true
+    for index in 0..<sequences { messages.append(.hole(at: end + index)) }
+    for _ in 0..<positions { starts.append(totalBytes) }
+  }
+
+  /// Begins anew at a later place, without anything.
+  func restart(at position: UInt64, sequence: UInt64) {
+    release(below: end)
+    first = position
+    firstSequence = sequence
   }
 
   private func appendUnit(
@@ -206,17 +255,82 @@ final class SendLog {
     return next < range.upperBound ? self.message(at: next).message : nil
   }
 
-  /// The end of the run of expired messages that begins with the one at the position; the position itself if it lives.
+  /// The end of the run of expired messages, or of holes, that begins with the one at the position; the position itself if it
+  /// lives.
   func endOfExpired(from position: UInt64, at now: Timestamp) -> UInt64 {
     guard hasLifetimes else { return position }
+    let isHole = message(at: position).message.isHole
     var position = position
     while position < end {
       let (message, _, next) = message(at: position)
-      guard message.expires <= now else { break }
+      guard message.expires <= now, message.isHole == isHole else { break }
       position = next
     }
     return position
   }
+
+  /// The first position of the message with a sequence number, or of the nearest that is held; the end if it is yet to come.
+  func position(ofSequence sequence: UInt64) -> UInt64 {
+    guard sequence > firstSequence else { return first }
+    guard sequence < endSequence else { return end }
+    return messages[Int(sequence - firstSequence)].position
+  }
+
+  /// The first position of the first message from a position on that was published at a time or later.
+  func position(from position: UInt64, publishedSince time: Timestamp) -> UInt64 {
+    guard position < end else { return end }
+    // Times of messages that others published may go back a little; then some more are found.
+    var low = index(ofMessageAt: max(position, first))
+    var high = messages.count
+    while low < high {
+      let middle = (low + high) / 2
+      if messages[middle].published < time { low = middle + 1 } else { high = middle }
+    }
+    return low < messages.count ? messages[low].position : end
+  }
+
+  /// Goes through what is held from a position on, for a subscription of this endpoint that came later: hands over the messages that
+  /// live, and says which sequence numbers there is none of, and why.
+  func replay(
+    from position: UInt64, at now: Timestamp, _ take: (ArrivedMessage) -> Void,
+    lose: (Range<UInt64>, LossReason) -> Void
+  ) {
+    var position = position
+    while position < end {
+      let (message, sequence, next) = message(at: position)
+      defer { position = next }
+      guard message.expires > now, let arrived = arrived(message, sequence, at: position, next: next) else {
+        lose(sequence..<sequence + 1, message.isHole ? .evicted : .expired)
+        continue
+      }
+      take(arrived)
+    }
+  }
+
+  private func arrived(
+    _ message: Message, _ sequence: UInt64, at position: UInt64, next: UInt64
+  ) -> ArrivedMessage? {
+    let buffer = PayloadBuffer(capacity: bytes(from: position, to: next))
+    var first: Unit?
+    var from = position
+    while from < next, let run = run(from: from, below: next, maximumBytes: .max) {
+      var reader = UnitReader(run.bytes)
+      while let unit = try? reader.next() {
+        if first == nil { first = unit }
+        buffer.append(unit.body)
+      }
+      from = run.end
+    }
+    return first.map { first in
+      ArrivedMessage(
+        sequence: sequence, position: position, units: next - position, body: buffer.bytes, owner: buffer,
+        hasAttributes: first.flags.contains(.attributes), time: first.timeMicroseconds,
+        publishedAt: message.published, lifetime: first.lifetimeMicroseconds.map { .microseconds($0) })
+    }
+  }
+
+  /// Memory that all of it takes, roughly: units, and what is noted of each and of each message.
+  var footprint: Int { byteCount + starts.count * 8 + messages.count * 24 }
 
   /// The first position in a range at which an expired message begins, or the range's end.
   func firstExpired(in range: Range<UInt64>, at now: Timestamp) -> UInt64 {
@@ -264,7 +378,7 @@ final class SendLog {
     return low
   }
 
-  /// Numbers a message that nobody wants, without keeping it. Returns the position behind it, like `append`.
+  /// Numbers a message that nobody wants or keeps, without holding it. Returns the position behind it, like `append`.
   func skipMessage(bodyBytes: Int) -> UInt64 {
     precondition(isEmpty, "only an empty log can skip")
     first += UInt64(Fragmenter.count(bodyBytes: bodyBytes))

@@ -110,7 +110,7 @@ extension Session {
       let missing = stream.takeDueRequests(at: now, received: received, roundTrip: roundTrip, limit: limit)
       let window = stream.window
       let status = Status(
-        stream: stream.info.number, next: stream.next, windowBytes: UInt64(window), missing: missing)
+        stream: stream.number, next: stream.next, windowBytes: UInt64(window), missing: missing)
       guard writer.frame(.status, status) else { return asksForRepetition }
       if !missing.isEmpty { asksForRepetition = true }
       stream.advertisedWindow = window

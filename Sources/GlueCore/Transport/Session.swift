@@ -76,6 +76,10 @@ final class Session {
   // Topics.
   /// Type mismatches that it may still cause.
   @exclusivity(unchecked) var mismatches: TokenBucket
+  /// Requests for history that it may still make.
+  @exclusivity(unchecked) var requests: TokenBucket
+  /// What the peer has of streams.
+  @exclusivity(unchecked) var holdings: [StreamHash: StreamHolding] = [:]
   /// What the peer wants, by its subscription numbers.
   @exclusivity(unchecked) var subscriptions: OrderedDictionary<UInt64, RemoteSubscription> = [:]
   /// Subscriptions of this endpoint up to this number have been told.
@@ -94,10 +98,11 @@ final class Session {
   @exclusivity(unchecked) var isClosed = false
 
   init(
-    peer: PeerInfo, configuration: TransportConfiguration, mismatchesPerSecond: Int, receiveBufferBytes: Int,
+    peer: PeerInfo, configuration: TransportConfiguration, topics: TopicsConfiguration, receiveBufferBytes: Int,
     peerReceiveBufferBytes: Int, at now: Timestamp
   ) {
-    mismatches = TokenBucket(perSecond: mismatchesPerSecond, burst: mismatchesPerSecond * 10, at: now)
+    requests = TokenBucket(perSecond: topics.requestsPerSecond, burst: topics.requestsPerSecond * 10, at: now)
+    mismatches = TokenBucket(perSecond: topics.mismatchesPerSecond, burst: topics.mismatchesPerSecond * 10, at: now)
     self.peer = peer
     self.configuration = configuration
     self.receiveBufferBytes = receiveBufferBytes
@@ -145,7 +150,7 @@ final class Session {
     message.encoded().withUnsafeBytes { bytes in
       _ = control.stream.log.append(
         bytes, attributes: UnsafeRawBufferPointer(start: nil, count: 0), time: control.stream.time(at: now),
-        lifetime: nil, expires: .distantFuture)
+        lifetime: nil, published: now, expires: .distantFuture)
     }
     enqueue(control, at: now)
   }
@@ -284,6 +289,10 @@ final class Session {
 struct RemoteSubscription {
   var filter: String
   var type: String?
+  /// What it wants of what was published before it began.
+  var history = HistoryRequest.none
+  /// When it began, on this endpoint's clock.
+  var began: Timestamp
   /// Only asks for types.
   var isInquiry = false
 }

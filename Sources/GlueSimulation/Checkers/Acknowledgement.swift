@@ -25,8 +25,10 @@ package struct Acknowledgement {
     reports.append((stream, position))
   }
 
-  /// The turn is over.
-  package mutating func endOfTurn(_ ledger: DeliveryLedger) -> String? {
+  /// The turn is over. A message may have reached a reader's endpoint and wait there for one before it.
+  package mutating func endOfTurn(
+    _ ledger: DeliveryLedger, isWaiting: (StreamKey, UInt64, Life) -> Bool = { _, _, _ in false }
+  ) -> String? {
     guard !reports.isEmpty else { return nil }
     defer { reports.removeAll(keepingCapacity: true) }
     for report in reports {
@@ -36,7 +38,10 @@ package struct Acknowledgement {
       awaited[report.stream] = waiting
       for message in done {
         checks += 1
-        for reader in message.readers where ledger.owes(report.stream, sequence: message.sequence, to: reader) {
+        for reader in message.readers
+        where ledger.owes(report.stream, sequence: message.sequence, to: reader)
+          && !isWaiting(report.stream, message.sequence, reader)
+        {
           return "life \(report.stream.publisher) calls \(message.sequence) on topic \(report.stream.topic) "
             + "acknowledged, which life \(reader) has not got"
         }

@@ -38,6 +38,9 @@ public enum Invariant: String, CaseIterable, Sendable {
   case unprovenState
   /// An endpoint that no multicast passes to or from says so, and one says so only if that is so.
   case multicastTold
+  /// What a subscription wants and somebody still holds arrives, or is reported lost, within a bound after the network is sound:
+  /// also what was published while it was away, and when its publisher is gone.
+  case reunion
   /// Any bytes decode to a value or an error. A trap would end the run; what is counted are hostile datagrams survived.
   case totalDecoder
 }

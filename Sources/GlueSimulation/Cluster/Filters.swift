@@ -20,11 +20,16 @@ package struct SimulatedTopic: Sendable {
   package var type: String?
   /// How it is carried.
   package var reliability: Reliability
+  /// What is kept of it.
+  package var history: HistoryPolicy
 
   /// All fields.
-  package init(_ name: String, type: String? = nil, reliability: Reliability = .reliable) {
+  package init(
+    _ name: String, type: String? = nil, reliability: Reliability = .reliable, history: HistoryPolicy = .none
+  ) {
     self.name = name
     self.type = type
     self.reliability = reliability
+    self.history = history
   }
 }

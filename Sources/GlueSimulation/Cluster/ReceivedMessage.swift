@@ -14,6 +14,8 @@ package struct ReceivedMessage {
   package var serial: UInt64
   /// Bytes of payload and attributes.
   package var bytes: Int
+  /// When it was published, on the local clock.
+  package var publishedAt: Timestamp
   /// When it expires on the local clock.
   package var expiresAt: Timestamp?
 
@@ -24,6 +26,7 @@ package struct ReceivedMessage {
     digest = payloadDigest(delivery.payload, attributes: delivery.attributes)
     serial = delivery.payload.count >= 8 ? delivery.payload.loadUnaligned(as: UInt64.self) : 0
     bytes = delivery.payload.count + delivery.attributes.count
+    publishedAt = delivery.publishedAt
     expiresAt = delivery.expiresAt
   }
 }

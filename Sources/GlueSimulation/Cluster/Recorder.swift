@@ -49,6 +49,7 @@ package struct Recorder {
   var convergence = Convergence()
   var unprovenState = UnprovenState()
   var multicastTold = MulticastTold()
+  var reunion = Reunion()
   var hostileDatagrams: UInt64 = 0
   /// Damaged payloads are delivered: what depends on their content is not judged.
   var ignoresContent = false
@@ -88,7 +89,7 @@ package struct Recorder {
 
   /// What damaged datagrams may break in a network without a key.
   private static let contentInvariants: Set<Invariant> = [
-    .integrity, .atMostOnce, .order, .eventualDelivery, .expiry, .acknowledgement, .interestOnly, .isolation,
+    .integrity, .atMostOnce, .order, .eventualDelivery, .expiry, .acknowledgement, .interestOnly, .isolation, .reunion,
     .wholeSessions,
     .convergence, .oneHolder, .boundedRepetition, .amplification, .quietNetwork, .announcementRate,
   ]
@@ -151,7 +152,9 @@ package struct Recorder {
     judge(.order, order.delivered(to: subscription, stream, sequence: sequence), at: now)
     if ledger.arrived(stream, sequence: sequence, at: subscription.life) { eventualDelivery.arrived() }
     guard isSound, topics[stream.topic].reliability == .reliable, let message = message(stream, sequence),
-      message.bytes <= 1_000
+      message.bytes <= 1_000,
+      // Of what is kept, history comes first, and what is missing is waited for.
+      topics[stream.topic].history == .none
     else { return }
     judge(
       .isolation,
@@ -185,9 +188,9 @@ package struct Recorder {
     }
   }
 
-  package mutating func endOfTurn(at now: Timestamp) {
+  package mutating func endOfTurn(at now: Timestamp, isWaiting: (StreamKey, UInt64, Life) -> Bool) {
     judge(.order, order.endOfTurn(), at: now)
-    judge(.acknowledgement, acknowledgement.endOfTurn(ledger), at: now)
+    judge(.acknowledgement, acknowledgement.endOfTurn(ledger, isWaiting: isWaiting), at: now)
   }
 
   // MARK: Direct messages
@@ -246,6 +249,7 @@ package struct Recorder {
       case .convergence: convergence.checks
       case .unprovenState: unprovenState.checks
       case .multicastTold: multicastTold.checks
+      case .reunion: reunion.checks
       case .totalDecoder: hostileDatagrams
       }
     }

@@ -65,7 +65,8 @@ extension SimulatedEndpoint {
   @discardableResult
   package func advertise(_ topic: Int) throws -> PublicationID {
     let description = simulation.recorder.topics[topic]
-    let options = PublicationOptions(type: description.type, reliability: description.reliability)
+    let options = PublicationOptions(
+      type: description.type, reliability: description.reliability, history: description.history)
     let id = try machine.advertise(description.name, options: options, at: now)
     publications.append(Publication(id: id, topic: topic))
     drain()
@@ -82,7 +83,7 @@ extension SimulatedEndpoint {
       return filterMatches(filter, topic.name) && (options.type == nil || options.type == topic.type)
     }
     let id = try machine.subscribe(filter, options: options, at: now)
-    subscriptions[id] = Subscription(filter: filter, options: options, topics: topics)
+    subscriptions[id] = Subscription(filter: filter, options: options, began: simulation.now, topics: topics)
     simulation.recorder.interestOnly.subscribed(host: host, topics: topics)
     simulation.recorder.trace.note(.subscribed, life, Int(id.rawValue), at: simulation.now)
     drain()

@@ -8,6 +8,8 @@ package final class SimulatedEndpoint {
   package struct Subscription {
     var filter: String
     var options: SubscriptionOptions
+    /// When it was made.
+    var began: Timestamp
     /// Topics of the run that it matches.
     var topics: [Int]
     var backlog: [ReceivedMessage] = []
@@ -149,7 +151,7 @@ package final class SimulatedEndpoint {
         isDone = false
         var messages = deliveries.map { ReceivedMessage($0) }
         deliveries.removeAll(keepingCapacity: true)
-        if filter != nil { messages = filter!.deliveries(messages) }
+        if filter != nil { messages = filter!.deliveries(messages, at: now) }
         for message in messages { take(message) }
       }
       while let event = machine.nextEvent() {
@@ -159,7 +161,7 @@ package final class SimulatedEndpoint {
       }
     }
     isDraining = false
-    simulation.recorder.endOfTurn(at: simulation.now)
+    simulation.endOfTurn()
     guard !isOver else { return }
     simulation.scheduleWake(of: self)
   }
@@ -207,7 +209,8 @@ package final class SimulatedEndpoint {
     lastReceived[stream] = max(lastReceived[stream] ?? 0, message.sequence)
     simulation.recorder.delivered(
       stream, sequence: message.sequence, digest: message.digest, to: SubscriptionKey(life: life, number: id.rawValue),
-      isSound: !holdsBack && simulation.isSound(between: publisher, and: life), at: simulation.now)
+      isSound: !holdsBack && simulation.isSound(between: publisher, and: life),
+      at: simulation.now)
     if holdsBack {
       subscriptions[id]!.backlog.append(message)
       if !isSlow { consume(id) } else { simulation.consumeLater(self) }
@@ -227,7 +230,9 @@ package final class SimulatedEndpoint {
       return simulation.handOverTooLate(stream, sequence: message.sequence, to: self)
     }
     simulation.recorder.handedOver(
-      stream, sequence: message.sequence, to: life, delay: simulation.longestTransit(from: stream.publisher, to: life),
+      stream, sequence: message.sequence, to: life,
+      delay: simulation.longestTransit(
+        from: stream.publisher, to: life, isKept: simulation.recorder.topics[stream.topic].history != .none),
       at: simulation.now)
     if keepsEvents { received.append((message.info.topic, message.sequence, message.serial, simulation.now)) }
     simulation.onMessage?(self, message)

@@ -306,6 +306,17 @@ package final class Simulation {
   /// Whether no host was ever at the address.
   private func isForeign(_ address: SocketAddress) -> Bool { address.ip.low >> 16 != 0xC0A8 }
 
+  /// An endpoint has done with an input: what was told and delivered meanwhile is judged together.
+  func endOfTurn() {
+    // Not by way of `self` inside of a call that changes the recorder.
+    let (lives, topics, lifeObjects) = (recorder.lives, recorder.topics, lifeObjects)
+    recorder.endOfTurn(at: now) { stream, sequence, reader in
+      let publisher = lives[stream.publisher]
+      return lifeObjects[reader].machine.isWaiting(
+        topics[stream.topic].name, sequence, of: publisher.id, publisher.incarnation)
+    }
+  }
+
   // MARK: Trouble
 
   /// Something happened to a host; what concerns it is not judged by the bounds of a sound network for a while.
@@ -339,8 +350,17 @@ package final class Simulation {
     noteTransit(from: original.host, to: host, now.since(original.sentAt) + .milliseconds(1))
   }
 
-  func longestTransit(from publisher: Life, to life: Life) -> Nanoseconds {
-    transits.longest(from: recorder.lives[publisher].host, to: recorder.lives[life].host, at: now)
+  /// The longest time that anything was under way lately between two lives; by way of a third one too, if `isKept` says that others
+  /// may have passed it on.
+  func longestTransit(from publisher: Life, to life: Life, isKept: Bool = false) -> Nanoseconds {
+    let (from, to) = (recorder.lives[publisher].host, recorder.lives[life].host)
+    var longest = transits.longest(from: from, to: to, at: now)
+    guard isKept else { return longest }
+    for host in 0..<network.hostCount where host != from && host != to {
+      longest = max(
+        longest, transits.longest(from: from, to: host, at: now) + transits.longest(from: host, to: to, at: now))
+    }
+    return longest
   }
 
   // MARK: Slowness

@@ -43,6 +43,8 @@ public enum Mutant: String, CaseIterable, Sendable {
   case hidesDeadMulticast
   /// Takes no announcements by multicast from those it knows, and says that none come.
   case ignoresMulticast
+  /// Does not deliver what was published a while ago.
+  case forgetsThePast
 
   /// The invariant whose checker must notice it.
   public var invariant: Invariant {
@@ -65,6 +67,7 @@ public enum Mutant: String, CaseIterable, Sendable {
     case .ignoresSome: .convergence
     case .believesAnybody: .unprovenState
     case .hidesDeadMulticast, .ignoresMulticast: .multicastTold
+    case .forgetsThePast: .reunion
     }
   }
 }

@@ -55,7 +55,8 @@ package struct MutantFilter {
     case .answersTwice:
       return wire.types.contains(.challenge) || wire.types.contains(.answer) ? [original, original] : [original]
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .keepsPastExpiry, .hoards, .ignoresWelcomes,
-      .ignoresClashes, .yieldsToAnyClaim, .ignoresSome, .believesAnybody, .hidesDeadMulticast, .ignoresMulticast:
+      .ignoresClashes, .yieldsToAnyClaim, .ignoresSome, .believesAnybody, .hidesDeadMulticast, .ignoresMulticast,
+      .forgetsThePast:
       return [original]
     }
   }
@@ -123,7 +124,7 @@ package struct MutantFilter {
       }
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .neverRepeats, .claimsEverything,
       .keepsPastExpiry, .sendsToEverybody, .hoards, .repeatsEverything, .announcesTooOften, .chatters, .answersTwice,
-      .hidesDeadMulticast:
+      .hidesDeadMulticast, .forgetsThePast:
       break
     }
     return (true, nil)
@@ -132,7 +133,7 @@ package struct MutantFilter {
   // MARK: Deliveries and events
 
   /// What is delivered in place of a turn's deliveries.
-  package mutating func deliveries(_ deliveries: [ReceivedMessage]) -> [ReceivedMessage] {
+  package mutating func deliveries(_ deliveries: [ReceivedMessage], at now: Timestamp) -> [ReceivedMessage] {
     guard !deliveries.isEmpty else { return deliveries }
     turn += 1
     var result = deliveries
@@ -140,6 +141,7 @@ package struct MutantFilter {
     case .corruptsPayloads: if turn % 50 == 0 { result[0].digest ^= 1 }
     case .deliversTwice: if turn % 50 == 0 { result.insert(result[0], at: 1) }
     case .swapsDeliveries: if result.count > 1 { result.swapAt(0, result.count - 1) }
+    case .forgetsThePast: result.removeAll { now.since($0.publishedAt) > .seconds(2) }
     case .hoards: hoardedBytes += deliveries.reduce(0) { $0 + $1.bytes * 64 }
     case .hidesLosses, .neverRepeats, .claimsEverything, .keepsPastExpiry, .sendsToEverybody, .waitsForTheSlowest,
       .repeatsEverything, .announcesTooOften, .chatters, .ignoresWelcomes, .ignoresClashes, .yieldsToAnyClaim,

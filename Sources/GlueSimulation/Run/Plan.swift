@@ -98,6 +98,9 @@ package struct Plan: Sendable {
         reliability: dice.chance(percent: 25) ? .bestEffort : .reliable)
     }
     topics[0].reliability = .reliable
+    for index in topics.indices where topics[index].reliability == .reliable {
+      topics[index].history = dice.pick([.none, .none, .untilExpiry, .untilExpiry, .last(dice.int(1...60))])
+    }
     topics.append(SimulatedTopic("echo", reliability: .reliable))
     return topics
   }
@@ -114,6 +117,7 @@ package struct Plan: Sendable {
     // A type that nobody publishes makes a mismatch.
     if dice.chance(percent: 25) { options.type = dice.chance(percent: 20) ? "other" : topic.type }
     options.holdsBackPublisher = dice.chance(percent: 25)
+    options.history = dice.pick([.none, .none, .none, .all, .last(dice.int(1...20))])
     return Wish(filter: levels.joined(separator: "/"), options: options)
   }
 
@@ -137,6 +141,7 @@ package struct Plan: Sendable {
       configuration.transport.sendBufferBytes = dice.pick(buffers)
       configuration.transport.reassemblyBytes = dice.pick([512 << 10, 4 << 20])
       configuration.topics.maximumMessageBytes = 256 << 10
+      configuration.topics.historyBytes = dice.pick([0, 64 << 10, 1 << 20, 64 << 20])
       // The echo has the last number; everybody may publish it.
       let publishes = dice.distinct(dice.int(0...min(3, topics.count - 1)), below: topics.count - 1).sorted()
       let wishes = (0..<dice.int(1...4)).map { _ in makeFilter(dice.pick(topics), &dice) }

@@ -27,6 +27,7 @@ enum Samples {
     let session = publication + (256 << 10)
     return machine.openPublications * publication + machine.peers.count * session
       + machine.inboundStreams * (transport.streamWindowBytes * 2 + (64 << 10)) + transport.reassemblyBytes
+      + configuration.topics.historyBytes + configuration.topics.maximumMessageBytes
   }
 
   /// Every two endpoints: do both have the session, or none?
@@ -99,6 +100,35 @@ enum Verdicts {
       recorder.message($0, $1)?.at
     }
     simulation.recorder.judge(.eventualDelivery, verdict, at: simulation.now)
+    for endpoint in alive { reunion(of: endpoint, with: alive, in: simulation) }
+  }
+
+  /// Whether an endpoint has got what the others hold for it.
+  private static func reunion(
+    of endpoint: SimulatedEndpoint, with others: [SimulatedEndpoint], in simulation: Simulation
+  ) {
+    let recorder = simulation.recorder
+    for (publisher, record) in recorder.lives.enumerated() where publisher != endpoint.life {
+      for (topic, description) in recorder.topics.enumerated() where description.history != .none {
+        let stream = StreamKey(publisher: publisher, topic: topic)
+        for holder in others where holder !== endpoint {
+          let held = holder.machine.held(description.name, of: record.id, record.incarnation)
+          guard !held.isEmpty else { continue }
+          for id in endpoint.subscriptionIDs where endpoint.subscriptions[id]!.topics.contains(topic) {
+            let subscription = endpoint.subscriptions[id]!
+            let since = held.first { number in
+              recorder.message(stream, number).map { $0.at >= subscription.began } ?? false
+            }
+            let key = SubscriptionKey(life: endpoint.life, number: id.rawValue)
+            let verdict = simulation.recorder.reunion.settled(
+              key, stream, held: held, by: holder.life,
+              from: subscription.options.history == .all ? held.lowerBound : since ?? held.upperBound,
+              next: recorder.order.next(of: key, stream))
+            simulation.recorder.judge(.reunion, verdict, at: simulation.now)
+          }
+        }
+      }
+    }
   }
 
   /// Publishes one message on each publication of each endpoint; a second later everybody who wants it must have it.

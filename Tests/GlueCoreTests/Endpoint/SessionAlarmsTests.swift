@@ -7,7 +7,7 @@ import Testing
     let peer = Pair().peer(of: 0)
     return (0..<count).map { _ in
       Session(
-        peer: peer, configuration: TransportConfiguration(), mismatchesPerSecond: 1, receiveBufferBytes: 1,
+        peer: peer, configuration: TransportConfiguration(), topics: TopicsConfiguration(), receiveBufferBytes: 1,
         peerReceiveBufferBytes: 1, at: Timestamp(nanoseconds: 0))
     }
   }

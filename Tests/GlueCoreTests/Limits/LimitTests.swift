@@ -23,6 +23,7 @@ import Testing
     case .streamWindowBytes, .reassemblyBytes, .reorderBytes, .maximumGaps: try reachByFrames(limit)
     case .sendBufferBytes, .maximumMessageBytes, .nameBytes, .localTopics: try reachByCalls(limit)
     case .streamsPerPeer, .subscriptionsPerPeer, .controlBytes, .mismatchesPerSecond: try reachByTopics(limit)
+    case .historyBytes, .rememberedStreams, .holdingsPerPeer, .requestsPerSecond: try reachByHistory(limit)
     }
   }
 
@@ -87,6 +88,36 @@ import Testing
       default: peer.send { HostilePeer.write(1 + index, of: peer.streams[0], to: &$0) }
       }
     }
+    return (pair.machines[1], pair.events[1])
+  }
+
+  private func reachByHistory(_ limit: Limit) throws -> (EndpointMachine, [EndpointEvent]) {
+    let pair = Pair {
+      $0.topics.historyBytes = limit == .historyBytes ? 4_096 : 1 << 20
+      $0.topics.rememberedStreams = limit == .rememberedStreams ? 1 : 100
+      $0.topics.holdingsPerPeer = limit == .holdingsPerPeer ? 1 : 100
+      $0.topics.requestsPerSecond = 1
+    }
+    let options = PublicationOptions(history: .last(100))
+    let publications = try ["t", "u", "v"].map { try pair.machines[0].advertise($0, options: options, at: pair.now) }
+    _ = try pair.machines[1].subscribe("#", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    for index in 0..<30 { try pair.publish(pattern(300, seed: index), on: publications[index % 3]) }
+    pair.run(for: .milliseconds(10))
+    let session = try #require(pair.machines[0].sessions.values.first)
+    let unknown = (1...20).map { StreamHash(rawValue: $0) }
+    switch limit {
+    case .rememberedStreams: pair.machines[1].removeSession(with: pair.peer(of: 1), reason: .expired, at: pair.now)
+    case .holdingsPerPeer:
+      session.send(.have(unknown.map { StreamHolding(stream: $0, first: 7, end: 7) }, asks: false), at: pair.now)
+    case .requestsPerSecond:
+      for stream in unknown {
+        session.send(.fetch(StreamFetch(request: 1, stream: stream, from: nil, below: nil)), at: pair.now)
+      }
+    default: break
+    }
+    pair.machines[0].makeReady(session, at: pair.now)
+    pair.run(for: .milliseconds(10))
     return (pair.machines[1], pair.events[1])
   }
 

@@ -84,7 +84,7 @@ extension [UInt8] {
 
 /// One entry of docs/vectors.json.
 struct Vector: Decodable, CustomTestStringConvertible {
-  enum Kind: String, Decodable { case datagram, sealed, control, attributes, varint }
+  enum Kind: String, Decodable { case datagram, sealed, control, attributes, varint, streamHash }
   var name: String
   var kind: Kind
   var hex: String

@@ -109,7 +109,27 @@ extension Attributes {
     case 11: will.map { ["topic": .string($0.topic), "payload": JSON(hex: $0.payload)] }
     case 12: wallClock.map { JSON($0) }
     case 13: value(Key.inquiry).map { JSON(hex: $0) }
+    case 14: historyPolicy.map(\.fields)
+    case 15: age.map { JSON($0) }
+    case 16:
+      origin.map {
+        [
+          "publisher": JSON($0.publisher.rawValue), "incarnation": JSON($0.incarnation.rawValue),
+          "name": .string($0.name), "number": JSON($0.number),
+        ]
+      }
+    case 17: request.map { JSON($0) }
     default: nil
+    }
+  }
+}
+
+extension HistoryPolicy {
+  fileprivate var fields: JSON {
+    switch self {
+    case .none: ["kind": 0, "count": 0]
+    case .untilExpiry: ["kind": 1, "count": 0]
+    case .last(let count): ["kind": 2, "count": JSON(count)]
     }
   }
 }
@@ -214,6 +234,20 @@ extension ControlMessage {
       ]
     case .refused(.stream(let number)): ["message": "REFUSED", "of": "OPEN", "number": JSON(number)]
     case .refused(.subscription(let number)): ["message": "REFUSED", "of": "SUBSCRIBE", "number": JSON(number)]
+    case .refused(.fetch(let number)): ["message": "REFUSED", "of": "FETCH", "number": JSON(number)]
+    case .have(let holdings, let asks):
+      ["message": "HAVE", "asks": .bool(asks), "holdings": .array(holdings.map(\.fields))]
+    case .fetch(let fetch):
+      [
+        "message": "FETCH", "request": JSON(fetch.request), "stream": JSON(fetch.stream.rawValue),
+        "from": fetch.from.map { JSON($0) }, "below": fetch.below.map { JSON($0) },
+      ]
     }
+  }
+}
+
+extension StreamHolding {
+  fileprivate var fields: JSON {
+    ["stream": JSON(stream.rawValue), "first": JSON(first), "end": JSON(end)]
   }
 }

@@ -33,7 +33,9 @@ import Testing
       }
     }
     Vector.all.compactMap(\.decoded).forEach(collect)
-    let control = ["SUBSCRIBE", "UNSUBSCRIBE", "INTEREST", "OPEN", "CLOSE", "MISMATCH", "INTRODUCE", "REFUSED"]
+    let control = [
+      "SUBSCRIBE", "UNSUBSCRIBE", "INTEREST", "OPEN", "CLOSE", "MISMATCH", "INTRODUCE", "REFUSED", "HAVE", "FETCH",
+    ]
     #expect(names.isSuperset(of: FrameType.allCases.map(\.documentName) + control))
     #expect(Vector.all.count { $0.error != nil } >= 8)
   }
@@ -60,6 +62,12 @@ import Testing
       case .varint:
         let value = try bytes.read { (r) throws(WireError) in try r.varint() }
         return (.success(["value": JSON(value)]), .written { $0.varint(value) })
+      case .streamHash:
+        let (publisher, incarnation, number) = try bytes.read { (r) throws(WireError) in
+          (try r.endpointID(), try r.incarnation(), try r.u64())
+        }
+        let hash = StreamHash(publisher: publisher, incarnation: incarnation, number: number)
+        return (.success(["hash": JSON(hash.rawValue)]), bytes)
       }
     } catch let error as WireError {
       return (.failure(Failure(name: error.className)), nil)

@@ -154,7 +154,7 @@ struct SmallGenerator: RandomNumberGenerator {
     pair.run(for: .seconds(2))
     #expect(admitted < 200)
     #expect(pair.received[1].count < 80)
-    let stream = try #require(pair.machines[1].sessions.values.first?.inbound[2]?.info)
+    let stream = try #require(pair.machines[1].topics.received.values.first?.info)
     // Consumes as it goes: everything arrives.
     var consumed = 0
     for _ in 0..<500 where pair.received[1].count < admitted || consumed < admitted {

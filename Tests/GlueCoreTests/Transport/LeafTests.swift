@@ -131,7 +131,8 @@ import Testing
   func append(_ log: SendLog, _ bytes: [UInt8], lifetime: Nanoseconds? = nil, expires: Timestamp = .distantFuture) {
     bytes.withUnsafeBytes {
       _ = log.append(
-        $0, attributes: UnsafeRawBufferPointer(start: nil, count: 0), time: 7, lifetime: lifetime, expires: expires)
+        $0, attributes: UnsafeRawBufferPointer(start: nil, count: 0), time: 7, lifetime: lifetime,
+        published: Timestamp(nanoseconds: 7_000), expires: expires)
     }
   }
 

@@ -29,7 +29,7 @@ import Testing
     let held = try deliveries(pair, publication)
     #expect(held.map(\.isHeld) == [true])
     #expect(held.map(\.isDroppable) == [false])
-    let stream = try #require(pair.machines[1].sessions.values.first?.inbound[2])
+    let stream = try #require(pair.machines[1].topics.received.values.first)
     #expect(stream.unconsumedBytes == 1_000)
     // With another one it does not.
     let other = try subscribe(pair)

@@ -1,0 +1,348 @@
+import GlueAddress
+
+/// Memory of what was published: endpoints tell each other what they have of streams whose publisher is not there, and fetch
+/// what they lack from whoever has it (docs/protocol.md §7.1).
+///
+///     HAVE ──▶ lacks something ──▶ FETCH ──▶ OPEN, DATA …, CLOSE ──▶ has it, or asks the next holder
+///                                  └────▶ REFUSED ──▶ asks the next holder
+extension EndpointMachine {
+  // MARK: The streams
+
+  /// The stream that a peer opens, known already or new. Nil if it is not what the opening says.
+  func receivedStream(of opening: StreamOpening, _ origin: StreamOrigin, at now: Timestamp) -> ReceivedStream? {
+    let hash = StreamHash(publisher: origin.publisher, incarnation: origin.incarnation, number: origin.number)
+    if let known = topics.received[hash] {
+      let isSame =
+        known.info.publisher == origin.publisher && known.info.incarnation == origin.incarnation
+        && TopicKey(known.info.topic) == TopicKey(opening.topic) && known.isReliable == opening.isReliable
+      return isSame ? known : nil
+    }
+    let info = StreamInfo(
+      topic: opening.topic, type: opening.type, publisher: origin.publisher, publisherName: origin.name,
+      incarnation: origin.incarnation, number: origin.number, isDirect: false)
+    let (matching, _) = topics.subscribers(of: opening.topic, type: opening.type)
+    let stream = ReceivedStream(
+      info: info, isReliable: opening.isReliable, history: opening.attributes.historyPolicy ?? .none,
+      epochMicroseconds: opening.epochMicroseconds, memory: historyMemory, budget: budget,
+      windowBytes: configuration.transport.streamWindowBytes,
+      maximumMessageBytes: configuration.topics.maximumMessageBytes, at: now)
+    stream.subscribers = matching.map { id in
+      ReceivedStream.Subscriber(
+        id: id, holdsBackPublisher: topics.subscriptions[id]?.options.holdsBackPublisher ?? false,
+        isStuck: topics.subscriptions[id]?.isStuck ?? false, next: opening.sequence)
+    }
+    if !matching.isEmpty { topics.received[hash] = stream }
+    return stream
+  }
+
+  /// Whether the publisher's session is up.
+  func isPresent(_ publisher: EndpointID, _ incarnation: Incarnation) -> Bool {
+    sessionsByPeer[publisher]?.peer.incarnation == incarnation
+  }
+
+  func isPublisherPresent(of stream: ReceivedStream) -> Bool {
+    isPresent(stream.info.publisher, stream.info.incarnation)
+  }
+
+  /// The streams of a publisher's life, in a stable order.
+  private func receivedStreams(of publisher: EndpointID, _ incarnation: Incarnation) -> [ReceivedStream] {
+    topics.received.values.filter { $0.info.publisher == publisher && $0.info.incarnation == incarnation }
+      .sorted { $0.hash < $1.hash }
+  }
+
+  // MARK: Telling
+
+  /// Tells a new peer how far this endpoint is in its streams, before it tells what it wants: so it goes on from there.
+  func tellPositions(to session: Session, at now: Timestamp) {
+    tell(receivedStreams(of: session.peer.id, session.peer.incarnation).compactMap(holding), to: session, at: now)
+  }
+
+  /// Tells a peer what is held here for it of publishers that are not there.
+  ///
+  /// - Parameter subscription: what it wants; nil: everything it subscribed to.
+  func tellHoldings(to session: Session, for subscription: RemoteSubscription? = nil, at now: Timestamp) {
+    let held = topics.received.values.filter { stream in
+      !stream.kept.isEmpty && !isPublisherPresent(of: stream)
+        && (stream.info.publisher != session.peer.id || stream.info.incarnation != session.peer.incarnation)
+        && (subscription.map { $0.wants(stream.info) } ?? session.wants(stream.info))
+    }
+    tell(held.sorted { $0.hash < $1.hash }.compactMap(holding), to: session, at: now)
+  }
+
+  /// Asks everybody whom it may concern what they have of a stream.
+  func ask(about stream: ReceivedStream, at now: Timestamp) {
+    guard let holding = holding(stream) else { return }
+    stream.toldEnd = max(stream.toldEnd, holding.end)
+    for session in sessions.values where session.wants(stream.info) {
+      if session.peer.id == stream.info.publisher, session.peer.incarnation == stream.info.incarnation { continue }
+      stream.asked.insert(session.peer.localSession)
+      tell([holding], to: session, asks: true, at: now)
+    }
+  }
+
+  private func holding(_ stream: ReceivedStream) -> StreamHolding? {
+    guard let next = stream.next else { return nil }
+    let kept = stream.kept
+    return StreamHolding(
+      stream: stream.hash, first: kept.isEmpty ? next : min(kept.lowerBound, next),
+      end: kept.isEmpty ? next : max(next, kept.upperBound))
+  }
+
+  private func tell(_ holdings: [StreamHolding], to session: Session, asks: Bool = false, at now: Timestamp) {
+    var rest = holdings[...]
+    while !rest.isEmpty {
+      session.send(.have(Array(rest.prefix(Self.holdingsPerMessage)), asks: asks), at: now)
+      rest = rest.dropFirst(Self.holdingsPerMessage)
+    }
+    makeReady(session, at: now)
+  }
+
+  /// Tells those who lack it what came of a stream whose publisher is not there.
+  func tellNews(of stream: ReceivedStream, at now: Timestamp) {
+    // As long as more is coming there will be more to tell.
+    guard stream.fetch == nil, let mine = holding(stream) else { return }
+    stream.toldEnd = mine.end
+    for session in sessions.values where session.wants(stream.info) {
+      if let theirs = session.holdings[stream.hash], theirs.end >= mine.end { continue }
+      tell([mine], to: session, at: now)
+    }
+  }
+
+  /// As many fit into a datagram of any path.
+  private static let holdingsPerMessage = 64
+
+  // MARK: Hearing
+
+  func receive(_ holdings: [StreamHolding], asks: Bool, of session: Session, at now: Timestamp) {
+    var answers: [StreamHolding] = []
+    for holding in holdings {
+      note(holding, of: session, at: now)
+      guard asks else { continue }
+      let mine = topics.received[holding.stream].flatMap { $0.kept.isEmpty ? nil : self.holding($0) }
+      answers.append(mine ?? StreamHolding(stream: holding.stream, first: 0, end: 0))
+    }
+    tell(answers, to: session, at: now)
+  }
+
+  private func note(_ holding: StreamHolding, of session: Session, at now: Timestamp) {
+    let isNews = session.holdings[holding.stream] != holding
+    if holding.end == 0 {
+      session.holdings[holding.stream] = nil
+    } else if session.holdings[holding.stream] != nil || session.holdings.count < configuration.topics.holdingsPerPeer {
+      session.holdings[holding.stream] = holding
+    } else {
+      reach(.holdingsPerPeer, at: now)
+    }
+    guard let stream = topics.received[holding.stream] else {
+      // Not known: it matches one of this endpoint's subscriptions, or the peer would not have told.
+      if holding.first < holding.end, !topics.ownStreams.contains(holding.stream) {
+        fetchUnknown(holding.stream, of: session, at: now)
+      }
+      return
+    }
+    stream.asked.remove(session.peer.localSession)
+    if isNews { stream.tried.remove(session.peer.localSession) }
+    // Who gets it live will get what others had sooner.
+    if !stream.isLive, !isPublisherPresent(of: stream) { stream.noteExists(below: holding.end) }
+    settle(stream, at: now)
+  }
+
+  // MARK: Serving
+
+  /// Answers a FETCH with a stream of its own in the session, or refuses it.
+  func receive(_ fetch: StreamFetch, of session: Session, at now: Timestamp) {
+    guard session.requests.take(at: now), session.readers.count < configuration.topics.streamsPerPeer * 2 else {
+      reach(.requestsPerSecond, at: now)
+      return refuse(.fetch(fetch.request), of: session, at: now)
+    }
+    guard let (info, held, epochMicroseconds) = holding(of: fetch.stream), session.wants(info) else {
+      return refuse(.fetch(fetch.request), of: session, at: now)
+    }
+    held.trimHistory(at: now)
+    let log = held.log
+    var start = fetch.from.map(held.start(after:)) ?? session.start(of: info, in: held)
+    let limit = fetch.below.map { log.position(ofSequence: $0) } ?? log.end
+    start = min(start, limit)
+    let number = topics.nextStream
+    topics.nextStream += 1
+    let reader = RemoteReader(
+      stream: held, number: number, from: start, limit: limit, windowBytes: Session.initialWindowBytes,
+      maximumRequests: configuration.transport.maximumGaps)
+    reader.attach(to: session)
+    session.readers[number] = reader
+    var attributes = Attributes()
+    attributes.historyPolicy = held.history
+    attributes.request = fetch.request
+    attributes.origin = StreamOrigin(
+      publisher: info.publisher, incarnation: info.incarnation, name: info.publisherName, number: info.number)
+    session.send(
+      .open(
+        StreamOpening(
+          stream: number, topic: info.topic, type: info.type, isReliable: true,
+          epochMicroseconds: epochMicroseconds, position: start,
+          sequence: start < log.end ? log.message(at: start).sequence : log.endSequence, attributes: attributes)),
+      at: now)
+    if reader.isDone { close(reader, at: now) } else { enqueue(reader, at: now) }
+  }
+
+  /// What is held here of a stream: of others, or of this endpoint's own.
+  private func holding(of hash: StreamHash) -> (StreamInfo, OutboundStream, epochMicroseconds: UInt64)? {
+    if let stream = topics.received[hash] {
+      guard let log = stream.log, !stream.kept.isEmpty else { return nil }
+      return (stream.info, log, stream.epochMicroseconds)
+    }
+    guard topics.ownStreams.contains(hash),
+      let own = topics.publications.values.first(where: { $0.info.hash == hash }), own.stream.holdsHistory
+    else { return nil }
+    return (own.info, own.stream, own.epochMicroseconds)
+  }
+
+  /// A stream that was asked for begins.
+  func openRequested(_ opening: StreamOpening, request: UInt64, of session: Session, at now: Timestamp)
+    -> ReceivedStream?
+  {
+    guard let pending = topics.fetches[request], pending.session == session.peer.localSession,
+      let origin = opening.attributes.origin, opening.isReliable,
+      let stream = receivedStream(of: opening, origin, at: now), stream.hash == pending.stream
+    else { return nil }
+    if stream.fetch == nil {
+      stream.fetch = ReceivedStream.Fetch(session: pending.session, request: request, from: opening.sequence)
+    }
+    return stream
+  }
+
+  // MARK: Coming and going
+
+  /// A carrier of a stream has ended.
+  func carrierEnded(_ carrier: InboundStream, of stream: ReceivedStream, at now: Timestamp) {
+    stream.carriers.removeAll { $0 === carrier }
+    if let fetch = stream.fetch, fetch.session == carrier.session.peer.localSession, carrier.isRequested {
+      endFetch(fetch.request, at: now)
+    } else {
+      settle(stream, at: now)
+    }
+  }
+
+  /// A peer is gone: what was asked of it has to be asked of others, and what it published may be held by them.
+  func noteDeparture(of peer: PeerInfo, at now: Timestamp) {
+    for (request, pending) in topics.fetches.sorted(by: { $0.key < $1.key }) where pending.session == peer.localSession
+    {
+      endFetch(request, at: now)
+    }
+    for stream in topics.received.values.sorted(by: { $0.hash < $1.hash }) {
+      stream.asked.remove(peer.localSession)
+      stream.tried.remove(peer.localSession)
+      guard stream.info.publisher == peer.id, stream.info.incarnation == peer.incarnation else { continue }
+      stream.orphanedAt = now
+      if stream.history.keepsSomething {
+        ask(about: stream, at: now)
+        settle(stream, at: now)
+      }
+    }
+    forgetOldest(at: now)
+  }
+
+  /// Streams of the past are remembered up to a limit, so that what was delivered is not delivered again.
+  private func forgetOldest(at now: Timestamp) {
+    let excess = topics.received.count - configuration.topics.rememberedStreams
+    guard excess > 0 else { return }
+    let idle = topics.received.values.filter { $0.carriers.isEmpty && $0.fetch == nil && !isPublisherPresent(of: $0) }
+    for stream in idle.sorted(by: { ($0.orphanedAt, $0.hash) < ($1.orphanedAt, $1.hash) }).prefix(excess) {
+      reach(.rememberedStreams, at: now)
+      stream.release()
+      topics.received[stream.hash] = nil
+      topics.unsettled[stream.hash] = nil
+    }
+  }
+
+  /// Lets go of a stream that nobody here wants any more.
+  func forgetIfUnwanted(_ stream: ReceivedStream) {
+    guard stream.subscribers.isEmpty else { return }
+    stream.release()
+    topics.received[stream.hash] = nil
+    topics.unsettled[stream.hash] = nil
+  }
+
+  /// Readers of what is held are told of what came.
+  func passOn(_ stream: ReceivedStream, at now: Timestamp) {
+    stream.hasGrown = false
+    guard let log = stream.log else { return }
+    for reader in log.readers where !reader.isQueued { enqueue(reader, at: now) }
+  }
+
+  // MARK: Time
+
+  /// How often what has expired is let go.
+  private static let trimInterval = Nanoseconds.seconds(1)
+
+  /// Gives up holes whose time is over, and lets go of what has expired.
+  func advanceHistory(to now: Timestamp) {
+    historyDue = .distantFuture
+    for stream in topics.unsettled.values.sorted(by: { $0.hash < $1.hash }) {
+      settle(stream, at: now)
+      guard let unheld = stream.unheld, stream.fetch == nil else {
+        topics.unsettled[stream.hash] = nil
+        continue
+      }
+      historyDue = min(historyDue, max(unheld.since + timeToTurnUp(stream), now + .milliseconds(1)))
+    }
+    guard trimDue <= now else { return }
+    trimDue = .distantFuture
+    for stream in topics.received.values where stream.log != nil { stream.trim(at: now) }
+    for publication in topics.publications.values { publication.stream.trimHistory(at: now) }
+    if !withdrawn.isEmpty { endWithdrawn(at: now) }
+    if historyMemory.bytes > 0 || topics.publications.values.contains(where: { $0.stream.holdsHistory }) {
+      trimDue = now + Self.trimInterval
+    }
+  }
+
+  /// Takes note that more may be kept of what others published.
+  func noteKept(at now: Timestamp) {
+    if historyMemory.bytes > historyMemory.limitBytes { makeRoomInHistory(at: now) }
+    if trimDue == .distantFuture, historyMemory.bytes > 0 { trimDue = now + Self.trimInterval }
+  }
+
+  /// Takes note that a publication may keep more.
+  func noteKept(by publication: LocalPublication, at now: Timestamp) {
+    publication.stream.trimHistory(at: now)
+    if trimDue == .distantFuture, publication.stream.holdsHistory { trimDue = now + Self.trimInterval }
+  }
+
+  /// Lets go of a sixteenth of all that is held, the oldest first, so that the search for it is seldom.
+  private func makeRoomInHistory(at now: Timestamp) {
+    reach(.historyBytes, at: now)
+    let target = historyMemory.limitBytes / 16 * 15
+    let streams = topics.received.values.filter { !$0.kept.isEmpty }
+    for stream in streams.sorted(by: { ($0.oldestKept, $0.hash) < ($1.oldestKept, $1.hash) }) {
+      guard historyMemory.bytes > target else { return }
+      stream.trim(byBytes: historyMemory.bytes - target)
+    }
+  }
+
+  var historyWakeup: Timestamp { min(historyDue, trimDue) }
+}
+
+/// A request for history that is under way.
+struct PendingFetch {
+  var stream: StreamHash
+  /// Of whom it was asked.
+  var session: UInt32
+}
+
+extension Session {
+  /// Whether the peer has a subscription that wants a stream.
+  func wants(_ stream: StreamInfo) -> Bool { subscriptions.values.contains { $0.wants(stream) } }
+
+  /// Where the peer begins to read a stream that it has nothing of, as its subscriptions say.
+  func start(of stream: StreamInfo, in held: OutboundStream) -> UInt64 {
+    subscriptions.values.filter { $0.wants(stream) }
+      .map { held.start(for: $0.history, began: $0.began) }.min() ?? held.log.end
+  }
+}
+
+extension RemoteSubscription {
+  /// Whether it wants a stream.
+  func wants(_ stream: StreamInfo) -> Bool {
+    !isInquiry && (type == nil || type == stream.type) && TopicName.matches(filter: filter, topic: stream.topic)
+  }
+}

@@ -1,0 +1,171 @@
+import Testing
+
+@testable import GlueCore
+
+/// What a publisher keeps for those who come later.
+@Suite struct HistoryTests {
+  private func advertise(_ pair: Pair, _ history: HistoryPolicy) throws -> PublicationID {
+    try pair.machines[0].advertise("t", options: PublicationOptions(history: history), at: pair.now)
+  }
+
+  private func subscribe(_ pair: Pair, _ history: HistoryRequest) throws {
+    _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(history: history), at: pair.now)
+    pair.settle()
+  }
+
+  private func numbers(_ pair: Pair) -> [UInt64] { pair.received[1].map(\.sequence) }
+
+  @Test(arguments: [
+    (HistoryPolicy.last(5), HistoryRequest.all, 5), (.last(5), .last(3), 3), (.last(5), .last(100), 5),
+    (.last(5), .none, 0),
+    (.last(0), .all, 0), (.none, .all, 0), (.untilExpiry, .all, 0),
+  ])
+  func aLateJoinerGetsWhatItAsksForOfWhatIsKept(policy: HistoryPolicy, request: HistoryRequest, count: Int) throws {
+    let pair = Pair()
+    let publication = try advertise(pair, policy)
+    for number in 0..<20 { try pair.publish([UInt8(number)], on: publication) }
+    pair.settle()
+    try subscribe(pair, request)
+    #expect(numbers(pair) == Array(20 - UInt64(count)..<20))
+    try pair.publish([20], on: publication)
+    pair.settle()
+    #expect(numbers(pair) == Array(20 - UInt64(count)...20))
+    #expect(pair.received[1].map { UInt64($0.payload[0]) } == numbers(pair))
+    #expect(pair.losses.isEmpty)
+  }
+
+  @Test func messagesAreKeptUntilTheyExpire() throws {
+    let pair = Pair()
+    let publication = try advertise(pair, .untilExpiry)
+    for number in 0..<10 as Range<UInt8> {
+      try pair.publish([number], on: publication, lifetime: number < 5 ? .seconds(2) : .seconds(20))
+    }
+    #expect(pair.machines[0].bufferedBytes > 0)
+    pair.run(for: .seconds(5))
+    try subscribe(pair, .all)
+    #expect(numbers(pair) == Array(5..<10))
+    pair.run(for: .seconds(30))
+    #expect(pair.machines[0].bufferedBytes == 0)
+    #expect(pair.machines[1].bufferedBytes == 0)
+  }
+
+  @Test func aSubscriptionGetsWhatWasPublishedSinceItBegan() throws {
+    let pair = Pair()
+    let publication = try advertise(pair, .last(100))
+    try pair.publish([0], on: publication)
+    pair.settle()
+    // It subscribes before the two meet again.
+    for index in [0, 1] {
+      pair.machines[index].removeSession(with: pair.peer(of: index), reason: .expired, at: pair.now)
+    }
+    _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    pair.run(for: .milliseconds(100))
+    try pair.publish([1], on: publication)
+    try pair.publish([2], on: publication)
+    pair.renumber()
+    pair.connect()
+    #expect(numbers(pair) == [1, 2])
+  }
+
+  @Test func whoMeetsAgainGetsWhatItMissed() throws {
+    let pair = Pair()
+    let publication = try advertise(pair, .last(100))
+    try subscribe(pair, .none)
+    for number in 0..<10 as Range<UInt8> { try pair.publish([number], on: publication) }
+    pair.settle()
+    for index in [0, 1] {
+      pair.machines[index].removeSession(with: pair.peer(of: index), reason: .expired, at: pair.now)
+    }
+    for number in 10..<50 as Range<UInt8> { try pair.publish([number], on: publication) }
+    pair.run(for: .seconds(20))
+    pair.renumber()
+    pair.connect()
+    for number in 50..<60 as Range<UInt8> { try pair.publish([number], on: publication) }
+    pair.settle()
+    #expect(numbers(pair) == Array(0..<60))
+    #expect(pair.losses.isEmpty)
+  }
+
+  @Test func whatIsNoLongerKeptIsReportedAsLost() throws {
+    let pair = Pair()
+    let publication = try advertise(pair, .last(10))
+    try subscribe(pair, .none)
+    try pair.publish([0], on: publication)
+    pair.settle()
+    for index in [0, 1] {
+      pair.machines[index].removeSession(with: pair.peer(of: index), reason: .expired, at: pair.now)
+    }
+    for number in 1..<50 as Range<UInt8> { try pair.publish([number], on: publication) }
+    pair.renumber()
+    pair.connect()
+    #expect(numbers(pair) == [0] + Array(40..<50))
+    #expect(pair.losses.map(\.sequences) == [1..<40])
+    #expect(pair.losses.map(\.reason) == [.evicted])
+  }
+
+  @Test func alsoATopicThatKeepsNothingReportsWhatWasMissed() throws {
+    let pair = Pair()
+    let publication = try advertise(pair, .none)
+    try subscribe(pair, .none)
+    try pair.publish([0], on: publication)
+    pair.settle()
+    for index in [0, 1] {
+      pair.machines[index].removeSession(with: pair.peer(of: index), reason: .expired, at: pair.now)
+    }
+    try pair.publish([1], on: publication)
+    try pair.publish([2], on: publication)
+    pair.renumber()
+    pair.connect()
+    try pair.publish([3], on: publication)
+    pair.settle()
+    #expect(numbers(pair) == [0, 3])
+    #expect(pair.losses.map(\.sequences) == [1..<3])
+  }
+
+  @Test func historyDoesNotHoldUpThePublisher() throws {
+    let pair = Pair { $0.transport.sendBufferBytes = 100_000 }
+    let publication = try advertise(pair, .last(1_000))
+    for number in 0..<500 { try pair.publish(pattern(1_000, seed: number), on: publication) }
+    #expect(pair.machines[0].bufferedBytes <= 100_000)
+    try subscribe(pair, .all)
+    let kept = numbers(pair)
+    #expect(kept.count >= 40 && kept.last == 499)
+    #expect(kept == Array(kept[0]...499))
+  }
+
+  @Test func aReceiptDoesNotWaitForWhoCameLater() throws {
+    let pair = Pair()
+    let publication = try advertise(pair, .last(100))
+    for number in 0..<10 as Range<UInt8> { try pair.publish([number], on: publication) }
+    _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(history: .all), at: pair.now)
+    pair.run(for: .seconds(5), until: { pair.machines[0].matchedSubscribers(of: publication) == 1 })
+    pair.drops = { sender, _ in sender == 1 }
+    #expect(pair.machines[0].isAcknowledged(publication, below: 10))
+    try pair.publish([10], on: publication)
+    #expect(!pair.machines[0].isAcknowledged(publication, below: 11))
+    pair.drops = { _, _ in false }
+    pair.settle()
+    #expect(pair.machines[0].isAcknowledged(publication, below: 11))
+    #expect(numbers(pair) == Array(0...10))
+  }
+
+  @Test func aSecondSubscriptionGetsWhatIsKeptHere() throws {
+    let pair = Pair()
+    let publication = try advertise(pair, .last(100))
+    try subscribe(pair, .none)
+    for number in 0..<10 as Range<UInt8> { try pair.publish(pattern(700, seed: Int(number)), on: publication) }
+    pair.settle()
+    let second = try pair.machines[1].subscribe("t", options: SubscriptionOptions(history: .last(4)), at: pair.now)
+    pair.settle()
+    try pair.publish([10], on: publication)
+    pair.settle()
+    let own = pair.received[1].filter { $0.subscription == second }
+    #expect(own.map(\.sequence) == Array(6...10))
+    #expect(own.dropLast().map(\.payload) == (6..<10).map { pattern(700, seed: $0) })
+    // The publisher's own subscriptions too.
+    let atHome = try pair.machines[0].subscribe("t", options: SubscriptionOptions(history: .last(2)), at: pair.now)
+    pair.drain(0)
+    #expect(pair.received[0].map(\.sequence) == [9, 10])
+    #expect(pair.received[0].allSatisfy { $0.subscription == atHome })
+  }
+}
