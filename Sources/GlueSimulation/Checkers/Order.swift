@@ -92,13 +92,6 @@ package struct Order {
     return nil
   }
 
-  /// The number that is to be delivered or reported next; nil if nothing was.
-  package func next(of subscription: SubscriptionKey, _ stream: StreamKey) -> UInt64? {
-    guard var account = accounts[Edge(subscription: subscription, stream: stream)] else { return nil }
-    account.skipEarly()
-    return account.next
-  }
-
   /// The two lives have no session any more.
   package mutating func disconnected(subscriber: Life, publisher: Life) {
     for edge in edges where edge.subscription.life == subscriber && edge.stream.publisher == publisher {

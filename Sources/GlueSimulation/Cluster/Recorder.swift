@@ -150,6 +150,7 @@ package struct Recorder {
     judge(.integrity, integrity.delivered(stream, sequence: sequence, digest: digest), at: now)
     judge(.atMostOnce, atMostOnce.delivered(to: subscription, stream, sequence: sequence), at: now)
     judge(.order, order.delivered(to: subscription, stream, sequence: sequence), at: now)
+    if topics[stream.topic].history != .none { reunion.delivered(to: subscription, stream, sequence: sequence) }
     if ledger.arrived(stream, sequence: sequence, at: subscription.life) { eventualDelivery.arrived() }
     guard isSound, topics[stream.topic].reliability == .reliable, let message = message(stream, sequence),
       message.bytes <= 1_000,
@@ -185,6 +186,7 @@ package struct Recorder {
     for subscription in loss.subscriptions {
       let key = SubscriptionKey(life: life, number: subscription.rawValue)
       judge(.order, order.lost(to: key, stream, loss.sequences), at: now)
+      if topics[topic].history != .none { reunion.lost(to: key, stream, loss.sequences) }
     }
   }
 

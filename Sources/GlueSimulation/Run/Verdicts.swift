@@ -116,14 +116,18 @@ enum Verdicts {
           guard !held.isEmpty else { continue }
           for id in endpoint.subscriptionIDs where endpoint.subscriptions[id]!.topics.contains(topic) {
             let subscription = endpoint.subscriptions[id]!
-            let since = held.first { number in
-              recorder.message(stream, number).map { $0.at >= subscription.began } ?? false
-            }
             let key = SubscriptionKey(life: endpoint.life, number: id.rawValue)
-            let verdict = simulation.recorder.reunion.settled(
-              key, stream, held: held, by: holder.life,
-              from: subscription.options.history == .all ? held.lowerBound : since ?? held.upperBound,
-              next: recorder.order.next(of: key, stream))
+            // Ages are told by clocks that drift, and lack the way.
+            let age = simulation.now.since(subscription.began)
+            let since = subscription.began + Nanoseconds(age.count / 50) + .milliseconds(200)
+            // What others hold that came before what the publisher gave it is not asked for.
+            let first =
+              subscription.options.history == .all ? recorder.reunion.first(of: key, stream) ?? held.lowerBound : .max
+            let wanted = held.filter { number in
+              number >= first || recorder.message(stream, number).map { $0.at >= since } ?? false
+            }
+            guard !wanted.isEmpty else { continue }
+            let verdict = simulation.recorder.reunion.judged(key, stream, held: wanted, by: holder.life)
             simulation.recorder.judge(.reunion, verdict, at: simulation.now)
           }
         }
