@@ -32,6 +32,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.0.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
   ],
   targets: [
@@ -53,6 +54,12 @@ let package = Package(
     // Sockets, interfaces, multicast, polling. Knows no protocol.
     .target(name: "CGlueNetwork", path: "Sources/CGlueNetwork"),
     .target(name: "GlueNetwork", dependencies: ["GlueAddress", "CGlueNetwork"], swiftSettings: settings),
+
+    // What a cache holds, on disk. SQLite through GRDB.
+    .target(
+      name: "GlueStore",
+      dependencies: ["GlueCore", "GlueNetwork", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: settings),
 
     // Many cores in virtual time on a faulty network, with checkers.
     .target(name: "GlueSimulation", dependencies: ["GlueAddress", "GlueCore"], swiftSettings: settings),
@@ -118,6 +125,13 @@ let package = Package(
 
     .testTarget(
       name: "GlueCoreTests", dependencies: ["GlueCore", "GlueAddress", "GlueFuzz"], swiftSettings: settings),
+    // Writes to a store until it is killed, for the tests of the store.
+    .executableTarget(
+      name: "StoreVictim", dependencies: ["GlueStore", "GlueCore"], path: "Tests/StoreVictim", swiftSettings: settings),
+    .testTarget(
+      name: "GlueStoreTests",
+      dependencies: ["GlueStore", "GlueCore", "StoreVictim", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: settings),
     .testTarget(name: "GlueNetworkTests", dependencies: ["GlueNetwork", "GlueAddress"], swiftSettings: settings),
     .testTarget(
       name: "GlueSimulationTests", dependencies: ["GlueSimulation", "GlueCore", "GlueAddress"], swiftSettings: settings),
