@@ -10,14 +10,15 @@ struct EndpointOptions: ParsableArguments {
   @Flag(name: .long, help: "Do not show events and progress on stderr.")
   var quiet = false
 
-  /// An endpoint with the settings of the environment.
-  func makeEndpoint() async throws -> Endpoint {
+  /// An endpoint with the settings of the environment, and with those that the command's own options change.
+  func makeEndpoint(_ change: (inout Endpoint.Configuration) -> Void = { _ in }) async throws -> Endpoint {
     var configuration = try Endpoint.Configuration.fromEnvironment()
     for variable in configuration.unknownVariables {
       Console.error("glue: \(variable) in the environment is no setting; misspelled?")
     }
     // What the log would say at its usual levels is shown as events, or as the line that ends the command.
     configuration.logger.logLevel = verbose ? .debug : .critical
+    change(&configuration)
     return try await Endpoint(configuration)
   }
 }

@@ -22,6 +22,7 @@ struct GlueCommand: AsyncParsableCommand {
     subcommands: [
       Sub.self,
       Pub.self,
+      Cache.self,
       Peers.self,
       Doctor.self,
       Key.self,

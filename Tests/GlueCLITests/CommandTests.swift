@@ -14,7 +14,7 @@ import Testing
   func unknownCommands(_ words: [String]) {
     #expect(
       GlueCommand.complaint(about: words[...])
-        == "there is no command nosuch; expected one of sub, pub, peers, doctor, key, demo, bench, simulate")
+        == "there is no command nosuch; expected one of sub, pub, cache, peers, doctor, key, demo, bench, simulate")
   }
 
   @Test(arguments: [["bench", "nosuch"], ["help", "bench", "nosuch"]])

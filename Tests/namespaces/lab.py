@@ -434,6 +434,20 @@ class Lab:
         self.switch.command(
             "nft", "add", "rule", "netdev", table, "ingress", "meta", "l4proto", "udp", *condition, "counter", "drop")
 
+    def cut(self, host):
+        """Cuts a host off: the switch passes on nothing from it or to it. Its interface stays up."""
+        table = f"cut_{host.port}"
+        self.switch.command("nft", "add", "table", "bridge", table)
+        self.switch.command(
+            "nft", "add", "chain", "bridge", table, "forward",
+            "{", "type", "filter", "hook", "forward", "priority", "0", ";", "}")
+        for direction in ("iifname", "oifname"):
+            self.switch.command("nft", "add", "rule", "bridge", table, "forward", direction, host.port, "drop")
+
+    def mend(self, host):
+        """Ends a `cut`."""
+        self.switch.command("nft", "delete", "table", "bridge", f"cut_{host.port}")
+
     def two_paths(self, host, milliseconds, twice_every=0):
         """Joins a host to the switch by two paths, of which one is so much longer: packets take them in turns, and of so
         many UDP packets one arrives twice. To be called before the packets of the host are dropped."""

@@ -326,6 +326,7 @@ extension EndpointMachine {
     let session = reader.session!
     session.readers[reader.number] = nil
     session.queue.removeAll { $0 === reader }
+    session.pastQueue.removeAll { $0 === reader }
     reader.isQueued = false
     reader.detach()
     makeReady(session, at: now)

@@ -3,7 +3,7 @@ extension Session {
   func hasWork(at now: Timestamp) -> Bool {
     if let acknowledgeAt, acknowledgeAt <= now { return true }
     if let echoes, echoes.nextAt <= now { return true }
-    return pathReply != nil || path.nextAt <= now || (!queue.isEmpty && congestion.isOpen)
+    return pathReply != nil || path.nextAt <= now || (hasReaders && congestion.isOpen)
   }
 
   /// Writes the next datagram. Returns its size; nil if there is nothing to send, or the congestion window is shut.
@@ -16,7 +16,7 @@ extension Session {
     let limit = min(path.current, buffer.count) - sealBytes
     var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<limit]))
     writer.zeros(WireLimits.shortHeaderBytes)
-    let hasData = !queue.isEmpty && congestion.isOpen
+    let hasData = hasReaders && congestion.isOpen
     // An acknowledgement that is due soon goes with data; a fresh one waits for more to acknowledge.
     let soon = hasData ? now + Nanoseconds(configuration.acknowledgementDelay.count / 2) : now
     var asksForRepetition = false
@@ -81,16 +81,17 @@ extension Session {
 
   private func writeStreams(to writer: inout WireWriter, at now: Timestamp, counters: inout Counters) -> Bool {
     var asksForAnswer = false
-    while let reader = queue.first {
+    while let reader = queue.first ?? pastQueue.first {
+      let isPast = queue.isEmpty
       if reader.write(to: &writer, at: now, counters: &counters) { asksForAnswer = true }
-      queue.removeFirst()
+      if isPast { pastQueue.removeFirst() } else { queue.removeFirst() }
       guard reader.hasWork else {
         reader.isQueued = false
         if reader.probeAt == nil { reader.armProbe(at: now) }
         continue
       }
       // The datagram is full. The next one begins with the next stream: none holds up the others.
-      queue.append(reader)
+      append(reader)
       break
     }
     return asksForAnswer

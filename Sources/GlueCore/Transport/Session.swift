@@ -32,8 +32,10 @@ final class Session {
   let direct: RemoteReader
   /// Topic streams that the peer reads, by number.
   @exclusivity(unchecked) var readers: OrderedDictionary<UInt64, RemoteReader> = [:]
-  /// Readers with something to send.
+  /// Readers with something to send that is being published.
   @exclusivity(unchecked) var queue = Deque<RemoteReader>()
+  /// Readers with something to send that was published before: it has its turn when nothing else has.
+  @exclusivity(unchecked) var pastQueue = Deque<RemoteReader>()
   /// No reader has to be asked before this.
   @exclusivity(unchecked) var probeAt: Timestamp?
   /// When datagrams under way count as gone unless an ACK comes; nil while none are.
@@ -143,8 +145,15 @@ final class Session {
     }
     reader.isQueued = true
     // What opens streams goes before what flows in them.
-    if reader === control { queue.prepend(reader) } else { queue.append(reader) }
+    if reader === control { queue.prepend(reader) } else { append(reader) }
   }
+
+  func append(_ reader: RemoteReader) {
+    if reader.isCatchingUp { pastQueue.append(reader) } else { queue.append(reader) }
+  }
+
+  /// Whether some reader has something to send.
+  var hasReaders: Bool { !queue.isEmpty || !pastQueue.isEmpty }
 
   func send(_ message: ControlMessage, at now: Timestamp) {
     message.encoded().withUnsafeBytes { bytes in

@@ -252,4 +252,28 @@ import Testing
     // 50 joiners, 9 holders: handshake, path search and interest take some 25 datagrams for each two.
     #expect(sent < 50 * 9 * 40, "\(sent) datagrams")
   }
+
+  /// A narrow uplink is full of history for seconds; what is published meanwhile on another topic does not wait for it.
+  @Test func historyDoesNotDelayWhatIsPublished() throws {
+    let topics = kept + [SimulatedTopic("live")]
+    let scenario = Scenario(hosts: 2, topics: topics, seed: 52)
+    let publisher = try scenario.start(0, publishes: [0, 1])
+    for _ in 0..<1_000 { publisher.publish(topic: 0, bytes: 2_000) }
+    scenario.run(.seconds(1))
+    scenario.simulation.network[0].bandwidth = 1_000_000
+    let joiner = try scenario.start(1)
+    try joiner.subscribe("t", options: SubscriptionOptions(history: .all))
+    try joiner.subscribe("live")
+    scenario.run(.milliseconds(100))
+    let begin = scenario.simulation.now
+    scenario.publish(100, from: publisher, topic: 1, every: .milliseconds(10))
+    scenario.run(.milliseconds(1_000))
+    #expect(scenario.numbers(at: joiner).count < 1_000, "the history was there before anything else: nothing was tested")
+    scenario.run(.seconds(4))
+    #expect(scenario.numbers(at: joiner) == Array(0..<1_000))
+    let live = joiner.received.filter { $0.topic == "live" }
+    #expect(live.map(\.sequence) == Array(0..<100))
+    let delays = live.map { $0.at.since(begin + .milliseconds(10) * $0.sequence).wholeMilliseconds }.sorted()
+    #expect(delays[50] < 100, "median \(delays[50]) ms, longest \(delays[99]) ms")
+  }
 }

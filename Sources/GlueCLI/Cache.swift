@@ -1,0 +1,39 @@
+import ArgumentParser
+import Glue
+
+/// `glue cache`: holds what is published, for those who come later.
+struct Cache: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Hold messages in memory for those who come later.",
+    discussion: """
+      Gets everything on the topics that match the filter, also what was published before, and holds what the topics' settings \
+      let be kept (glue pub --keep), until it expires or --limit is reached; then the oldest goes first. Subscribers that ask \
+      for history, or were cut off, get it also when the publisher is gone. Ends with status 0 after --duration or on \
+      SIGINT, SIGTERM or SIGHUP, and what it holds with it.
+      """)
+
+  @Argument(help: "Topic filter: + stands for one level, # at the end for all the rest.")
+  var filter: String
+
+  @Option(help: "Hold at most so many bytes, for example 256MiB. (default: 64MiB)", transform: parseByteCount)
+  var limit: Int = TopicsConfiguration().historyBytes
+
+  @Option(help: "End after this time, for example 10m.", transform: parseDuration)
+  var duration: Duration?
+
+  @OptionGroup var options: EndpointOptions
+
+  func run() async throws {
+    let limit = limit
+    let endpoint = try await options.makeEndpoint { $0.topics.historyBytes = limit }
+    // What is received is held by the endpoint itself.
+    let subscription = try endpoint.subscribe(to: filter, history: .all) { _ in }
+    try await GlueCLI.run(
+      endpoint, quiet: options.quiet, for: duration,
+      { _ in
+        // Until it is cancelled.
+        for await _ in AsyncStream<Never>.makeStream().stream {}
+      },
+      conclude: { _, _ in subscription.cancel() })
+  }
+}
