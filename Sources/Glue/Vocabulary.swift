@@ -9,9 +9,9 @@ public typealias EndpointID = GlueCore.EndpointID
 public typealias Incarnation = GlueCore.Incarnation
 /// How a topic's messages are carried.
 public typealias Reliability = GlueCore.Reliability
-/// See the core.
+/// What of a topic is kept for those who come later.
 public typealias HistoryPolicy = GlueCore.HistoryPolicy
-/// See the core.
+/// What a subscription wants of what was published before it began.
 public typealias HistoryRequest = GlueCore.HistoryRequest
 /// An ordered list of a message's attributes: key and value, unknown ones kept.
 public typealias Attributes = GlueCore.Attributes
