@@ -290,7 +290,11 @@ extension EndpointMachine {
     trimDue = .distantFuture
     for stream in topics.received.values where stream.log != nil { stream.trim(at: now) }
     for publication in topics.publications.values { publication.stream.trimHistory(at: now) }
-    if !withdrawn.isEmpty { endWithdrawn(at: now) }
+    if !retired.isEmpty {
+      withdrawn += retired.filter { !$0.stream.holdsHistory }
+      retired.removeAll { !$0.stream.holdsHistory }
+      endWithdrawn(at: now)
+    }
     if historyMemory.bytes > 0 || topics.publications.values.contains(where: { $0.stream.holdsHistory }) {
       trimDue = now + Self.trimInterval
     }

@@ -15,6 +15,7 @@ extension EndpointMachine {
       guard existing.options == options else { throw .conflictingPublication(topic: topic) }
       existing.users += 1
       withdrawn.removeAll { $0 === existing }
+      retired.removeAll { $0 === existing }
       return existing.id
     }
     guard topics.publications.count < configuration.topics.localTopics else {
@@ -57,11 +58,13 @@ extension EndpointMachine {
     }
   }
 
-  /// Gives up one use of a publication. With the last one it ends as soon as everything is acknowledged.
+  /// Gives up one use of a publication. With the last one it ends as soon as everything is acknowledged, and nothing is kept any
+  /// more for those who come later.
   public func withdraw(_ publication: PublicationID, at now: Timestamp) {
     guard let publication = topics.publications[publication.rawValue], publication.users > 0 else { return }
     publication.users -= 1
     guard publication.users == 0 else { return }
+    if publication.stream.holdsHistory { return retired.append(publication) }
     withdrawn.append(publication)
     endWithdrawn(at: now)
   }
@@ -162,9 +165,9 @@ extension EndpointMachine {
           stream: publication.info, subscriptions: skipped, sequences: sequence..<sequence + 1, reason: .dropped)))
   }
 
-  /// Ends publications without users once everything is acknowledged, and nothing is kept for those who come later.
+  /// Ends publications without users once everything is acknowledged.
   func endWithdrawn(at now: Timestamp) {
-    let done = withdrawn.filter { $0.stream.log.isEmpty || ($0.stream.readers.isEmpty && !$0.stream.holdsHistory) }
+    let done = withdrawn.filter { $0.stream.log.isEmpty || $0.stream.readers.isEmpty }
     guard !done.isEmpty else { return }
     withdrawn.removeAll { publication in done.contains { $0 === publication } }
     for publication in done {

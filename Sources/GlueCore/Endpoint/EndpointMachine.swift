@@ -33,6 +33,8 @@ public final class EndpointMachine {
   @exclusivity(unchecked) var topics = LocalTopics()
   /// Publications without users that are not acknowledged yet.
   @exclusivity(unchecked) var withdrawn: [LocalPublication] = []
+  /// Publications without users that still keep something for those who come later.
+  @exclusivity(unchecked) var retired: [LocalPublication] = []
   /// Publications that ended with something unserved, by their number.
   @exclusivity(unchecked) var pastPublications = PastStreams()
   /// The streams of direct messages of sessions that ended, by the session's number.

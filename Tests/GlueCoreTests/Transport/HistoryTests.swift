@@ -168,4 +168,16 @@ import Testing
     #expect(pair.received[0].map(\.sequence) == [9, 10])
     #expect(pair.received[0].allSatisfy { $0.subscription == atHome })
   }
+
+  @Test func aPublicationThatWasClosedKeepsUntilItsHistoryIsOver() throws {
+    let pair = Pair()
+    let publication = try advertise(pair, .untilExpiry)
+    try pair.publish([0], on: publication, lifetime: .seconds(5))
+    pair.machines[0].withdraw(publication, at: pair.now)
+    pair.run(for: .seconds(2))
+    try subscribe(pair, .all)
+    #expect(numbers(pair) == [0])
+    pair.run(for: .seconds(10))
+    #expect(pair.machines[0].openPublications == 0)
+  }
 }
