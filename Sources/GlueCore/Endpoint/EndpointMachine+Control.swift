@@ -78,8 +78,8 @@ extension EndpointMachine {
     case .unsubscribe(let subscription):
       removeRemote(subscription, of: session, at: now)
     case .interest:
+      if !session.knowsInterest { tellHoldings(to: session, at: now) }
       session.knowsInterest = true
-      tellHoldings(to: session, at: now)
       events.append(.interestKnown(session.peer.id))
     case .open(let opening):
       guard opening.stream >= Session.firstTopicStream else { return }
@@ -103,6 +103,7 @@ extension EndpointMachine {
         from: session.peer.id, at: now)
       drainDiscovery(at: now)
     case .refused(.stream(let number)):
+      if let reader = session.readers[number], reader.isRequested { return forget(reader, at: now) }
       guard let reader = session.readers[number], let publication = topics.publications[number] else { return }
       reader.stream.noteDeparture(of: reader)
       forget(reader, at: now)
@@ -120,7 +121,7 @@ extension EndpointMachine {
   }
 
   /// Whether more than so many bytes were told to a peer that it has not acknowledged.
-  private func isDrowning(_ session: Session, beyond limit: Int, at now: Timestamp) -> Bool {
+  func isDrowning(_ session: Session, beyond limit: Int, at now: Timestamp) -> Bool {
     guard session.control.stream.log.byteCount > limit else { return false }
     reach(.controlBytes, at: now)
     return true
@@ -150,6 +151,7 @@ extension EndpointMachine {
     }
     guard session.inbound.count < configuration.topics.streamsPerPeer + Int(Session.firstTopicStream) else {
       reach(.streamsPerPeer, at: arrival.now)
+      if let request = opening.attributes.request { refusedFetch(request, of: session, at: arrival.now) }
       return refuse(.stream(opening.stream), of: session, at: arrival.now)
     }
     let received: ReceivedStream?
@@ -164,7 +166,8 @@ extension EndpointMachine {
     }
     guard let received else {
       inbox.counters.framesMalformed += 1
-      return
+      if let request = opening.attributes.request { refusedFetch(request, of: session, at: arrival.now) }
+      return refuse(.stream(opening.stream), of: session, at: arrival.now)
     }
     let stream = addInbound(opening, to: session, sink: received)
     stream.isClosing = !received.isWanted

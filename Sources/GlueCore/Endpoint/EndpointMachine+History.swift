@@ -10,6 +10,8 @@ extension EndpointMachine {
 
   /// The stream that a peer opens, known already or new. Nil if it is not what the opening says.
   func receivedStream(of opening: StreamOpening, _ origin: StreamOrigin, at now: Timestamp) -> ReceivedStream? {
+    // Nobody tells this endpoint what it has published itself.
+    guard origin.publisher != configuration.id || origin.incarnation != incarnation else { return nil }
     let hash = StreamHash(publisher: origin.publisher, incarnation: origin.incarnation, number: origin.number)
     if let known = topics.received[hash] {
       let isSame =
@@ -121,6 +123,8 @@ extension EndpointMachine {
       let mine = topics.received[holding.stream].flatMap { $0.kept.isEmpty ? nil : self.holding($0) }
       answers.append(mine ?? StreamHolding(stream: holding.stream, first: 0, end: 0))
     }
+    // Whoever does not acknowledge what it is told gets no more of it.
+    guard !answers.isEmpty, !isDrowning(session, beyond: configuration.topics.controlBytes, at: now) else { return }
     tell(answers, to: session, at: now)
   }
 
@@ -135,7 +139,7 @@ extension EndpointMachine {
     }
     guard let stream = topics.received[holding.stream] else {
       // Not known: it matches one of this endpoint's subscriptions, or the peer would not have told.
-      if holding.first < holding.end, !topics.ownStreams.contains(holding.stream) {
+      if holding.first < holding.end, topics.ownStreams[holding.stream] == nil {
         fetchUnknown(holding.stream, of: session, at: now)
       }
       return
@@ -151,7 +155,9 @@ extension EndpointMachine {
 
   /// Answers a FETCH with a stream of its own in the session, or refuses it.
   func receive(_ fetch: StreamFetch, of session: Session, at now: Timestamp) {
-    guard session.requests.take(at: now), session.readers.count < configuration.topics.streamsPerPeer * 2 else {
+    guard session.requests.take(at: now), session.readers.count < configuration.topics.streamsPerPeer * 2,
+      !isDrowning(session, beyond: configuration.topics.controlBytes, at: now)
+    else {
       reach(.requestsPerSecond, at: now)
       return refuse(.fetch(fetch.request), of: session, at: now)
     }
@@ -191,9 +197,9 @@ extension EndpointMachine {
       guard let log = stream.log, !stream.kept.isEmpty else { return nil }
       return (stream.info, log, stream.epochMicroseconds)
     }
-    guard topics.ownStreams.contains(hash),
-      let own = topics.publications.values.first(where: { $0.info.hash == hash }), own.stream.holdsHistory
-    else { return nil }
+    guard let own = topics.ownStreams[hash].flatMap({ topics.publications[$0] }), own.stream.holdsHistory else {
+      return nil
+    }
     return (own.info, own.stream, own.epochMicroseconds)
   }
 
@@ -229,10 +235,11 @@ extension EndpointMachine {
     {
       endFetch(request, at: now)
     }
-    for stream in topics.received.values.sorted(by: { $0.hash < $1.hash }) {
+    for stream in topics.received.values {
       stream.asked.remove(peer.localSession)
       stream.tried.remove(peer.localSession)
-      guard stream.info.publisher == peer.id, stream.info.incarnation == peer.incarnation else { continue }
+    }
+    for stream in receivedStreams(of: peer.id, peer.incarnation) {
       stream.orphanedAt = now
       if stream.history.keepsSomething {
         ask(about: stream, at: now)

@@ -36,9 +36,17 @@ extension EndpointMachine {
       return !stream.asked.isEmpty || !isPublisherPresent(of: stream)
     }
     // Whoever has not answered for so long need not be waited for where the publisher itself has said that it has not got it.
-    if isPublisherPresent(of: stream) { return !stream.asked.isEmpty && now < unheld.since + Self.answerTimeout }
-    if stream.asked.isEmpty, stream.orphanedAt + configuration.topics.gapTimeout <= now { return false }
-    return now < unheld.since + configuration.topics.gapTimeout
+    let mayCome =
+      isPublisherPresent(of: stream)
+      ? !stream.asked.isEmpty && now < unheld.since + Self.answerTimeout
+      : !(stream.asked.isEmpty && stream.orphanedAt + configuration.topics.gapTimeout <= now)
+        && now < unheld.since + configuration.topics.gapTimeout
+    if mayCome {
+      // A request that was under way meanwhile may have ended the watch.
+      topics.unsettled[stream.hash] = stream
+      historyDue = min(historyDue, max(unheld.since + timeToTurnUp(stream), now + .milliseconds(1)))
+    }
+    return mayCome
   }
 
   /// How long others may take to say what they have: many round trips.
@@ -82,9 +90,10 @@ extension EndpointMachine {
 
   /// Asks for a stream of which nothing is known but that the peer holds it.
   func fetchUnknown(_ hash: StreamHash, of session: Session, at now: Timestamp) {
-    guard topics.fetches.values.allSatisfy({ $0.stream != hash }) else { return }
+    guard !topics.unknownFetches.contains(hash) else { return }
     guard topics.fetches.count < configuration.topics.holdingsPerPeer else { return reach(.holdingsPerPeer, at: now) }
     let request = nextRequest(of: hash, to: session)
+    topics.unknownFetches.insert(hash)
     session.send(.fetch(StreamFetch(request: request, stream: hash, from: nil, below: nil)), at: now)
     makeReady(session, at: now)
   }
@@ -98,6 +107,7 @@ extension EndpointMachine {
   /// A request has ended, with or without what was asked for.
   func endFetch(_ request: UInt64, at now: Timestamp) {
     guard let pending = topics.fetches.removeValue(forKey: request) else { return }
+    topics.unknownFetches.remove(pending.stream)
     guard let stream = topics.received[pending.stream] else {
       // Never begun: somebody else may hold it.
       if let other = sessions.values.first(where: {

@@ -12,11 +12,15 @@ extension EndpointMachine {
     if let problem = TopicName.problem(withTopic: topic) { throw .invalidTopic(topic, reason: problem) }
     try check(topic, type: options.type, at: now)
     if let existing = topics.publicationsByTopic[TopicKey(topic)] {
-      guard existing.options == options else { throw .conflictingPublication(topic: topic) }
-      existing.users += 1
-      withdrawn.removeAll { $0 === existing }
-      retired.removeAll { $0 === existing }
-      return existing.id
+      if existing.options == options {
+        existing.users += 1
+        withdrawn.removeAll { $0 === existing }
+        retired.removeAll { $0 === existing }
+        return existing.id
+      }
+      guard existing.users == 0 else { throw .conflictingPublication(topic: topic) }
+      // Only what it keeps is left of it.
+      end(existing, at: now)
     }
     guard topics.publications.count < configuration.topics.localTopics else {
       reach(.localTopics, at: now)
@@ -34,7 +38,7 @@ extension EndpointMachine {
         topic: topic, type: options.type, publisher: configuration.id, publisherName: configuration.name,
         incarnation: incarnation, number: number, isDirect: false))
     topics.publications[number] = publication
-    topics.ownStreams.insert(publication.info.hash)
+    topics.ownStreams[publication.info.hash] = number
     topics.publicationsByTopic[TopicKey(topic)] = publication
     let (own, mismatched) = topics.subscribers(of: topic, type: options.type)
     publication.localSubscribers = own
@@ -169,13 +173,17 @@ extension EndpointMachine {
   func endWithdrawn(at now: Timestamp) {
     let done = withdrawn.filter { $0.stream.log.isEmpty || $0.stream.readers.isEmpty }
     guard !done.isEmpty else { return }
-    withdrawn.removeAll { publication in done.contains { $0 === publication } }
-    for publication in done {
-      topics.publications[publication.id.rawValue] = nil
-      topics.publicationsByTopic[TopicKey(publication.topic)] = nil
-      if publication.stream.hasUnserved { pastPublications.remember(publication.stream, as: publication.id.rawValue) }
-      for reader in publication.stream.readers { close(reader, at: now) }
-    }
+    for publication in done { end(publication, at: now) }
+  }
+
+  private func end(_ publication: LocalPublication, at now: Timestamp) {
+    withdrawn.removeAll { $0 === publication }
+    retired.removeAll { $0 === publication }
+    topics.publications[publication.id.rawValue] = nil
+    topics.publicationsByTopic[TopicKey(publication.topic)] = nil
+    topics.ownStreams[publication.info.hash] = nil
+    if publication.stream.hasUnserved { pastPublications.remember(publication.stream, as: publication.id.rawValue) }
+    for reader in publication.stream.readers { close(reader, at: now) }
   }
 
   /// Tells who waits for it that a publication has room again.

@@ -59,14 +59,16 @@ struct LocalTopics {
   let peerFilters = FilterIndex<RemoteSubscriber>()
   var nextStream = Session.firstTopicStream
   var nextSubscription: UInt64 = 1
-  /// The streams that this endpoint has published, and those it publishes.
-  var ownStreams: Set<StreamHash> = []
+  /// The numbers of the streams that this endpoint publishes.
+  var ownStreams: [StreamHash: UInt64] = [:]
   /// What this endpoint got, or gets, from others.
   var received: [StreamHash: ReceivedStream] = [:]
   /// Those of them with a hole that nobody is known to hold.
   var unsettled: [StreamHash: ReceivedStream] = [:]
   /// Requests for history that are under way, by their numbers.
   var fetches: [UInt64: PendingFetch] = [:]
+  /// Those of them for streams of which nothing is known yet.
+  var unknownFetches: Set<StreamHash> = []
   var nextRequest: UInt64 = 0
   /// Changes to the subscriptions so far.
   var interestVersion: UInt64 = 0

@@ -423,9 +423,8 @@ final class ReceivedStream: MessageSink {
     let log = stream.log
     guard message.sequence >= log.endSequence || log.isEmpty, stream.keeps(lifetime: message.lifetime),
       // Others cut it differently; it could not be passed on as it was.
-      message.units == UInt64(Fragmenter.count(bodyBytes: message.body.count))
+      message.units == UInt64(Fragmenter.count(bodyBytes: message.body.count)), goOn(log, at: message)
     else { return }
-    goOn(log, at: message)
     _ = log.append(
       message.body, hasAttributes: message.hasAttributes, time: message.time, lifetime: message.lifetime,
       published: message.publishedAt, expires: message.expiresAt ?? .distantFuture)
@@ -434,19 +433,29 @@ final class ReceivedStream: MessageSink {
     if !stream.readers.isEmpty { hasGrown = true }
   }
 
-  private func goOn(_ log: SendLog, at message: ArrivedMessage) {
-    guard message.position != log.end || message.sequence != log.endSequence else { return }
-    let (positions, under) = message.position.subtractingReportingOverflow(log.end)
-    let (sequences, before) = message.sequence.subtractingReportingOverflow(log.endSequence)
-    guard !log.isEmpty, !under, !before, sequences > 0, sequences <= positions, positions <= SendLog.longestHole else {
-      return log.restart(at: message.position, sequence: message.sequence)
+  /// Brings the log to where a message goes. It never goes back: readers have been there. Returns whether the message fits.
+  private func goOn(_ log: SendLog, at message: ArrivedMessage) -> Bool {
+    guard log.end > 0 || log.endSequence > 0 else {
+      log.restart(at: message.position, sequence: message.sequence)
+      return true
     }
-    log.appendHole(positions: positions, sequences: sequences)
+    guard message.position >= log.end, message.sequence >= log.endSequence else { return false }
+    let positions = message.position - log.end
+    let sequences = message.sequence - log.endSequence
+    guard positions > 0 || sequences > 0 else { return true }
+    guard sequences > 0, sequences <= positions else { return false }
+    if log.isEmpty || positions > SendLog.longestHole {
+      log.restart(at: message.position, sequence: message.sequence)
+    } else {
+      log.appendHole(positions: positions, sequences: sequences)
+    }
+    return true
   }
 
   private func makeLog() -> OutboundStream {
     let stream = OutboundStream(
-      number: .max, isReliable: true, epoch: Timestamp(nanoseconds: 0), limitBytes: memory.limitBytes, history: history)
+      number: .max, isReliable: true, epoch: Timestamp(nanoseconds: 0), limitBytes: 2 * memory.limitBytes,
+      history: history)
     log = stream
     return stream
   }
@@ -461,7 +470,7 @@ final class ReceivedStream: MessageSink {
   /// Lets go of so many bytes of what is kept, or all of it, the oldest messages first.
   func trim(byBytes bytes: Int) {
     guard let log else { return }
-    log.trimHistory(toBytes: max(0, log.log.byteCount - bytes))
+    log.evict(toBytes: max(0, log.log.byteCount - bytes))
     noteKept()
   }
 

@@ -370,7 +370,8 @@ final class InboundStream {
       if next == before, reorder.first?.range == run.range { removeFirstReordered() }
       hasUnknownTail = hasUnknownTail || isWaitingForBudget || assembler.isAssembling
     }
-    if hasUnknownTail || next < missing.end {
+    // Of what was asked for others may have the rest.
+    if !isRequested, hasUnknownTail || next < missing.end {
       sink.lose(nextSequence..<nextSequence, reason: .publisherGone, at: arrival.now, into: inbox)
     }
   }

@@ -52,7 +52,14 @@ final class OutboundStream {
   /// Whether something is held for those who come later.
   var holdsHistory: Bool { firstKept < log.end }
   /// Where what is kept begins; the end of the log if nothing is.
-  private var firstKept: UInt64 { kept == .max ? log.end : min(max(kept, log.first), log.end) }
+  private var firstKept: UInt64 {
+    guard kept != .max, !log.isEmpty else { return log.end }
+    let position = max(kept, log.first)
+    guard position < log.end else { return log.end }
+    // Of a message of which readers have got a part the rest may be all that is held.
+    let (message, _, next) = log.message(at: position)
+    return message.position < position ? next : position
+  }
 
   /// The sequence numbers of what is held for those who come later.
   var keptSequences: Range<UInt64> {
@@ -91,6 +98,13 @@ final class OutboundStream {
       kept = max(kept, log.message(at: log.first).end)
       log.release(below: min(acknowledged, kept))
     }
+  }
+
+  /// Lets go of what is held, the oldest messages first, whoever reads it, until it takes no more than so many bytes.
+  func evict(toBytes bytes: Int) {
+    while log.byteCount > bytes, !log.isEmpty { log.release(below: log.message(at: log.first).end) }
+    if kept != .max { kept = max(kept, log.first) }
+    evictions.note(below: log.first, nextSequence: log.firstSequence, reason: .evicted)
   }
 
   private func isWorthKeeping(_ message: SendLog.Message, _ sequence: UInt64, at now: Timestamp) -> Bool {

@@ -200,7 +200,7 @@ final class RemoteReader {
   ) -> (done: UInt64, wrote: Bool) {
     let log = stream.log
     var position = max(range.lowerBound, acknowledged)
-    let limit = min(range.upperBound, next)
+    let limit = min(range.upperBound, next, max(log.end, log.first))
     var wrote = false
     while position < log.first, position < limit {
       guard let end = writeEviction(from: position, to: &writer) else { return (position, wrote) }

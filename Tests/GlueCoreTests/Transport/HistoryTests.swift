@@ -180,4 +180,48 @@ import Testing
     pair.run(for: .seconds(10))
     #expect(pair.machines[0].openPublications == 0)
   }
+
+  /// A peer may open its stream again at a lower position. What is held for others does not go back: they may have been there.
+  @Test func whatIsKeptNeverGoesBack() throws {
+    let info = StreamInfo(
+      topic: "t", type: nil, publisher: EndpointID(1), publisherName: "p", incarnation: Incarnation(2), number: 2,
+      isDirect: false)
+    let stream = ReceivedStream(
+      info: info, isReliable: true, history: .last(10), epochMicroseconds: 0, memory: HistoryMemory(limitBytes: 10_000),
+      budget: ReceiveBudget(assemblyLimit: 10_000, reorderLimit: 10_000), windowBytes: 10_000,
+      maximumMessageBytes: 1_000,
+      at: Timestamp(nanoseconds: 0))
+    stream.subscribers = [
+      ReceivedStream.Subscriber(id: SubscriptionID(rawValue: 1), holdsBackPublisher: false, next: 0)
+    ]
+    let inbox = Inbox()
+    for (sequence, position) in [(0, 1_000), (1, 1), (2, 1_001), (3, 1_002)] as [(UInt64, UInt64)] {
+      let message = ArrivedMessage(
+        sequence: sequence, position: position, units: 1, body: UnsafeRawBufferPointer(start: nil, count: 0),
+        hasAttributes: false, time: 0, publishedAt: Timestamp(nanoseconds: 0))
+      try stream.take(message, at: Timestamp(nanoseconds: 1), into: inbox)
+    }
+    #expect(inbox.deliveries.map(\.sequence) == [0, 1, 2, 3])
+    let log = try #require(stream.log?.log)
+    #expect(log.first == 1_000 && log.end >= 1_001)
+  }
+
+  /// Readers may have let go of the first part of a message. Nobody begins in the middle of it, nor before.
+  @Test func nobodyBeginsInTheMiddleOfAMessage() {
+    let stream = OutboundStream(
+      number: 2, isReliable: true, epoch: Timestamp(nanoseconds: 0), limitBytes: 100_000, history: .untilExpiry)
+    for _ in 0..<2 {
+      pattern(2_000, seed: 1).withUnsafeBytes {
+        _ = stream.log.append(
+          $0, attributes: UnsafeRawBufferPointer(start: nil, count: 0), time: 0, lifetime: .seconds(10),
+          published: Timestamp(nanoseconds: 5), expires: Timestamp(nanoseconds: 1_000_000_000))
+      }
+    }
+    let second = stream.log.message(at: 0).end
+    stream.log.release(below: 1)
+    for request in [HistoryRequest.none, .all, .last(5)] {
+      #expect(stream.start(for: request, began: Timestamp(nanoseconds: 0)) == second)
+    }
+    #expect(stream.keptSequences == 1..<2)
+  }
 }
