@@ -58,21 +58,24 @@ extension EndpointMachine {
           inbox.counters.framesUnknown += 1
           continue
         }
-        receive(decoded, of: session, arrival: arrival)
+        receive(decoded, of: session, writtenAt: message.writtenAt, arrival: arrival)
       } catch {
         inbox.counters.framesMalformed += 1
       }
     }
   }
 
-  private func receive(_ message: ControlMessage, of session: Session, arrival: InboundStream.Arrival) {
+  private func receive(
+    _ message: ControlMessage, of session: Session, writtenAt: Timestamp, arrival: InboundStream.Arrival
+  ) {
     let now = arrival.now
     switch message {
     case .subscribe(let subscription, let filter, let type, let attributes):
       addRemote(
         RemoteSubscription(
           filter: filter, type: type, history: attributes.historyRequest ?? .none,
-          began: now - .microseconds(attributes.age ?? 0) - arrival.oneWayDelay,
+          // It may have been repeated for a while before it arrived.
+          began: writtenAt - .microseconds(attributes.age ?? 0),
           isInquiry: attributes.isInquiry),
         number: subscription, of: session, at: now)
     case .unsubscribe(let subscription):

@@ -74,7 +74,7 @@ extension EndpointMachine {
   /// Asks everybody whom it may concern what they have of a stream.
   func ask(about stream: ReceivedStream, at now: Timestamp) {
     guard let holding = holding(stream) else { return }
-    stream.toldEnd = max(stream.toldEnd, holding.end)
+    stream.toldEnd = holding.end
     for session in sessions.values where session.wants(stream.info) {
       if session.peer.id == stream.info.publisher, session.peer.incarnation == stream.info.incarnation { continue }
       stream.asked.insert(session.peer.localSession)
@@ -82,12 +82,15 @@ extension EndpointMachine {
     }
   }
 
+  /// What this endpoint has of a stream. Whoever still lacks something that comes before what is kept does not say that it has
+  /// everything: others would not tell it that they have that.
   private func holding(_ stream: ReceivedStream) -> StreamHolding? {
     guard let next = stream.next else { return nil }
     let kept = stream.kept
-    return StreamHolding(
-      stream: stream.hash, first: kept.isEmpty ? next : min(kept.lowerBound, next),
-      end: kept.isEmpty ? next : max(next, kept.upperBound))
+    guard !kept.isEmpty, next >= kept.lowerBound else {
+      return StreamHolding(stream: stream.hash, first: next, end: next)
+    }
+    return StreamHolding(stream: stream.hash, first: kept.lowerBound, end: max(next, kept.upperBound))
   }
 
   private func tell(_ holdings: [StreamHolding], to session: Session, asks: Bool = false, at now: Timestamp) {
@@ -102,7 +105,9 @@ extension EndpointMachine {
   /// Tells those who lack it what came of a stream whose publisher is not there.
   func tellNews(of stream: ReceivedStream, at now: Timestamp) {
     // As long as more is coming there will be more to tell.
-    guard stream.fetch == nil, let mine = holding(stream) else { return }
+    guard stream.fetch == nil, let mine = holding(stream), mine.first < mine.end, mine.end > stream.toldEnd else {
+      return
+    }
     stream.toldEnd = mine.end
     for session in sessions.values where session.wants(stream.info) {
       if let theirs = session.holdings[stream.hash], theirs.end >= mine.end { continue }

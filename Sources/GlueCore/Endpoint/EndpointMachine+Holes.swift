@@ -10,7 +10,7 @@ extension EndpointMachine {
         return fetch(hole, of: stream, from: holder, at: now)
       }
       guard stream.history.keepsSomething, isRecoverable(reason), mayTurnUp(stream, hole.lowerBound, at: now) else {
-        stream.abandonHole(at: now, into: inbox)
+        stream.abandonHole(isPublisherPresent: isPublisherPresent(of: stream), at: now, into: inbox)
         continue
       }
       return
@@ -20,7 +20,7 @@ extension EndpointMachine {
       stream.abandonTail(into: inbox)
     }
     if !stream.hasUnknownTail { stream.unheld = nil }
-    if stream.kept.upperBound > stream.toldEnd, !isPublisherPresent(of: stream) { tellNews(of: stream, at: now) }
+    if !isPublisherPresent(of: stream) { tellNews(of: stream, at: now) }
   }
 
   private func isRecoverable(_ reason: LossReason) -> Bool { reason == .evicted || reason == .publisherGone }

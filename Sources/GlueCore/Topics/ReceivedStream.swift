@@ -22,8 +22,8 @@ final class ReceivedStream: MessageSink {
     var wasJoined = false
     /// The sequence number that it gets next: it has got everything below, or has been told that it will not.
     var next: UInt64
-    /// Whether it has got anything of what it wants from before it began: what there is no more of that is no loss.
-    var hasBegun = true
+    /// What it does not get below this is no loss: it was published before, and may not be kept any more.
+    var owedFrom: UInt64 = 0
   }
 
   /// A request for a part of it that is under way.
@@ -165,7 +165,8 @@ final class ReceivedStream: MessageSink {
     inbox.counters.messagesDelivered += 1
     for index in subscribers.indices where subscribers[index].next == sequence {
       subscribers[index].next = sequence + 1
-      subscribers[index].hasBegun = true
+      // From the first message on that it gets of what was published before, there are no gaps without a word.
+      subscribers[index].owedFrom = min(subscribers[index].owedFrom, sequence)
       append(&delivery, to: subscribers[index], byteCount: message.body.count, into: inbox)
     }
     if history != .none { keep(message, at: now) }
@@ -328,8 +329,13 @@ final class ReceivedStream: MessageSink {
   }
 
   /// Has those go without it who are at a hole: it is reported as lost, and what waits behind it is handed over.
-  func abandonHole(at now: Timestamp, into inbox: Inbox) {
+  func abandonHole(isPublisherPresent: Bool, at now: Timestamp, into inbox: Inbox) {
     guard let (range, reason) = hole else { return }
+    // Who came late, and finds nobody who has what was published before, is told that there may have been something.
+    let late = subscribers.filter { range.contains($0.next) && $0.owedFrom > $0.next }.map(\.id)
+    if !late.isEmpty, !isPublisherPresent {
+      inbox.lose(range.lowerBound..<range.lowerBound, of: info, subscriptions: late, reason: .publisherGone)
+    }
     giveUp(range, reason: reason, into: inbox)
     drain(at: now, into: inbox)
   }
@@ -351,8 +357,13 @@ final class ReceivedStream: MessageSink {
     while let start = subscribers.lazy.map(\.next).filter({ range.contains($0) }).min() {
       var ids: [SubscriptionID] = []
       for index in subscribers.indices where subscribers[index].next == start {
-        if subscribers[index].hasBegun { ids.append(subscribers[index].id) }
+        let subscriber = subscribers[index]
         subscribers[index].next = range.upperBound
+        if subscriber.owedFrom <= start {
+          ids.append(subscriber.id)
+        } else if subscriber.owedFrom < range.upperBound {
+          inbox.lose(subscriber.owedFrom..<range.upperBound, of: info, subscriptions: [subscriber.id], reason: reason)
+        }
       }
       guard !ids.isEmpty else { continue }
       inbox.lose(start..<range.upperBound, of: info, subscriptions: ids, reason: reason)
@@ -388,7 +399,7 @@ final class ReceivedStream: MessageSink {
     if wanted < (kept.isEmpty ? live : kept.lowerBound) {
       // Others may have what is not kept here; then what is kept comes with it, in order.
       newcomer.next = wanted
-      newcomer.hasBegun = false
+      newcomer.owedFrom = live
       subscribers.append(newcomer)
       mark(wanted..<live, reason: .evicted, isFinal: false)
       return hasMoreRoom

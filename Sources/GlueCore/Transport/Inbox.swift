@@ -2,8 +2,8 @@
 final class Inbox {
   @exclusivity(unchecked) var deliveries: [Delivery] = []
   var losses: [Loss] = []
-  /// Messages of control streams, for the machine itself.
-  var control: [(session: Session, body: UnsafeRawBufferPointer, owner: PayloadBuffer?)] = []
+  /// Messages of control streams, for the machine itself, and when they were written, on the local clock.
+  var control: [(session: Session, body: UnsafeRawBufferPointer, owner: PayloadBuffer?, writtenAt: Timestamp)] = []
   @exclusivity(unchecked) var counters = Counters()
   var limits = LimitTally()
   /// Limits that are to be told of, and how often each was reached so far.

@@ -61,7 +61,7 @@ final class ControlSink: MessageSink {
   func unconsumedBytes(of carrier: InboundStream) -> Int { 0 }
 
   func take(_ message: ArrivedMessage, at now: Timestamp, into inbox: Inbox) {
-    inbox.control.append((session, message.body, message.owner))
+    inbox.control.append((session, message.body, message.owner, message.publishedAt))
   }
 
   func lose(_ sequences: Range<UInt64>, reason: LossReason, at now: Timestamp, into inbox: Inbox) {

@@ -12,6 +12,8 @@ package struct Reunion {
   }
   /// What reached a subscription, as message or as loss.
   private var settled: [Edge: Set<UInt64>] = [:]
+  /// Subscriptions that were told that they may have missed something, and nobody knows what.
+  private var unknown: Set<Edge> = []
   /// Losses longer than this are not entered one by one; nothing that long is ever held.
   private static let longestLoss: UInt64 = 10_000
 
@@ -25,6 +27,7 @@ package struct Reunion {
 
   /// Messages were reported lost.
   package mutating func lost(to subscription: SubscriptionKey, _ stream: StreamKey, _ range: Range<UInt64>) {
+    if range.isEmpty { unknown.insert(Edge(subscription: subscription, stream: stream)) }
     guard range.upperBound - range.lowerBound <= Self.longestLoss else { return }
     settled[Edge(subscription: subscription, stream: stream), default: []].formUnion(range)
   }
@@ -39,6 +42,7 @@ package struct Reunion {
     _ subscription: SubscriptionKey, _ stream: StreamKey, held: some Sequence<UInt64>, by holder: Life
   ) -> String? {
     checks += 1
+    guard !unknown.contains(Edge(subscription: subscription, stream: stream)) else { return nil }
     let present = settled[Edge(subscription: subscription, stream: stream)] ?? []
     let missing = held.filter { !present.contains($0) }
     guard let first = missing.first else { return nil }

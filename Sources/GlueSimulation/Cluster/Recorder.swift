@@ -139,10 +139,10 @@ package struct Recorder {
     acknowledgement.published(stream, sequence: sequence, position: position, readers: readers)
   }
 
-  /// A message reached the machine of an endpoint; its driver may still drop it as expired.
+  /// A message reached the machine of an endpoint; its driver may still drop it as expired. `metAt` is when it last met the publisher.
   package mutating func delivered(
     _ stream: StreamKey, sequence: UInt64, digest: UInt64, to subscription: SubscriptionKey, isSound: Bool,
-    at now: Timestamp
+    metAt: Timestamp? = nil, at now: Timestamp
   ) {
     report.delivered += 1
     trace.note(
@@ -155,7 +155,7 @@ package struct Recorder {
     guard isSound, topics[stream.topic].reliability == .reliable, let message = message(stream, sequence),
       message.bytes <= 1_000,
       // Of what is kept, history comes first, and what is missing is waited for.
-      topics[stream.topic].history == .none
+      topics[stream.topic].history == .none, message.at >= metAt ?? message.at
     else { return }
     judge(
       .isolation,

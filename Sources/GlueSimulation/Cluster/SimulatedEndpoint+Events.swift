@@ -12,6 +12,7 @@ extension SimulatedEndpoint {
         return
       }
       peers[peer.id] = other
+      metAt[other] = now
       simulation.recorder.trace.note(.peerAdded, life, other, at: now)
     case .peerUpdated(let peer):
       simulation.recorder.trace.note(.peerUpdated, life, peers[peer.id] ?? -1, at: now)

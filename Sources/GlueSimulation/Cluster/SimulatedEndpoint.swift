@@ -36,6 +36,8 @@ package final class SimulatedEndpoint {
   package internal(set) var publications: [Publication] = []
   /// Peers it has a session with, by ID: their lives.
   package internal(set) var peers: [EndpointID: Life] = [:]
+  /// When it last met a life.
+  var metAt: [Life: Timestamp] = [:]
   /// Events that scripts wait for, if they asked for them.
   package var keepsEvents = false
   /// What happened, if asked for.
@@ -209,7 +211,7 @@ package final class SimulatedEndpoint {
     lastReceived[stream] = max(lastReceived[stream] ?? 0, message.sequence)
     simulation.recorder.delivered(
       stream, sequence: message.sequence, digest: message.digest, to: SubscriptionKey(life: life, number: id.rawValue),
-      isSound: !holdsBack && simulation.isSound(between: publisher, and: life),
+      isSound: !holdsBack && simulation.isSound(between: publisher, and: life), metAt: metAt[publisher],
       at: simulation.now)
     if holdsBack {
       subscriptions[id]!.backlog.append(message)
