@@ -121,8 +121,11 @@ enum Verdicts {
             let age = simulation.now.since(subscription.began)
             let since = subscription.began + Nanoseconds(age.count / 50) + .milliseconds(200)
             // What others hold that came before what the publisher gave it is not asked for.
-            let first =
-              subscription.options.history == .all ? recorder.reunion.first(of: key, stream) ?? held.lowerBound : .max
+            // Nor is it certain that a subscription gets what was published before, if the endpoint had met the publisher
+            // already: whoever has it is asked for it once.
+            let wantsAll =
+              subscription.options.history == .all && endpoint.metAt[publisher].map { $0 >= subscription.began } ?? true
+            let first = wantsAll ? recorder.reunion.first(of: key, stream) ?? held.lowerBound : .max
             let wanted = held.filter { number in
               number >= first || recorder.message(stream, number).map { $0.at >= since } ?? false
             }
