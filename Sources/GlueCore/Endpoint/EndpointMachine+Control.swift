@@ -173,7 +173,7 @@ extension EndpointMachine {
       return refuse(.stream(opening.stream), of: session, at: arrival.now)
     }
     let stream = addInbound(opening, to: session, sink: received)
-    stream.isClosing = !received.isWanted
+    stream.isClosing = received.subscribers.isEmpty
     received.carriers.append(stream)
     if !stream.isRequested { received.forgetTail() }
     // What lies between the last that came and what will come is lost unless somebody else has it.

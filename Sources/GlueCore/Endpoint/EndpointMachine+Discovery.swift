@@ -170,10 +170,15 @@ extension EndpointMachine {
   func retryBudgetWaiters(at now: Timestamp) {
     while let (stream, bytes) = budget.grantNext() {
       stream.granted(bytes)
-      stream.session.noteStatusDue(stream)
-      stream.session.acknowledgeAt = now
-      makeReady(stream.session, at: now)
+      tellWindow(of: stream, at: now)
     }
+  }
+
+  /// Tells whoever sends a stream at once how much more it may send.
+  func tellWindow(of stream: InboundStream, at now: Timestamp) {
+    stream.session.noteStatusDue(stream)
+    stream.session.acknowledgeAt = now
+    makeReady(stream.session, at: now)
   }
 
   private func openers(for peer: PeerInfo) -> [SymmetricKey] {

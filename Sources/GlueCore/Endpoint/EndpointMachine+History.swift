@@ -33,7 +33,9 @@ extension EndpointMachine {
         id: id, holdsBackPublisher: topics.subscriptions[id]?.options.holdsBackPublisher ?? false,
         isStuck: topics.subscriptions[id]?.isStuck ?? false, next: opening.sequence)
     }
-    if !matching.isEmpty { topics.received[hash] = stream }
+    guard !matching.isEmpty else { return stream }
+    forgetOldest(leaving: configuration.topics.rememberedStreams - 1, at: now)
+    topics.received[hash] = stream
     return stream
   }
 
@@ -160,10 +162,12 @@ extension EndpointMachine {
 
   /// Answers a FETCH with a stream of its own in the session, or refuses it.
   func receive(_ fetch: StreamFetch, of session: Session, at now: Timestamp) {
-    guard session.requests.take(at: now), session.readers.count < configuration.topics.streamsPerPeer * 2,
-      !isDrowning(session, beyond: configuration.topics.controlBytes, at: now)
-    else {
-      reach(.requestsPerSecond, at: now)
+    guard !isDrowning(session, beyond: configuration.topics.controlBytes, at: now) else {
+      return refuse(.fetch(fetch.request), of: session, at: now)
+    }
+    let hasRoom = session.readers.count < configuration.topics.streamsPerPeer * 2
+    guard hasRoom, session.requests.take(at: now) else {
+      reach(hasRoom ? .requestsPerSecond : .streamsPerPeer, at: now)
       return refuse(.fetch(fetch.request), of: session, at: now)
     }
     guard let (info, held, epochMicroseconds) = holding(of: fetch.stream), session.wants(info) else {
@@ -251,15 +255,16 @@ extension EndpointMachine {
         settle(stream, at: now)
       }
     }
-    forgetOldest(at: now)
+    forgetOldest(leaving: configuration.topics.rememberedStreams, at: now)
   }
 
-  /// Streams of the past are remembered up to a limit, so that what was delivered is not delivered again.
-  private func forgetOldest(at now: Timestamp) {
-    let excess = topics.received.count - configuration.topics.rememberedStreams
+  /// Streams that nobody sends any more are remembered up to a limit, so that what was delivered is not delivered again. With those
+  /// in excess goes a sixteenth of them, so that the search is seldom.
+  private func forgetOldest(leaving limit: Int, at now: Timestamp) {
+    let excess = topics.received.count - limit
     guard excess > 0 else { return }
-    let idle = topics.received.values.filter { $0.carriers.isEmpty && $0.fetch == nil && !isPublisherPresent(of: $0) }
-    for stream in idle.sorted(by: { ($0.orphanedAt, $0.hash) < ($1.orphanedAt, $1.hash) }).prefix(excess) {
+    let idle = topics.received.values.filter { $0.carriers.isEmpty && $0.fetch == nil }
+    for stream in idle.sorted(by: { ($0.orphanedAt, $0.hash) < ($1.orphanedAt, $1.hash) }).prefix(excess + limit / 16) {
       reach(.rememberedStreams, at: now)
       stream.release()
       topics.received[stream.hash] = nil

@@ -9,7 +9,7 @@ extension EndpointMachine {
       if let holder = holder(of: hole, in: stream) {
         return fetch(hole, of: stream, from: holder, at: now)
       }
-      guard stream.history.keepsSomething, isRecoverable(reason), mayTurnUp(stream, hole.lowerBound, at: now) else {
+      guard stream.mayBeHeld(after: reason), mayTurnUp(stream, hole.lowerBound, at: now) else {
         stream.abandonHole(isPublisherPresent: isPublisherPresent(of: stream), at: now, into: inbox)
         continue
       }
@@ -22,8 +22,6 @@ extension EndpointMachine {
     if !stream.hasUnknownTail { stream.unheld = nil }
     if !isPublisherPresent(of: stream) { tellNews(of: stream, at: now) }
   }
-
-  private func isRecoverable(_ reason: LossReason) -> Bool { reason == .evicted || reason == .publisherGone }
 
   /// Whether what nobody is known to hold may still be had: for a while after it was first missed, as long as not everybody has
   /// said that he has not got it. A publisher that is not there may come back with it.

@@ -37,9 +37,6 @@ extension EndpointMachine {
     }
   }
 
-  /// Streams of others of which something is known.
-  package var rememberedStreams: Int { topics.received.count }
-
   /// A datagram in the session with a peer that holds frames of the caller's making: what a peer gone wrong would send. Nil
   /// without a session, or if they do not fit.
   package func forgedDatagram(

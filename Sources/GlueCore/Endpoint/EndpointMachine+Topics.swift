@@ -322,11 +322,7 @@ extension EndpointMachine {
 
   /// Whoever sends a stream is told that its window has become larger.
   private func noteRoom(in stream: ReceivedStream, at now: Timestamp) {
-    for carrier in stream.carriers {
-      carrier.session.noteStatusDue(carrier)
-      carrier.session.acknowledgeAt = now
-      makeReady(carrier.session, at: now)
-    }
+    for carrier in stream.carriers { tellWindow(of: carrier, at: now) }
   }
 
   /// Ends a subscription; nothing is delivered to it any more.
@@ -385,9 +381,7 @@ extension EndpointMachine {
     let limit = configuration.transport.streamWindowBytes
     for carrier in received.carriers
     where carrier.advertisedWindow < limit / 2 && carrier.window - carrier.advertisedWindow >= limit / 4 {
-      carrier.session.noteStatusDue(carrier)
-      carrier.session.acknowledgeAt = now
-      makeReady(carrier.session, at: now)
+      tellWindow(of: carrier, at: now)
     }
   }
 

@@ -19,17 +19,6 @@ public enum HistoryRequest: Hashable, Sendable {
   case last(Int)
   /// All that is left.
   case all
-
-  /// Whether this one wants no more than another.
-  static func <= (one: HistoryRequest, other: HistoryRequest) -> Bool { one.depth <= other.depth }
-
-  private var depth: Int {
-    switch self {
-    case .none: 0
-    case .last(let count): count
-    case .all: .max
-    }
-  }
 }
 
 /// Where a stream comes from, where it is not its publisher who sends it (docs/protocol.md §8, attribute *origin*).

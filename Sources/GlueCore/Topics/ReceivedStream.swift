@@ -44,7 +44,6 @@ final class ReceivedStream: MessageSink {
   }
 
   let info: StreamInfo
-  let hash: StreamHash
   let isReliable: Bool
   let history: HistoryPolicy
   let epochMicroseconds: UInt64
@@ -86,7 +85,6 @@ final class ReceivedStream: MessageSink {
   ) {
     orphanedAt = now
     self.info = info
-    hash = info.hash
     self.isReliable = isReliable
     self.history = isReliable ? history : .none
     self.epochMicroseconds = epochMicroseconds
@@ -111,7 +109,8 @@ final class ReceivedStream: MessageSink {
     self.log = nil
   }
 
-  var isWanted: Bool { !subscribers.isEmpty }
+  /// The stream's name for all endpoints.
+  var hash: StreamHash { info.hash }
 
   /// Whether its publisher, or somebody who relays it, sends it as it is published.
   var isLive: Bool { carriers.contains { !$0.isRequested } }
@@ -280,7 +279,7 @@ final class ReceivedStream: MessageSink {
   }
 
   /// Whether somebody else may have what a carrier will not bring.
-  private func mayBeHeld(after reason: LossReason) -> Bool {
+  func mayBeHeld(after reason: LossReason) -> Bool {
     history.keepsSomething && (reason == .evicted || reason == .publisherGone)
   }
 
@@ -432,7 +431,7 @@ final class ReceivedStream: MessageSink {
     guard log != nil || history != .untilExpiry || message.lifetime != nil else { return }
     let stream = log ?? makeLog()
     let log = stream.log
-    guard message.sequence >= log.endSequence || log.isEmpty, stream.keeps(lifetime: message.lifetime),
+    guard stream.keeps(lifetime: message.lifetime),
       // Others cut it differently; it could not be passed on as it was.
       message.units == UInt64(Fragmenter.count(bodyBytes: message.body.count)), goOn(log, at: message)
     else { return }

@@ -23,7 +23,7 @@ public struct TopicsConfiguration: Sendable {
   /// How long a subscription waits for messages that nobody is known to hold, before they are lost for good: a publisher that
   /// vanished may come back, or somebody turn up who has them. What came after them waits as long.
   public var gapTimeout: Nanoseconds = .seconds(5)
-  /// Streams of publishers that are gone of which it is remembered what was delivered. Beyond it the oldest are forgotten: what
+  /// Streams of others of which it is remembered what was delivered. Beyond it the oldest that nobody sends are forgotten: what
   /// others still hold of them may be delivered again.
   public var rememberedStreams: Int = 65_536
   /// Streams of which it is noted what one peer has of them. What goes beyond is not asked of that peer.

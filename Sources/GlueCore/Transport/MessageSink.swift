@@ -2,8 +2,6 @@
 protocol MessageSink: AnyObject {
   /// Bytes that were taken and not used up, and hold back whoever sends by this carrier.
   func unconsumedBytes(of carrier: InboundStream) -> Int
-  /// Whether somebody wants what comes.
-  var isWanted: Bool { get }
   /// Takes a message.
   func take(_ message: ArrivedMessage, at now: Timestamp, into inbox: Inbox) throws(WireError)
   /// Takes note that messages will not come by this carrier. An empty range: some from there on, and nobody knows how many.
@@ -54,7 +52,6 @@ struct ArrivedMessage {
 /// Takes the messages of a control stream, for the machine itself.
 final class ControlSink: MessageSink {
   private unowned let session: Session
-  let isWanted = true
 
   init(of session: Session) { self.session = session }
 
@@ -72,7 +69,6 @@ final class ControlSink: MessageSink {
 /// Takes the messages that a peer sends to this endpoint alone.
 final class DirectSink: MessageSink {
   private let info: StreamInfo
-  let isWanted = true
 
   init(_ info: StreamInfo) { self.info = info }
 

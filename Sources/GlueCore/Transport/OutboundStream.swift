@@ -228,7 +228,6 @@ final class OutboundStream {
       }
       log.release(below: needed.min() ?? log.end)
     }
-
     while isFull(for: bytes) { log.release(below: log.message(at: log.first).end) }
     if kept != .max { kept = max(kept, log.first) }
     evictions.note(below: log.first, nextSequence: log.firstSequence, reason: reason)
