@@ -62,7 +62,8 @@ struct AnswerPollingTests {
     try await eventually("they talk") { rounds.load(ordering: .relaxed) > 1_000 }
     if microseconds == 0 { #expect(here.counter("driver.answersPolledFor") == 0) }
     if microseconds == 1_000, ProcessInfo.processInfo.processorCount > 1 {
-      #expect(here.counter("driver.answersPolledFor") > 0)
+      // Where other work has the second processor, answers are late, and polling is tried ever more rarely.
+      try await eventually("an answer was polled for") { here.counter("driver.answersPolledFor") > 0 }
     }
 
     // Found by a socket that the conversation does not use; then messages from another thread, and from another endpoint.
