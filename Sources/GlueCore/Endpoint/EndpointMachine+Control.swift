@@ -32,6 +32,7 @@ extension EndpointMachine {
     }
     session.hasToldInterest = true
     session.toldInterest = topics.interestVersion
+    session.history.awaited += 1
     session.send(.interest(version: topics.interestVersion), at: now)
   }
 
@@ -81,8 +82,13 @@ extension EndpointMachine {
     case .unsubscribe(let subscription):
       removeRemote(subscription, of: session, at: now)
     case .interest:
-      if !session.knowsInterest { tellHoldings(to: session, at: now) }
-      session.knowsInterest = true
+      if !session.knowsInterest {
+        session.knowsInterest = true
+        // Not before: where it begins to read depends on all of them.
+        for (number, subscription) in session.subscriptions { matchAll(subscription, number, of: session, at: now) }
+        tellHoldings(to: session, at: now)
+      }
+      tellThatIsAll(to: session, at: now)
       events.append(.interestKnown(session.peer.id))
     case .open(let opening):
       guard opening.stream >= Session.firstTopicStream else { return }
@@ -116,8 +122,8 @@ extension EndpointMachine {
       events.append(.subscriptionRefused(filter: subscription.filter, by: session.peer.id))
     case .refused(.fetch(let request)):
       refusedFetch(request, of: session, at: now)
-    case .have(let holdings, let asks):
-      receive(holdings, asks: asks, of: session, at: now)
+    case .have(let holdings, let asks, let isAll):
+      receive(holdings, asks: asks, isAll: isAll, of: session, at: now)
     case .fetch(let fetch):
       receive(fetch, of: session, at: now)
     }
@@ -154,7 +160,7 @@ extension EndpointMachine {
     }
     guard session.inbound.count < configuration.topics.streamsPerPeer + Int(Session.firstTopicStream) else {
       reach(.streamsPerPeer, at: arrival.now)
-      if let request = opening.attributes.request { refusedFetch(request, of: session, at: arrival.now) }
+      if let request = opening.attributes.request { giveUpFetch(request, of: session, at: arrival.now) }
       return refuse(.stream(opening.stream), of: session, at: arrival.now)
     }
     let received: ReceivedStream?
@@ -168,18 +174,18 @@ extension EndpointMachine {
         at: arrival.now)
     }
     guard let received else {
-      inbox.counters.framesMalformed += 1
-      if let request = opening.attributes.request { refusedFetch(request, of: session, at: arrival.now) }
+      if let request = opening.attributes.request, topics.fetches[request]?.isQuestion ?? false {
+        endFetch(request, at: arrival.now)
+      } else {
+        inbox.counters.framesMalformed += 1
+        if let request = opening.attributes.request { giveUpFetch(request, of: session, at: arrival.now) }
+      }
       return refuse(.stream(opening.stream), of: session, at: arrival.now)
     }
     let stream = addInbound(opening, to: session, sink: received)
-    stream.isClosing = received.subscribers.isEmpty
+    stream.isClosing = received.isUnwanted
     received.carriers.append(stream)
-    if !stream.isRequested { received.forgetTail() }
-    // What lies between the last that came and what will come is lost unless somebody else has it.
-    if let next = received.next, next < opening.sequence {
-      received.lose(next..<opening.sequence, reason: .evicted, at: arrival.now, into: inbox)
-    }
+    received.begins(stream, at: opening.sequence, at: arrival.now, into: inbox)
     settle(received, at: arrival.now)
     // The sender learns the window, which may be larger than the one it starts with.
     session.noteStatusDue(stream)
@@ -232,9 +238,17 @@ extension EndpointMachine {
       return refuse(.subscription(number), of: session, at: now)
     }
     session.subscriptions[number] = subscription
-    if session.knowsInterest { tellHoldings(to: session, for: subscription, at: now) }
     topics.peerFilters.insert(
       RemoteSubscriber(session: session.peer.localSession, subscription: number), under: subscription.filter)
+    guard session.knowsInterest else { return }
+    tellHoldings(to: session, for: subscription, at: now)
+    matchAll(subscription, number, of: session, at: now)
+  }
+
+  /// Makes a peer a reader of all publications that one of its subscriptions matches.
+  private func matchAll(
+    _ subscription: RemoteSubscription, _ number: UInt64, of session: Session, at now: Timestamp
+  ) {
     if TopicName.hasWildcards(subscription.filter) {
       for publication in topics.publications.values
       where TopicName.matches(filter: subscription.filter, topic: publication.topic) {
@@ -245,9 +259,10 @@ extension EndpointMachine {
     }
   }
 
-  /// Makes a peer a reader of a publication for one of its subscriptions, whose filter matches.
+  /// Makes a peer a reader of a publication for one of its subscriptions, whose filter matches. What it told before it has told
+  /// everything is seen to then.
   func match(_ publication: LocalPublication, with number: UInt64, of session: Session, at now: Timestamp) {
-    guard let subscription = session.subscriptions[number] else { return }
+    guard session.knowsInterest, let subscription = session.subscriptions[number] else { return }
     if subscription.isInquiry || subscription.type.map({ $0 != publication.options.type }) ?? false {
       guard session.mismatches.take(at: now) else {
         // Who only asks makes no mistake: it gets no further answers, and nobody hears of it.
@@ -263,10 +278,10 @@ extension EndpointMachine {
       return
     }
     stream.trimHistory(at: now)
-    // Where it left off, if it was here before; else where its subscription says.
+    // Where it left off, if it was here before; else where its subscriptions say.
     let start =
-      session.holdings[publication.info.hash].map { stream.start(after: $0.end) }
-      ?? stream.start(for: subscription.history, began: subscription.began)
+      session.history.holdings.removeValue(forKey: publication.info.hash).map { stream.start(after: $0.end) }
+      ?? session.start(of: publication.info, in: stream)
     let sequence = start < stream.log.end ? stream.log.message(at: start).sequence : stream.log.endSequence
     let reader = RemoteReader(
       stream: stream, from: start, windowBytes: Session.initialWindowBytes,

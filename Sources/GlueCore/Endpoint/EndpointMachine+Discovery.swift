@@ -160,7 +160,7 @@ extension EndpointMachine {
     drainLosses()
     session.isClosed = true
     for stream in session.inbound.values { (stream.sink as? ReceivedStream)?.carriers.removeAll { $0 === stream } }
-    noteDeparture(of: peer, at: now)
+    noteDeparture(of: session, at: now)
     endWithdrawn(at: now)
     events.append(.peerRemoved(peer, reason: reason))
     retryBudgetWaiters(at: now)

@@ -23,16 +23,16 @@ extension EndpointMachine {
       topic: opening.topic, type: opening.type, publisher: origin.publisher, publisherName: origin.name,
       incarnation: origin.incarnation, number: origin.number, isDirect: false)
     let (matching, _) = topics.subscribers(of: opening.topic, type: opening.type)
-    let stream = ReceivedStream(
-      info: info, isReliable: opening.isReliable, history: opening.attributes.historyPolicy ?? .none,
-      epochMicroseconds: opening.epochMicroseconds, memory: historyMemory, budget: budget,
-      windowBytes: configuration.transport.streamWindowBytes,
-      maximumMessageBytes: configuration.topics.maximumMessageBytes, at: now)
-    stream.subscribers = matching.map { id in
+    let subscribers = matching.map { id in
       ReceivedStream.Subscriber(
         id: id, holdsBackPublisher: topics.subscriptions[id]?.options.holdsBackPublisher ?? false,
-        isStuck: topics.subscriptions[id]?.isStuck ?? false, next: opening.sequence)
+        isStuck: topics.subscriptions[id]?.isStuck ?? false)
     }
+    let stream = ReceivedStream(
+      info: info, isReliable: opening.isReliable, history: opening.attributes.historyPolicy ?? .none,
+      epochMicroseconds: opening.epochMicroseconds, next: opening.sequence, subscribers: subscribers,
+      memory: historyMemory, budget: budget, windowBytes: configuration.transport.streamWindowBytes,
+      maximumMessageBytes: configuration.topics.maximumMessageBytes, at: now)
     guard !matching.isEmpty else { return stream }
     forgetOldest(leaving: configuration.topics.rememberedStreams - 1, at: now)
     topics.received[hash] = stream
@@ -58,7 +58,7 @@ extension EndpointMachine {
 
   /// Tells a new peer how far this endpoint is in its streams, before it tells what it wants: so it goes on from there.
   func tellPositions(to session: Session, at now: Timestamp) {
-    tell(receivedStreams(of: session.peer.id, session.peer.incarnation).compactMap(holding), to: session, at: now)
+    tell(receivedStreams(of: session.peer.id, session.peer.incarnation).map(holding), to: session, at: now)
   }
 
   /// Tells a peer what is held here for it of publishers that are not there.
@@ -66,39 +66,50 @@ extension EndpointMachine {
   /// - Parameter subscription: what it wants; nil: everything it subscribed to.
   func tellHoldings(to session: Session, for subscription: RemoteSubscription? = nil, at now: Timestamp) {
     let held = topics.received.values.filter { stream in
-      !stream.kept.isEmpty && !isPublisherPresent(of: stream)
+      !stream.kept.sequences.isEmpty && !isPublisherPresent(of: stream)
         && (stream.info.publisher != session.peer.id || stream.info.incarnation != session.peer.incarnation)
         && (subscription.map { $0.wants(stream.info) } ?? session.wants(stream.info))
     }
-    tell(held.sorted { $0.hash < $1.hash }.compactMap(holding), to: session, at: now)
+    tell(held.sorted { $0.hash < $1.hash }.map(holding), to: session, at: now)
   }
 
-  /// Asks everybody whom it may concern what they have of a stream.
-  func ask(about stream: ReceivedStream, at now: Timestamp) {
-    guard let holding = holding(stream) else { return }
-    stream.toldEnd = holding.end
-    for session in sessions.values where session.wants(stream.info) {
-      if session.peer.id == stream.info.publisher, session.peer.incarnation == stream.info.incarnation { continue }
-      stream.asked.insert(session.peer.localSession)
-      tell([holding], to: session, asks: true, at: now)
+  /// Tells a peer that it knows all that is held here for it.
+  func tellThatIsAll(to session: Session, at now: Timestamp) {
+    // Whoever does not acknowledge what it is told gets no more of it; without this it waits a little.
+    guard session.control.stream.log.byteCount <= configuration.topics.controlBytes else { return }
+    session.send(.have([], asks: false, isAll: true), at: now)
+    makeReady(session, at: now)
+  }
+
+  /// Asks everybody whom it may concern what they have of streams.
+  func ask(about streams: [ReceivedStream], at now: Timestamp) {
+    for session in sessions.values {
+      let concerning = streams.filter {
+        session.wants($0.info)
+          && !(session.peer.id == $0.info.publisher && session.peer.incarnation == $0.info.incarnation)
+      }
+      for stream in concerning { stream.asked.insert(session.peer.localSession) }
+      tell(concerning.map(holding), to: session, asks: true, at: now)
     }
+    for stream in streams { stream.toldEnd = stream.next }
   }
 
   /// What this endpoint has of a stream. Whoever still lacks something that comes before what is kept does not say that it has
   /// everything: others would not tell it that they have that.
-  private func holding(_ stream: ReceivedStream) -> StreamHolding? {
-    guard let next = stream.next else { return nil }
-    let kept = stream.kept
-    guard !kept.isEmpty, next >= kept.lowerBound else {
+  private func holding(_ stream: ReceivedStream) -> StreamHolding {
+    let next = stream.next
+    let kept = stream.kept.sequences
+    guard !stream.isLate, !kept.isEmpty, next >= kept.lowerBound else {
       return StreamHolding(stream: stream.hash, first: next, end: next)
     }
     return StreamHolding(stream: stream.hash, first: kept.lowerBound, end: max(next, kept.upperBound))
   }
 
   private func tell(_ holdings: [StreamHolding], to session: Session, asks: Bool = false, at now: Timestamp) {
+    guard !holdings.isEmpty else { return }
     var rest = holdings[...]
     while !rest.isEmpty {
-      session.send(.have(Array(rest.prefix(Self.holdingsPerMessage)), asks: asks), at: now)
+      session.send(.have(Array(rest.prefix(Self.holdingsPerMessage)), asks: asks, isAll: false), at: now)
       rest = rest.dropFirst(Self.holdingsPerMessage)
     }
     makeReady(session, at: now)
@@ -106,13 +117,14 @@ extension EndpointMachine {
 
   /// Tells those who lack it what came of a stream whose publisher is not there.
   func tellNews(of stream: ReceivedStream, at now: Timestamp) {
+    let mine = holding(stream)
     // As long as more is coming there will be more to tell.
-    guard stream.fetch == nil, let mine = holding(stream), mine.first < mine.end, mine.end > stream.toldEnd else {
-      return
-    }
+    guard stream.fetch == nil, mine.first < mine.end, mine.end > stream.toldEnd else { return }
     stream.toldEnd = mine.end
     for session in sessions.values where session.wants(stream.info) {
-      if let theirs = session.holdings[stream.hash], theirs.end >= mine.end { continue }
+      if let theirs = session.history.holdings[stream.hash], theirs.end >= mine.end, theirs.first <= mine.first {
+        continue
+      }
       tell([mine], to: session, at: now)
     }
   }
@@ -122,40 +134,47 @@ extension EndpointMachine {
 
   // MARK: Hearing
 
-  func receive(_ holdings: [StreamHolding], asks: Bool, of session: Session, at now: Timestamp) {
-    var answers: [StreamHolding] = []
-    for holding in holdings {
-      note(holding, of: session, at: now)
-      guard asks else { continue }
-      let mine = topics.received[holding.stream].flatMap { $0.kept.isEmpty ? nil : self.holding($0) }
-      answers.append(mine ?? StreamHolding(stream: holding.stream, first: 0, end: 0))
+  func receive(_ holdings: [StreamHolding], asks: Bool, isAll: Bool, of session: Session, at now: Timestamp) {
+    if isAll, session.history.awaited > 0 { session.history.awaited -= 1 }
+    for holding in holdings { note(holding, of: session, at: now) }
+    fetchUnknown(at: now)
+    guard asks, !isDrowning(session, beyond: configuration.topics.controlBytes, at: now) else { return }
+    let answers = holdings.map { holding in
+      let known = topics.received[holding.stream].flatMap { $0.kept.sequences.isEmpty ? nil : self.holding($0) }
+      return known ?? StreamHolding(stream: holding.stream, first: 0, end: 0)
     }
-    // Whoever does not acknowledge what it is told gets no more of it.
-    guard !answers.isEmpty, !isDrowning(session, beyond: configuration.topics.controlBytes, at: now) else { return }
     tell(answers, to: session, at: now)
   }
 
   private func note(_ holding: StreamHolding, of session: Session, at now: Timestamp) {
-    let isNews = session.holdings[holding.stream] != holding
+    let isNews = holding.end > 0 && session.history.holdings[holding.stream] != holding
     if holding.end == 0 {
-      session.holdings[holding.stream] = nil
-    } else if session.holdings[holding.stream] != nil || session.holdings.count < configuration.topics.holdingsPerPeer {
-      session.holdings[holding.stream] = holding
+      session.history.holdings[holding.stream] = nil
+      session.history.denied = holding.stream
+    } else if !isNews || session.history.holdings.count < configuration.topics.holdingsPerPeer
+      || session.history.holdings[holding.stream] != nil
+    {
+      session.history.holdings[holding.stream] = holding
     } else {
       reach(.holdingsPerPeer, at: now)
     }
     guard let stream = topics.received[holding.stream] else {
       // Not known: it matches one of this endpoint's subscriptions, or the peer would not have told.
       if holding.first < holding.end, topics.ownStreams[holding.stream] == nil {
-        fetchUnknown(holding.stream, of: session, at: now)
+        noteUnknown(holding.stream, at: now)
       }
       return
     }
-    stream.asked.remove(session.peer.localSession)
-    if isNews { stream.tried.remove(session.peer.localSession) }
+    if let heldFrom = stream.heldFrom, holding.first < min(heldFrom, holding.end), isNews {
+      askWhetherMissed(stream, below: heldFrom, of: session, at: now)
+    }
     // Who gets it live will get what others had sooner.
     if !stream.isLive, !isPublisherPresent(of: stream) { stream.noteExists(below: holding.end) }
-    settle(stream, at: now)
+    for stream in stream.all {
+      stream.asked.remove(session.peer.localSession)
+      if isNews { stream.tried.sessions.remove(session.peer.localSession) }
+      settle(stream, at: now)
+    }
   }
 
   // MARK: Serving
@@ -166,11 +185,12 @@ extension EndpointMachine {
       return refuse(.fetch(fetch.request), of: session, at: now)
     }
     let hasRoom = session.readers.count < configuration.topics.streamsPerPeer * 2
-    guard hasRoom, session.requests.take(at: now) else {
+    guard hasRoom, session.history.allowance.take(at: now) else {
       reach(hasRoom ? .requestsPerSecond : .streamsPerPeer, at: now)
       return refuse(.fetch(fetch.request), of: session, at: now)
     }
     guard let (info, held, epochMicroseconds) = holding(of: fetch.stream), session.wants(info) else {
+      tell([StreamHolding(stream: fetch.stream, first: 0, end: 0)], to: session, at: now)
       return refuse(.fetch(fetch.request), of: session, at: now)
     }
     held.trimHistory(at: now)
@@ -203,7 +223,7 @@ extension EndpointMachine {
   /// What is held here of a stream: of others, or of this endpoint's own.
   private func holding(of hash: StreamHash) -> (StreamInfo, OutboundStream, epochMicroseconds: UInt64)? {
     if let stream = topics.received[hash] {
-      guard let log = stream.log, !stream.kept.isEmpty else { return nil }
+      guard let log = stream.kept.stream, !stream.kept.sequences.isEmpty else { return nil }
       return (stream.info, log, stream.epochMicroseconds)
     }
     guard let own = topics.ownStreams[hash].flatMap({ topics.publications[$0] }), own.stream.holdsHistory else {
@@ -218,10 +238,21 @@ extension EndpointMachine {
   {
     guard let pending = topics.fetches[request], pending.session == session.peer.localSession,
       let origin = opening.attributes.origin, opening.isReliable,
-      let stream = receivedStream(of: opening, origin, at: now), stream.hash == pending.stream
+      let stream = receivedStream(of: opening, origin, at: now), stream.hash == pending.hash
     else { return nil }
+    session.history.refusals = 0
+    guard !pending.isQuestion else {
+      stream.noteMissed(from: opening.sequence, into: inbox)
+      drainLosses()
+      return nil
+    }
+    if let asking = pending.stream { return asking }
     if stream.fetch == nil {
-      stream.fetch = ReceivedStream.Fetch(session: pending.session, request: request, from: opening.sequence)
+      stream.heldFrom = opening.sequence
+      // Others, who told before, may have more than whoever is asked.
+      for other in sessions.values { stream.noteExists(below: other.history.holdings[stream.hash]?.end ?? 0) }
+      stream.fetch = ReceivedStream.Fetch(
+        session: pending.session, request: request, from: opening.sequence, below: .max)
     }
     return stream
   }
@@ -233,28 +264,41 @@ extension EndpointMachine {
     stream.carriers.removeAll { $0 === carrier }
     if let fetch = stream.fetch, fetch.session == carrier.session.peer.localSession, carrier.isRequested {
       endFetch(fetch.request, at: now)
+    } else if !stream.history.keepsSomething, stream.carriers.isEmpty, !carrier.session.isClosed {
+      // Its publisher has ended it, and nobody else has anything of it.
+      stream.subscribers = []
+      forgetIfUnwanted(stream)
     } else {
       settle(stream, at: now)
     }
   }
 
   /// A peer is gone: what was asked of it has to be asked of others, and what it published may be held by them.
-  func noteDeparture(of peer: PeerInfo, at now: Timestamp) {
-    for (request, pending) in topics.fetches.sorted(by: { $0.key < $1.key }) where pending.session == peer.localSession
-    {
+  func noteDeparture(of session: Session, at now: Timestamp) {
+    let number = session.peer.localSession
+    for stream in topics.received.values.flatMap(\.all) {
+      stream.asked.remove(number)
+      stream.tried.sessions.remove(number)
+    }
+    for (request, pending) in topics.fetches.sorted(by: { $0.key < $1.key }) where pending.session == number {
       endFetch(request, at: now)
     }
-    for stream in topics.received.values {
-      stream.asked.remove(peer.localSession)
-      stream.tried.remove(peer.localSession)
-    }
-    for stream in receivedStreams(of: peer.id, peer.incarnation) {
-      stream.orphanedAt = now
-      if stream.history.keepsSomething {
-        ask(about: stream, at: now)
+    while let target = session.history.line.popFirst() {
+      switch target {
+      case .unknown(let hash):
+        topics.unknownUnderWay.remove(hash)
+        noteUnknown(hash, at: now)
+      case .missing(let stream):
+        stream.isInLine = false
         settle(stream, at: now)
       }
     }
+    fetchUnknown(at: now)
+    let orphans = receivedStreams(of: session.peer.id, session.peer.incarnation)
+    for stream in orphans { stream.orphanedAt = now }
+    let kept = orphans.filter(\.history.keepsSomething)
+    ask(about: kept, at: now)
+    for stream in kept.flatMap(\.all) { settle(stream, at: now) }
     forgetOldest(leaving: configuration.topics.rememberedStreams, at: now)
   }
 
@@ -263,28 +307,25 @@ extension EndpointMachine {
   private func forgetOldest(leaving limit: Int, at now: Timestamp) {
     let excess = topics.received.count - limit
     guard excess > 0 else { return }
-    let idle = topics.received.values.filter { $0.carriers.isEmpty && $0.fetch == nil }
+    let idle = topics.received.values.filter { $0.carriers.isEmpty && $0.fetch == nil && $0.late.isEmpty }
     for stream in idle.sorted(by: { ($0.orphanedAt, $0.hash) < ($1.orphanedAt, $1.hash) }).prefix(excess + limit / 16) {
       reach(.rememberedStreams, at: now)
-      stream.release()
-      topics.received[stream.hash] = nil
-      topics.unsettled[stream.hash] = nil
+      stream.subscribers = []
+      forgetIfUnwanted(stream)
     }
   }
 
   /// Lets go of a stream that nobody here wants any more.
   func forgetIfUnwanted(_ stream: ReceivedStream) {
-    guard stream.subscribers.isEmpty else { return }
+    guard stream.isUnwanted else { return }
     stream.release()
-    topics.received[stream.hash] = nil
-    topics.unsettled[stream.hash] = nil
+    if topics.received[stream.hash] === stream { topics.received[stream.hash] = nil }
   }
 
   /// Readers of what is held are told of what came.
-  func passOn(_ stream: ReceivedStream, at now: Timestamp) {
-    stream.hasGrown = false
-    guard let log = stream.log else { return }
-    for reader in log.readers where !reader.isQueued { enqueue(reader, at: now) }
+  func passOn(_ kept: KeptHistory, at now: Timestamp) {
+    kept.hasGrown = false
+    for reader in kept.stream?.readers ?? [] where !reader.isQueued { enqueue(reader, at: now) }
   }
 
   // MARK: Time
@@ -294,18 +335,20 @@ extension EndpointMachine {
 
   /// Gives up holes whose time is over, and lets go of what has expired.
   func advanceHistory(to now: Timestamp) {
-    historyDue = .distantFuture
-    for stream in topics.unsettled.values.sorted(by: { $0.hash < $1.hash }) {
-      settle(stream, at: now)
-      guard let unheld = stream.unheld, stream.fetch == nil else {
-        topics.unsettled[stream.hash] = nil
-        continue
+    if historyDue <= now {
+      historyDue = .distantFuture
+      let unsettled = topics.unsettled
+      topics.unsettled = []
+      for stream in unsettled {
+        stream.isUnsettled = false
+        settle(stream, at: now)
       }
-      historyDue = min(historyDue, max(unheld.since + timeToTurnUp(stream), now + .milliseconds(1)))
+      fetchUnknown(at: now)
+      serveLines(at: now)
     }
     guard trimDue <= now else { return }
     trimDue = .distantFuture
-    for stream in topics.received.values where stream.log != nil { stream.trim(at: now) }
+    for stream in topics.received.values { stream.kept.trim(at: now) }
     for publication in topics.publications.values { publication.stream.trimHistory(at: now) }
     if !retired.isEmpty {
       withdrawn += retired.filter { !$0.stream.holdsHistory }
@@ -333,21 +376,14 @@ extension EndpointMachine {
   private func makeRoomInHistory(at now: Timestamp) {
     reach(.historyBytes, at: now)
     let target = historyMemory.limitBytes / 16 * 15
-    let streams = topics.received.values.filter { !$0.kept.isEmpty }
-    for stream in streams.sorted(by: { ($0.oldestKept, $0.hash) < ($1.oldestKept, $1.hash) }) {
+    let streams = topics.received.values.filter { !$0.kept.sequences.isEmpty }
+    for stream in streams.sorted(by: { ($0.kept.oldest, $0.hash) < ($1.kept.oldest, $1.hash) }) {
       guard historyMemory.bytes > target else { return }
-      stream.trim(byBytes: historyMemory.bytes - target)
+      stream.kept.trim(byBytes: historyMemory.bytes - target)
     }
   }
 
   var historyWakeup: Timestamp { min(historyDue, trimDue) }
-}
-
-/// A request for history that is under way.
-struct PendingFetch {
-  var stream: StreamHash
-  /// Of whom it was asked.
-  var session: UInt32
 }
 
 extension Session {

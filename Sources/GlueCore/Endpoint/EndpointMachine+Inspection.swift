@@ -17,23 +17,35 @@ extension EndpointMachine {
   /// Publications of this endpoint, withdrawn ones that are not acknowledged yet included.
   package var openPublications: Int { topics.publications.count }
 
-  /// The sequence numbers of a stream that this endpoint can give to others.
-  package func held(_ topic: String, of publisher: EndpointID, _ incarnation: Incarnation) -> Range<UInt64> {
+  /// The sequence numbers of a stream that this endpoint can give to others; of those that it takes to be published since a time, if
+  /// that is given.
+  package func held(
+    _ topic: String, of publisher: EndpointID, _ incarnation: Incarnation, publishedSince time: Timestamp? = nil
+  ) -> Range<UInt64> {
+    let stream: OutboundStream?
+    let held: Range<UInt64>
     if publisher == configuration.id, incarnation == self.incarnation {
-      return topics.publicationsByTopic[TopicKey(topic)]?.stream.keptSequences ?? 0..<0
+      stream = topics.publicationsByTopic[TopicKey(topic)]?.stream
+      held = stream?.keptSequences ?? 0..<0
+    } else {
+      let kept = topics.received.values.first {
+        $0.info.publisher == publisher && $0.info.incarnation == incarnation && $0.info.topic == topic
+      }?.kept
+      stream = kept?.stream
+      held = kept?.sequences ?? 0..<0
     }
-    let stream = topics.received.values.first {
-      $0.info.publisher == publisher && $0.info.incarnation == incarnation && $0.info.topic == topic
-    }
-    return stream?.kept ?? 0..<0
+    guard let time, let log = stream?.log, !held.isEmpty else { return held }
+    let position = log.position(from: log.first, publishedSince: time)
+    guard position < log.end else { return held.upperBound..<held.upperBound }
+    return held.clamped(to: log.message(at: position).sequence..<held.upperBound)
   }
-  /// Whether a message has arrived here, but has to wait for what comes before it.
+  /// Whether a message has arrived here, or is known to be lost, and that has to wait for what comes before it.
   package func isWaiting(_ topic: String, _ sequence: UInt64, of publisher: EndpointID, _ incarnation: Incarnation)
     -> Bool
   {
     topics.received.values.contains {
       $0.info.publisher == publisher && $0.info.incarnation == incarnation && $0.info.topic == topic
-        && $0.isWaiting(sequence)
+        && $0.all.contains { $0.isWaiting(sequence) }
     }
   }
 

@@ -283,8 +283,8 @@ extension EndpointMachine {
     session.noteGaps(of: stream)
     if stream.number >= Session.firstTopicStream, let received = stream.sink as? ReceivedStream {
       if received.needsSettling { settle(received, at: now) }
-      if received.hasGrown { passOn(received, at: now) }
-      if received.log != nil { noteKept(at: now) }
+      if received.kept.hasGrown { passOn(received.kept, at: now) }
+      if received.kept.stream != nil { noteKept(at: now) }
     }
     if stream.isFinished { remove(stream, from: session, at: now) }
     if budget.hasWaiting { retryBudgetWaiters(at: now) }

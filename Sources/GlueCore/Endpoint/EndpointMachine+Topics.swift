@@ -311,10 +311,10 @@ extension EndpointMachine {
       guard TopicName.matches(filter: filter, topic: stream.info.topic),
         options.type == nil || options.type == stream.info.type
       else { continue }
-      let hasMoreRoom = stream.join(
+      let late = stream.join(
         id, holdsBackPublisher: options.holdsBackPublisher, history: options.history, at: now, into: inbox)
-      if hasMoreRoom { noteRoom(in: stream, at: now) }
-      if stream.needsSettling { toSettle.append(stream) }
+      if stream.hasMoreRoom { noteRoom(in: stream, at: now) }
+      if let late { toSettle.append(late) }
     }
     drainLosses()
     return toSettle
@@ -322,6 +322,7 @@ extension EndpointMachine {
 
   /// Whoever sends a stream is told that its window has become larger.
   private func noteRoom(in stream: ReceivedStream, at now: Timestamp) {
+    stream.hasMoreRoom = false
     for carrier in stream.carriers { tellWindow(of: carrier, at: now) }
   }
 
@@ -333,11 +334,10 @@ extension EndpointMachine {
     discovery.interestChanged(to: topics.interestVersion)
     for publication in topics.publications.values { publication.localSubscribers.removeAll { $0 == subscription } }
     for stream in topics.received.values.sorted(by: { $0.hash < $1.hash }) {
-      guard stream.subscribers.contains(where: { $0.id == subscription }) else { continue }
-      stream.subscribers.removeAll { $0.id == subscription }
-      guard stream.subscribers.isEmpty else { continue }
+      stream.remove(subscription)
+      guard stream.isUnwanted else { continue }
       for carrier in stream.carriers { carrier.isClosing = true }
-      stream.unconsumedBytes = 0
+      stream.backlog.bytes = 0
       forgetIfUnwanted(stream)
     }
     for session in sessions.values {
@@ -357,11 +357,7 @@ extension EndpointMachine {
     for publication in topics.publications.values where publication.joinedSubscriber == subscription {
       publication.joinedSubscriber = nil
     }
-    for stream in topics.received.values {
-      guard let index = stream.subscribers.firstIndex(where: { $0.id == subscription }) else { continue }
-      stream.subscribers[index].isStuck = isStuck
-      stream.subscribers[index].wasJoined = false
-    }
+    for stream in topics.received.values { stream.setStuck(isStuck, subscription) }
   }
 
   /// Tells that subscriptions that hold back the publisher have used up so many bytes of a stream's deliveries.
@@ -376,10 +372,10 @@ extension EndpointMachine {
       return
     }
     guard let received = topics.received[stream.hash], received.info === stream else { return }
-    received.unconsumedBytes = max(0, received.unconsumedBytes - bytes)
+    received.backlog.bytes = max(0, received.backlog.bytes - bytes)
     // The sender is told when its window has become usable again, not for every byte.
     let limit = configuration.transport.streamWindowBytes
-    for carrier in received.carriers
+    for carrier in received.all.flatMap(\.carriers)
     where carrier.advertisedWindow < limit / 2 && carrier.window - carrier.advertisedWindow >= limit / 4 {
       tellWindow(of: carrier, at: now)
     }

@@ -107,8 +107,8 @@ public final class EndpointMachine {
       session.direct.stream.abandon()
     }
     for stream in topics.received.values {
+      for reader in stream.all { reader.carriers = [] }
       stream.release()
-      stream.carriers = []
     }
     for publication in topics.publications.values { publication.stream.abandon() }
     budget.abandon()

@@ -13,6 +13,7 @@ extension ControlMessage {
   }
 
   private static let asksFlag: UInt8 = 1
+  private static let isAllFlag: UInt8 = 2
 
   private static let hasTypeFlag: UInt8 = 1
 
@@ -57,8 +58,9 @@ extension ControlMessage {
       default: throw .invalidValue(.refused)
       }
     case .have:
-      let asks = try reader.u8() & Self.asksFlag != 0
-      return .have(try reader.holdings(), asks: asks)
+      let flags = try reader.u8()
+      return .have(
+        try reader.holdings(), asks: flags & Self.asksFlag != 0, isAll: flags & Self.isAllFlag != 0)
     case .fetch:
       return .fetch(try StreamFetch(from: &reader))
     }
@@ -112,9 +114,9 @@ extension ControlMessage {
         writer.u8(Code.fetch.rawValue)
         writer.varint(number)
       }
-    case .have(let holdings, let asks):
+    case .have(let holdings, let asks, let isAll):
       writer.u8(Code.have.rawValue)
-      writer.u8(asks ? Self.asksFlag : 0)
+      writer.u8((asks ? Self.asksFlag : 0) | (isAll ? Self.isAllFlag : 0))
       writer.holdings(holdings)
     case .fetch(let fetch):
       writer.u8(Code.fetch.rawValue)
@@ -138,7 +140,7 @@ extension ControlMessage {
     case .mismatch(_, let topic, let publisherType, let subscriberType):
       64 + topic.utf8.count + publisherType.utf8.count + subscriberType.utf8.count
     case .introduce(_, _, _, let locators): 64 + 20 * locators.count
-    case .have(let holdings, _): 64 + 28 * holdings.count
+    case .have(let holdings, _, _): 64 + 28 * holdings.count
     case .unsubscribe, .interest, .close, .refused, .fetch: 64
     }
   }

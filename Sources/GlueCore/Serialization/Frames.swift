@@ -283,8 +283,9 @@ public enum ControlMessage: Equatable, Sendable {
   case introduce(endpoint: EndpointID, incarnation: Incarnation, heldMilliseconds: UInt64, locators: [SocketAddress])
   /// The sender has reached a limit and does not take this; nothing comes of it.
   case refused(RefusedRequest)
-  /// What the sender has of streams. `asks`: the receiver is to say what it has of them.
-  case have([StreamHolding], asks: Bool)
+  /// What the sender has of streams. `asks`: the receiver is to say what it has of them; `isAll`: it has been told of all that is
+  /// there for the subscriptions that it has told.
+  case have([StreamHolding], asks: Bool, isAll: Bool)
   /// The sender wants a part of a stream that the receiver holds.
   case fetch(StreamFetch)
 }

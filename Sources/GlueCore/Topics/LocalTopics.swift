@@ -63,12 +63,16 @@ struct LocalTopics {
   var ownStreams: [StreamHash: UInt64] = [:]
   /// What this endpoint got, or gets, from others.
   var received: [StreamHash: ReceivedStream] = [:]
-  /// Those of them with a hole that nobody is known to hold.
-  var unsettled: [StreamHash: ReceivedStream] = [:]
+  /// Those of them that are to be looked at again when ``EndpointMachine/historyDue`` has come.
+  var unsettled: [ReceivedStream] = []
+  /// Streams that peers hold and of which nothing is known here.
+  var unknown: Set<StreamHash> = []
+  /// Those of them that somebody is asked for, or will be when he may be asked.
+  var unknownUnderWay: Set<StreamHash> = []
+  /// When the first of the others was heard of.
+  var unknownSince = Timestamp.distantFuture
   /// Requests for history that are under way, by their numbers.
   var fetches: [UInt64: PendingFetch] = [:]
-  /// Those of them for streams of which nothing is known yet.
-  var unknownFetches: Set<StreamHash> = []
   var nextRequest: UInt64 = 0
   /// Changes to the subscriptions so far.
   var interestVersion: UInt64 = 0

@@ -25,7 +25,7 @@ extension InboundStream {
       if unit.flags.contains(.first) {
         guard sequence >= nextSequence, !assembler.isAssembling else { throw .invalidValue(.sequence) }
         if sequence > nextSequence {
-          sink.lose(nextSequence..<sequence, reason: jumpReason, at: arrival.now, into: inbox)
+          sink.lose(nextSequence..<sequence, reason: jumpReason, by: self, at: arrival.now, into: inbox)
           nextSequence = sequence
         }
         if unit.totalBytes > UInt64(maximumMessageBytes) {
@@ -61,7 +61,8 @@ extension InboundStream {
       if isLast {
         sequence += 1
         if nextSequence < sequence {
-          sink.lose(nextSequence..<sequence, reason: assemblyRefusal ?? jumpReason, at: arrival.now, into: inbox)
+          sink.lose(
+            nextSequence..<sequence, reason: assemblyRefusal ?? jumpReason, by: self, at: arrival.now, into: inbox)
           nextSequence = sequence
         }
         assemblyRefusal = nil

@@ -237,7 +237,7 @@ final class InboundStream {
     endAssembly()
     next = position
     guard sequence > nextSequence else { return }
-    sink.lose(nextSequence..<sequence, reason: reason, at: now, into: inbox)
+    sink.lose(nextSequence..<sequence, reason: reason, by: self, at: now, into: inbox)
     nextSequence = sequence
   }
 
@@ -372,7 +372,7 @@ final class InboundStream {
     }
     // Of what was asked for others may have the rest.
     if !isRequested, hasUnknownTail || next < missing.end {
-      sink.lose(nextSequence..<nextSequence, reason: .publisherGone, at: arrival.now, into: inbox)
+      sink.lose(nextSequence..<nextSequence, reason: .publisherGone, by: self, at: arrival.now, into: inbox)
     }
   }
 }

@@ -5,7 +5,8 @@ protocol MessageSink: AnyObject {
   /// Takes a message.
   func take(_ message: ArrivedMessage, at now: Timestamp, into inbox: Inbox) throws(WireError)
   /// Takes note that messages will not come by this carrier. An empty range: some from there on, and nobody knows how many.
-  func lose(_ sequences: Range<UInt64>, reason: LossReason, at now: Timestamp, into inbox: Inbox)
+  func lose(
+    _ sequences: Range<UInt64>, reason: LossReason, by carrier: InboundStream, at now: Timestamp, into inbox: Inbox)
 }
 
 /// A message that a carrier has brought. `body` stays valid while `owner` lives, or, where `owner` is nil, until the received
@@ -61,7 +62,9 @@ final class ControlSink: MessageSink {
     inbox.control.append((session, message.body, message.owner, message.publishedAt))
   }
 
-  func lose(_ sequences: Range<UInt64>, reason: LossReason, at now: Timestamp, into inbox: Inbox) {
+  func lose(
+    _ sequences: Range<UInt64>, reason: LossReason, by carrier: InboundStream, at now: Timestamp, into inbox: Inbox
+  ) {
     inbox.lose(sequences, of: nil, subscriptions: [], reason: reason)
   }
 }
@@ -76,14 +79,17 @@ final class DirectSink: MessageSink {
 
   func take(_ message: ArrivedMessage, at now: Timestamp, into inbox: Inbox) throws(WireError) {
     if let expires = message.expiresAt, expires <= now {
-      return lose(message.sequence..<message.sequence + 1, reason: .expired, at: now, into: inbox)
+      return inbox.lose(
+        message.sequence..<message.sequence + 1, of: info, subscriptions: [], reason: .expired)
     }
     // Times of direct messages count from the beginning of the session, whose wall clock nobody tells.
     inbox.deliveries.append(try message.delivery(of: info, epochMicroseconds: 0))
     inbox.counters.messagesDelivered += 1
   }
 
-  func lose(_ sequences: Range<UInt64>, reason: LossReason, at now: Timestamp, into inbox: Inbox) {
+  func lose(
+    _ sequences: Range<UInt64>, reason: LossReason, by carrier: InboundStream, at now: Timestamp, into inbox: Inbox
+  ) {
     inbox.lose(sequences, of: info, subscriptions: [], reason: reason)
   }
 }

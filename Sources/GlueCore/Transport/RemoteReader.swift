@@ -204,6 +204,8 @@ final class RemoteReader {
     var wrote = false
     while position < log.first, position < limit {
       guard let end = writeEviction(from: position, to: &writer) else { return (position, wrote) }
+      // What was let go may reach beyond what has been sent, of a part that was asked for even beyond that part.
+      next = max(next, end)
       position = end
       wrote = true
     }

@@ -77,7 +77,8 @@ final class SendLog {
   }
 
   private func start(of position: UInt64) -> UInt64 {
-    if position >= end { return totalBytes }
+    // What was let go takes nothing, and there may be nothing else.
+    if position >= end || starts.isEmpty { return totalBytes }
     return starts[Int(max(position, first) - first)]
   }
 

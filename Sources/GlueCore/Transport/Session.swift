@@ -78,10 +78,8 @@ final class Session {
   // Topics.
   /// Type mismatches that it may still cause.
   @exclusivity(unchecked) var mismatches: TokenBucket
-  /// Requests for history that it may still make.
-  @exclusivity(unchecked) var requests: TokenBucket
-  /// What the peer has of streams.
-  @exclusivity(unchecked) var holdings: [StreamHash: StreamHolding] = [:]
+  /// What the peer has of streams, and what it is asked for.
+  @exclusivity(unchecked) var history: PeerHistory
   /// What the peer wants, by its subscription numbers.
   @exclusivity(unchecked) var subscriptions: OrderedDictionary<UInt64, RemoteSubscription> = [:]
   /// Subscriptions of this endpoint up to this number have been told.
@@ -103,7 +101,7 @@ final class Session {
     peer: PeerInfo, configuration: TransportConfiguration, topics: TopicsConfiguration, receiveBufferBytes: Int,
     peerReceiveBufferBytes: Int, at now: Timestamp
   ) {
-    requests = TokenBucket(perSecond: topics.requestsPerSecond, burst: topics.requestsPerSecond * 10, at: now)
+    history = PeerHistory(requestsPerSecond: topics.requestsPerSecond, at: now)
     mismatches = TokenBucket(perSecond: topics.mismatchesPerSecond, burst: topics.mismatchesPerSecond * 10, at: now)
     self.peer = peer
     self.configuration = configuration

@@ -60,14 +60,18 @@ extension Samples {
       let others = alive.filter {
         $0 !== endpoint && $0.isRunning && endpoint.peers[$0.machine.configuration.id] == $0.life
       }
+      guard !others.isEmpty else {
+        // Of peers that it meets when no multicast passes any more it does not know whether they use any.
+        simulation.recorder.multicastTold.disturbed(endpoint.life)
+        continue
+      }
       let span = endpoint.machine.configuration.discovery.interval * 18
       let verdict = simulation.recorder.multicastTold.sampled(
         endpoint.life,
-        isBlocked: !others.isEmpty
-          && others.allSatisfy { other in
-            simulation.network[endpoint.host, other.host].isGroupBlocked
-              && simulation.network[other.host, endpoint.host].isGroupBlocked
-          },
+        isBlocked: others.allSatisfy { other in
+          simulation.network[endpoint.host, other.host].isGroupBlocked
+            && simulation.network[other.host, endpoint.host].isGroupBlocked
+        },
         isSound: others.contains { simulation.isSound(between: endpoint.life, and: $0.life, for: span) },
         patience: span, at: simulation.now)
       simulation.recorder.judge(.multicastTold, verdict, at: simulation.now)
@@ -119,7 +123,12 @@ enum Verdicts {
             let key = SubscriptionKey(life: endpoint.life, number: id.rawValue)
             // Ages are told by clocks that drift, and lack the way.
             let age = simulation.now.since(subscription.began)
-            let since = subscription.began + Nanoseconds(age.count / 50) + .milliseconds(200)
+            let certainAge = Nanoseconds(age.count / 50 * 49)
+            let since = simulation.now - certainAge + .milliseconds(200)
+            // Nor does anybody know how long a message was on its way, if that was not half a round trip.
+            let recent = holder.machine.held(
+              description.name, of: record.id, record.incarnation,
+              publishedSince: holder.now - certainAge + .milliseconds(200))
             // What others hold that came before what the publisher gave it is not asked for.
             // Nor is it certain that a subscription gets what was published before, if the endpoint had met the publisher
             // already: whoever has it is asked for it once.
@@ -127,7 +136,8 @@ enum Verdicts {
               subscription.options.history == .all && endpoint.metAt[publisher].map { $0 >= subscription.began } ?? true
             let first = wantsAll ? recorder.reunion.first(of: key, stream) ?? held.lowerBound : .max
             let wanted = held.filter { number in
-              number >= first || recorder.message(stream, number).map { $0.at >= since } ?? false
+              number >= first
+                || recent.contains(number) && recorder.message(stream, number).map { $0.at >= since } ?? false
             }
             guard !wanted.isEmpty else { continue }
             let verdict = simulation.recorder.reunion.judged(key, stream, held: wanted, by: holder.life)

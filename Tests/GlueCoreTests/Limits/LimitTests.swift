@@ -109,7 +109,8 @@ import Testing
     switch limit {
     case .rememberedStreams: pair.machines[1].removeSession(with: pair.peer(of: 1), reason: .expired, at: pair.now)
     case .holdingsPerPeer:
-      session.send(.have(unknown.map { StreamHolding(stream: $0, first: 7, end: 7) }, asks: false), at: pair.now)
+      session.send(
+        .have(unknown.map { StreamHolding(stream: $0, first: 7, end: 7) }, asks: false, isAll: false), at: pair.now)
     case .requestsPerSecond:
       for stream in unknown {
         session.send(.fetch(StreamFetch(request: 1, stream: stream, from: nil, below: nil)), at: pair.now)

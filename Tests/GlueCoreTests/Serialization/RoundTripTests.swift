@@ -87,7 +87,8 @@ import Testing
     .introduce(
       endpoint: EndpointID(1), incarnation: Incarnation(2), heldMilliseconds: 3, locators: announcement.locators),
     .refused(.stream(.max)), .refused(.subscription(1)), .refused(.fetch(2)),
-    .have([StreamHolding(stream: StreamHash(rawValue: .max), first: 1, end: WireLimits.position)], asks: true),
+    .have(
+      [StreamHolding(stream: StreamHash(rawValue: .max), first: 1, end: WireLimits.position)], asks: true, isAll: true),
     .fetch(StreamFetch(request: .max, stream: StreamHash(rawValue: 1), from: 2, below: WireLimits.position)),
     .fetch(StreamFetch(request: 0, stream: StreamHash(rawValue: 0), from: nil, below: nil)),
   ]) func controlMessages(_ message: ControlMessage) throws {

@@ -235,8 +235,8 @@ extension ControlMessage {
     case .refused(.stream(let number)): ["message": "REFUSED", "of": "OPEN", "number": JSON(number)]
     case .refused(.subscription(let number)): ["message": "REFUSED", "of": "SUBSCRIBE", "number": JSON(number)]
     case .refused(.fetch(let number)): ["message": "REFUSED", "of": "FETCH", "number": JSON(number)]
-    case .have(let holdings, let asks):
-      ["message": "HAVE", "asks": .bool(asks), "holdings": .array(holdings.map(\.fields))]
+    case .have(let holdings, let asks, let isAll):
+      ["message": "HAVE", "asks": .bool(asks), "isAll": .bool(isAll), "holdings": .array(holdings.map(\.fields))]
     case .fetch(let fetch):
       [
         "message": "FETCH", "request": JSON(fetch.request), "stream": JSON(fetch.stream.rawValue),

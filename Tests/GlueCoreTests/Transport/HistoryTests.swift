@@ -187,13 +187,11 @@ import Testing
       topic: "t", type: nil, publisher: EndpointID(1), publisherName: "p", incarnation: Incarnation(2), number: 2,
       isDirect: false)
     let stream = ReceivedStream(
-      info: info, isReliable: true, history: .last(10), epochMicroseconds: 0, memory: HistoryMemory(limitBytes: 10_000),
+      info: info, isReliable: true, history: .last(10), epochMicroseconds: 0, next: 0,
+      subscribers: [ReceivedStream.Subscriber(id: SubscriptionID(rawValue: 1), holdsBackPublisher: false)],
+      memory: HistoryMemory(limitBytes: 10_000),
       budget: ReceiveBudget(assemblyLimit: 10_000, reorderLimit: 10_000), windowBytes: 10_000,
-      maximumMessageBytes: 1_000,
-      at: Timestamp(nanoseconds: 0))
-    stream.subscribers = [
-      ReceivedStream.Subscriber(id: SubscriptionID(rawValue: 1), holdsBackPublisher: false, next: 0)
-    ]
+      maximumMessageBytes: 1_000, at: Timestamp(nanoseconds: 0))
     let inbox = Inbox()
     for (sequence, position) in [(0, 1_000), (1, 1), (2, 1_001), (3, 1_002)] as [(UInt64, UInt64)] {
       let message = ArrivedMessage(
@@ -202,7 +200,7 @@ import Testing
       try stream.take(message, at: Timestamp(nanoseconds: 1), into: inbox)
     }
     #expect(inbox.deliveries.map(\.sequence) == [0, 1, 2, 3])
-    let log = try #require(stream.log?.log)
+    let log = try #require(stream.kept.stream?.log)
     #expect(log.first == 1_000 && log.end >= 1_001)
   }
 
@@ -223,5 +221,24 @@ import Testing
       #expect(stream.start(for: request, began: Timestamp(nanoseconds: 0)) == second)
     }
     #expect(stream.keptSequences == 1..<2)
+  }
+
+  /// What was asked for may expire while it is being sent, with all that the log held. The reader is told that it has ended.
+  @Test func whatIsAskedForMayEndOnTheWay() throws {
+    let log = SendLog()
+    for _ in 0..<3 {
+      pattern(100, seed: 1).withUnsafeBytes {
+        _ = log.append(
+          $0, attributes: UnsafeRawBufferPointer(start: nil, count: 0), time: 0, lifetime: nil,
+          published: Timestamp(nanoseconds: 0), expires: .distantFuture)
+      }
+    }
+    let held = log.bytes(from: 0, to: 3)
+    #expect(held > 300)
+    log.release(below: 1)
+    #expect(log.bytes(from: 0, to: 3) == held / 3 * 2)
+    log.restart(at: 10, sequence: 5)
+    #expect(log.bytes(from: 1, to: 2) == 0)
+    #expect(log.bytes(from: 1, to: 20) == 0)
   }
 }

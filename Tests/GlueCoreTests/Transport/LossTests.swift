@@ -60,8 +60,7 @@ import Testing
 
   /// With 10 ms of round trip the window that was left did not carry 64 KiB at 20 Hz.
   @Test func aLongerPathCarriesLargeMessagesAtAFifthLoss() throws {
-    let pair = Pair()
-    pair.delay = .milliseconds(5)
+    let pair = Pair(delay: .milliseconds(5))
     let course = try publish(60, bytes: 65_536, every: .milliseconds(50), lossPercent: 20, on: pair)
     #expect(course.percentile(50) < .milliseconds(150))
   }

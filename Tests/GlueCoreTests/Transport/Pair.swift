@@ -8,7 +8,7 @@ final class Pair {
   let machines: [EndpointMachine]
   let addresses: [SocketAddress]
   var now = Timestamp(nanoseconds: 1_000_000_000)
-  var delay = Nanoseconds.microseconds(100)
+  var delay: Nanoseconds
   /// Whether to drop this datagram: sender, bytes.
   var drops: (Int, UnsafeRawBufferPointer) -> Bool = { _, _ in false }
   /// How many more datagrams the first machine's socket takes.
@@ -27,7 +27,8 @@ final class Pair {
   private var order = 0
   private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_507, alignment: 16)
 
-  init(_ change: (inout EndpointConfiguration) -> Void = { _ in }) {
+  init(delay: Nanoseconds = .microseconds(100), _ change: (inout EndpointConfiguration) -> Void = { _ in }) {
+    self.delay = delay
     addresses = [1, 2].map { SocketAddress(ip: IPAddress(v4: 0x0A00_0000 + UInt32($0)), port: 7000) }
     machines = [UInt64(1), 2].map { number in
       var configuration = EndpointConfiguration(id: EndpointID(number), name: "endpoint-\(number)")

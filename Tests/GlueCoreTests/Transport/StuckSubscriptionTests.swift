@@ -30,7 +30,7 @@ import Testing
     #expect(held.map(\.isHeld) == [true])
     #expect(held.map(\.isDroppable) == [false])
     let stream = try #require(pair.machines[1].topics.received.values.first)
-    #expect(stream.unconsumedBytes == 1_000)
+    #expect(stream.backlog.bytes == 1_000)
     // With another one it does not.
     let other = try subscribe(pair)
     pair.settle()
@@ -41,7 +41,7 @@ import Testing
     pair.machines[1].setStuck(false, subscription)
     #expect(try deliveries(pair, publication).allSatisfy { !$0.isHeld && !$0.isDroppable })
     pair.machines[1].consumed(1_000, of: stream.info, at: pair.now)
-    #expect(stream.unconsumedBytes == 0)
+    #expect(stream.backlog.bytes == 0)
   }
 
   /// What it held stayed, and with it a window of 0: the other one got nothing but losses.
