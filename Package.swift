@@ -145,7 +145,9 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "GlueCLITests",
-      dependencies: ["GlueAddress", "GlueCLI", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "Glue", "GlueAddress", "GlueCLI", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: settings),
   ] + layerExamples,
   swiftLanguageModes: [.v6],

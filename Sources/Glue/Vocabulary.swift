@@ -13,6 +13,10 @@ public typealias Reliability = GlueCore.Reliability
 public typealias HistoryPolicy = GlueCore.HistoryPolicy
 /// What a subscription wants of what was published before it began.
 public typealias HistoryRequest = GlueCore.HistoryRequest
+/// What an endpoint holds of a stream for those who come later: sequence numbers, and bytes.
+public typealias HeldMessages = GlueCore.HeldMessages
+/// What was published of a stream so far: messages, and bytes.
+public typealias PublishedMessages = GlueCore.PublishedMessages
 /// An ordered list of a message's attributes: key and value, unknown ones kept.
 public typealias Attributes = GlueCore.Attributes
 /// Why messages will not arrive.

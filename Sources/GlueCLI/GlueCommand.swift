@@ -24,6 +24,7 @@ struct GlueCommand: AsyncParsableCommand {
       Pub.self,
       Cache.self,
       Peers.self,
+      Topics.self,
       Doctor.self,
       Key.self,
       Demo.self,

@@ -11,16 +11,22 @@ struct JSONLine {
     if let value { quote(value) } else { text += "null" }
   }
 
-  /// Adds a whole number.
-  mutating func add(_ key: String, _ value: some BinaryInteger) {
+  /// Adds a list of objects.
+  mutating func add(_ key: String, _ objects: [JSONLine]) {
     begin(key)
-    text += String(value)
+    text += "[" + objects.map(\.line).joined(separator: ",") + "]"
   }
 
-  /// Adds a number with at most three decimals.
-  mutating func add(_ key: String, _ value: Double) {
+  /// Adds a whole number, or null.
+  mutating func add<Value: BinaryInteger>(_ key: String, _ value: Value?) {
     begin(key)
-    let thousandths = (value * 1_000).rounded()
+    text += value.map { String($0) } ?? "null"
+  }
+
+  /// Adds a number with at most three decimals, or null.
+  mutating func add(_ key: String, _ value: Double?) {
+    begin(key)
+    let thousandths = ((value ?? .nan) * 1_000).rounded()
     text += thousandths.isFinite ? String(thousandths / 1_000) : "null"
   }
 
@@ -41,10 +47,10 @@ struct JSONLine {
     text += "]"
   }
 
-  /// Adds an object.
-  mutating func add(_ key: String, _ object: JSONLine) {
+  /// Adds an object, or null.
+  mutating func add(_ key: String, _ object: JSONLine?) {
     begin(key)
-    text += object.line
+    text += object?.line ?? "null"
   }
 
   private mutating func begin(_ key: String) {

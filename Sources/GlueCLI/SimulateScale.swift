@@ -32,6 +32,12 @@ struct SimulateScale: AsyncParsableCommand {
   @Option(help: "Topics of a publisher; 0: none.")
   var topics: Int = 10_000
 
+  @Option(help: "Topics of a publisher that is gone, of which two endpoints hold a message each; 0: none.")
+  var held: Int = 0
+
+  @Option(help: "How often that publisher lived.")
+  var lives: Int = 1
+
   @Option(help: "The seed.")
   var seed: UInt64 = 1
 
@@ -43,6 +49,9 @@ struct SimulateScale: AsyncParsableCommand {
     guard (0...50).contains(loss), (0...60_000).contains(topics) else {
       throw ValidationError("--loss goes to 50, --topics to 60000")
     }
+    guard (0...60_000).contains(held), lives > 0, held * lives <= 60_000 else {
+      throw ValidationError("--held times --lives goes to 60000")
+    }
   }
 
   func run() async throws {
@@ -53,6 +62,7 @@ struct SimulateScale: AsyncParsableCommand {
     }
     for count in endpoints { violations += measureDiscovery(count) }
     if topics > 0 { violations += try measureTopics() }
+    if held > 0 { violations += try measureHistory() }
     for violation in violations { Console.line("\(violation)") }
     if !violations.isEmpty { throw CommandFailure("\(violations.count) violations") }
   }
@@ -146,7 +156,7 @@ extension DiscoveryScaleOptions.Meeting: ExpressibleByArgument {}
 }
 
 /// Memory of this process, where the system tells.
-private func residentKibibytes() -> Int {
+func residentKibibytes() -> Int {
   guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else { return 0 }
   let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
   return line.flatMap { $0.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } } ?? 0

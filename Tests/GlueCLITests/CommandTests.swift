@@ -14,7 +14,8 @@ import Testing
   func unknownCommands(_ words: [String]) {
     #expect(
       GlueCommand.complaint(about: words[...])
-        == "there is no command nosuch; expected one of sub, pub, cache, peers, doctor, key, demo, bench, simulate")
+        == "there is no command nosuch; expected one of sub, pub, cache, peers, topics, doctor, key, demo, bench, simulate"
+    )
   }
 
   @Test(arguments: [["bench", "nosuch"], ["help", "bench", "nosuch"]])
@@ -53,6 +54,7 @@ import Testing
   @Test func theHelpTellsTheDefaults() {
     for (help, defaults) in [
       (Demo.helpMessage(columns: 500), ["3", "64KiB", "20", "10s"]), (Peers.helpMessage(columns: 500), ["3s"]),
+      (Topics.helpMessage(columns: 500), ["#", "2s"]),
       (Pub.helpMessage(columns: 500), ["10s"]), (BenchLatency.helpMessage(columns: 500), ["64", "10000", "3"]),
       (BenchThroughput.helpMessage(columns: 500), ["1", "64,1KiB,64KiB", "3s", "3"]),
     ] {

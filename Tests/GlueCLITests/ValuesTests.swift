@@ -42,7 +42,7 @@ import Testing
     inner.add("id", UInt64.max)
     var line = JSONLine()
     line.add("text", "a\"b\\c\n\u{1}ü")
-    line.add("nothing", nil)
+    line.add("nothing", nil as String?)
     line.add("publisher", inner)
     line.add("age", 0.12345)
     #expect(

@@ -55,6 +55,26 @@ import Testing
     for result in results { #expect(try #require(result.seconds) <= 30, "\(result)") }
   }
 
+  // MARK: What is held of the dead
+
+  /// Those who have the same tell each other so in some 12 bytes for each stream, once, however often its publisher lived; and who
+  /// wants nothing from before gets nothing of it.
+  @Test(arguments: [(500, 1), (10, 50)]) func tellingWhatIsHeldCostsFewBytes(topics: Int, lives: Int) throws {
+    func make(_ topics: Int, _ lives: Int) throws -> HistoryScale {
+      var options = HistoryScaleOptions()
+      (options.topics, options.lives) = (topics, lives)
+      return try HistoryScale(options)
+    }
+    let scale = try make(topics, lives)
+    let nothing = try make(0, 1).meetAgain()
+    let met = scale.meetAgain()
+    #expect(met.violations.isEmpty)
+    let perStream = Double(met.bytes - nothing.bytes) / Double(2 * scale.streams)
+    #expect(perStream > 10 && perStream < 16, "\(perStream) bytes for each stream and side")
+    let all = try scale.join(history: .all)
+    #expect(try #require(all.seconds) < 2 && all.violations.isEmpty, "\(all)")
+  }
+
   // MARK: Topics
 
   private func join(_ change: (inout TopicScaleOptions) -> Void) throws -> [TopicScaleResult] {

@@ -20,6 +20,9 @@ try await withEndpoint(.fromEnvironment()) { endpoint in
   // To one peer alone.
   if let peer = endpoint.peers.first { try await endpoint.send(Array("Hello, you.".utf8), to: peer.id) }
 
+  // Which topics there are: who publishes, wants and holds what.
+  for topic in try await endpoint.topics().topics { print(topic.name, topic.publishers.map(\.party)) }
+
   // What happens besides messages: peers that come and go, losses and why, limits, interfaces, suspension.
   for await event in endpoint.events { print(event) }
 }

@@ -76,7 +76,7 @@ extension DriverState {
       let acknowledgements = waiters.waiting.keys.filter { key in
         if case .acknowledged = key { true } else { false }
       }
-      return (.peerRemoved(Peer(info), reason: reason), acknowledgements + [.direct(info.id), .interest])
+      return (.peerRemoved(Peer(info), reason: reason), acknowledgements + [.direct(info.id), .interest, .answers])
     case .loss(let loss):
       let report = LossReport(
         topic: loss.stream.topic, publisher: Publisher(loss.stream), sequences: loss.sequences, reason: loss.reason,
@@ -91,7 +91,8 @@ extension DriverState {
       return (.clash(notice), [.leaving])
     case .incompatible(let id, let name, let versions):
       return (.incompatible(id, name: name, versions: versions), [])
-    case .interestKnown: return (nil, [.interest])
+    case .interestKnown: return (nil, [.interest, .answers])
+    case .inquiryAnswered: return (nil, [.answers])
     case .multicast(let report): return (.multicast(report), [])
     case .limit(let name, let count): return (.limit(name: name, count: count), [])
     case .matched(let id, subscribers: _): return (nil, [.matched(id)])

@@ -14,6 +14,8 @@ enum WaitKey: Hashable, Sendable {
   case allAcknowledged
   /// What is known of the subscriptions of others.
   case interest
+  /// The answers to inquiries.
+  case answers
   /// That the endpoint is to be shut down.
   case leaving
   /// That the endpoint is closed.

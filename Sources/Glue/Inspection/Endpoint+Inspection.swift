@@ -19,6 +19,9 @@ package struct SightedDatagram: Hashable, Sendable {
   package var content: Content
 }
 
+/// What an endpoint says of the topics that it publishes, wants and holds.
+package typealias TopicSurvey = EndpointMachine.TopicSurvey
+
 /// What is known of the path to a peer, and of what it wants.
 package struct PeerInspection: Sendable {
   /// How many probes of a size were sent, and how many of them came back.
@@ -75,19 +78,27 @@ extension Endpoint {
     try? driver.submit { state, now in state.machine.measurePath(to: peer, sizes: sizes, count: count, at: now) }
   }
 
-  /// Asks all peers, now and later, for the types of the topics that match a filter. The answers are events
-  /// ``Event/typeMismatch(_:)`` with this endpoint as the subscriber. Nobody is sent any data for it, nor notices.
-  package func inquireTypes(of filter: String) throws {
-    _ = try driver.submit { (state, now) throws(EndpointFailure) in
+  /// Asks all peers, now and later, what there is that matches a filter; ``survey(_:)`` gives the answers. Nobody is sent any data
+  /// for it, nor notices.
+  package func inquire(about filter: String) throws(EndpointFailure) -> SubscriptionID {
+    try driver.submit { (state, now) throws(EndpointFailure) in
+      try state.checkOpen()
       do throws(EndpointError) {
-        // No topic has this type; see SubscriptionOptions.isInquiry.
-        var options = SubscriptionOptions(type: "glue inquiry")
-        options.isInquiry = true
-        return try state.machine.subscribe(filter, options: options, at: now)
+        return try state.machine.inquire(about: filter, at: now)
       } catch {
         throw EndpointFailure(error)
       }
     }
+  }
+
+  /// What was answered to an inquiry so far: by this endpoint itself, then by the others.
+  package func survey(_ inquiry: SubscriptionID) -> [TopicSurvey] {
+    driver.lock.withLock { $0.machine.survey(inquiry, at: .now) }
+  }
+
+  /// Ends an inquiry.
+  package func endInquiry(_ inquiry: SubscriptionID) {
+    try? driver.submit { (state, now) in state.machine.unsubscribe(inquiry, at: now) }
   }
 
   /// What a datagram is that arrived elsewhere, for an endpoint with this one's network and keys.

@@ -50,9 +50,9 @@ struct Examination {
     settings.onDatagram = { datagram in observations.withLock { $0.note(datagram, at: .now) } }
     let endpoint = try await Endpoint(settings)
     let events = endpoint.events
-    let listening = Task { for await event in events { observations.withLock { $0.note(event, of: endpoint.id) } } }
+    let listening = Task { for await event in events { observations.withLock { $0.note(event) } } }
     defer { listening.cancel() }
-    try endpoint.inquireTypes(of: "#")
+    let inquiry = try endpoint.inquire(about: "#")
     try await endpoint.start()
 
     // Whether multicast would work too can be tried beside a target that does not need it.
@@ -66,7 +66,8 @@ struct Examination {
       if course.elapsed >= Self.waitForInterface, endpoint.interfaceChoice.used.isEmpty { break }
       if course.elapsed >= Self.leastTime, isComplete(endpoint, course) { break }
     }
-    let path = path(endpoint, second, probe, course)
+    var path = path(endpoint, second, probe, course)
+    note(endpoint.survey(inquiry), in: &path)
     let choice = endpoint.interfaceChoice
     let receiveBuffer = endpoint.grantedReceiveBufferBytes
     await second?.shutdown(timeout: .zero)
@@ -163,6 +164,16 @@ struct Examination {
 
   // MARK: Afterwards
 
+  private func note(_ survey: [TopicSurvey], in path: inout DoctorFacts.Path) {
+    for endpoint in survey {
+      if endpoint.omitted ?? 0 > 0 { path.isIncomplete = true }
+      // What an endpoint only holds is nobody's mistake any more.
+      path.topics += endpoint.answers.filter { $0.origin == nil }.map {
+        DoctorFacts.Topic(name: $0.topic, type: $0.type, publisher: endpoint.id.rawValue)
+      }
+    }
+  }
+
   private func path(
     _ endpoint: Endpoint, _ second: Endpoint?, _ probe: TargetProbe?, _ course: Course
   ) -> DoctorFacts.Path {
@@ -211,7 +222,6 @@ struct Examination {
     path.incompatible = seen.incompatible.values.sorted()
     path.idClashes = seen.idClashes
     path.nameClashes = seen.nameClashes
-    path.topics = seen.topics
     path.elsewhere = seen.elsewhere.mapValues { Set($0.map { "\($0.ip)" }).sorted() }
       .filter { !Set($0.value).isSubset(of: ownAddresses.map(\.description)) }
     path.target = probe?.outcome

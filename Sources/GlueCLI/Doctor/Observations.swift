@@ -31,7 +31,6 @@ struct Observations: Sendable {
   var incompatible: [EndpointID: String] = [:]
   var idClashes: [String] = []
   var nameClashes: [String] = []
-  var topics: [DoctorFacts.Topic] = []
   var elsewhere: [String: Set<SocketAddress>] = [:]
 
   mutating func note(_ datagram: SightedDatagram, at now: ContinuousClock.Instant) {
@@ -72,7 +71,7 @@ struct Observations: Sendable {
     Self.add(datagram.source, to: &elsewhere[interface, default: []])
   }
 
-  mutating func note(_ event: Event, of endpoint: EndpointID) {
+  mutating func note(_ event: Event) {
     switch event {
     case .networkError(let text): Self.add(text, to: &sendErrors)
     case .incompatible(let id, let name, let versions):
@@ -85,10 +84,6 @@ struct Observations: Sendable {
       case .endpointID: Self.add(text, to: &idClashes)
       case .endpointName: Self.add(text, to: &nameClashes)
       }
-    case .typeMismatch(let answer) where answer.subscriber == endpoint:
-      let topic = DoctorFacts.Topic(
-        name: answer.topic, type: answer.publisherType, publisher: answer.publisher.rawValue)
-      if !topics.contains(topic), hasRoom(topics.count) { topics.append(topic) }
     default: break
     }
   }

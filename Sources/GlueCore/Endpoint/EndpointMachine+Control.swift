@@ -98,8 +98,15 @@ extension EndpointMachine {
       stream.closesAt = position
       // Of a best-effort stream the last message may be lost; nobody would tell.
       if stream.isFinished || stream.isClosing || !stream.isReliable { remove(stream, from: session, at: now) }
-    case .mismatch(let subscription, let topic, let publisherType, let subscriberType):
-      guard topics.subscriptions[SubscriptionID(rawValue: subscription)] != nil else { return }
+    case .mismatch(let subscription, let topic, let publisherType, let subscriberType, let attributes):
+      let id = SubscriptionID(rawValue: subscription)
+      guard let own = topics.subscriptions[id] else { return }
+      guard !own.options.isInquiry else {
+        let answer = TopicAnswer(
+          topic: topic, type: publisherType.isEmpty ? nil : publisherType, origin: attributes.origin,
+          history: attributes.historyPolicy, held: attributes.held, published: attributes.published, arrivedAt: now)
+        return receive(answer, to: id, of: session)
+      }
       guard session.mismatches.take(at: now) else { return reach(.mismatchesPerSecond, at: now) }
       events.append(
         .typeMismatch(
@@ -126,6 +133,8 @@ extension EndpointMachine {
       receive(holdings, asks: asks, isAll: isAll, of: session, at: now)
     case .fetch(let fetch):
       receive(fetch, of: session, at: now)
+    case .answered(let subscription, let omitted):
+      receiveAnswered(SubscriptionID(rawValue: subscription), omitted: omitted, of: session, at: now)
     }
   }
 
@@ -240,6 +249,7 @@ extension EndpointMachine {
     session.subscriptions[number] = subscription
     topics.peerFilters.insert(
       RemoteSubscriber(session: session.peer.localSession, subscription: number), under: subscription.filter)
+    if subscription.isInquiry { return answer(subscription, number, of: session, at: now) }
     guard session.knowsInterest else { return }
     tellHoldings(to: session, for: subscription, at: now)
     matchAll(subscription, number, of: session, at: now)
@@ -249,6 +259,7 @@ extension EndpointMachine {
   private func matchAll(
     _ subscription: RemoteSubscription, _ number: UInt64, of session: Session, at now: Timestamp
   ) {
+    guard !subscription.isInquiry else { return }
     if TopicName.hasWildcards(subscription.filter) {
       for publication in topics.publications.values
       where TopicName.matches(filter: subscription.filter, topic: publication.topic) {
@@ -262,15 +273,12 @@ extension EndpointMachine {
   /// Makes a peer a reader of a publication for one of its subscriptions, whose filter matches. What it told before it has told
   /// everything is seen to then.
   func match(_ publication: LocalPublication, with number: UInt64, of session: Session, at now: Timestamp) {
-    guard session.knowsInterest, let subscription = session.subscriptions[number] else { return }
-    if subscription.isInquiry || subscription.type.map({ $0 != publication.options.type }) ?? false {
-      guard session.mismatches.take(at: now) else {
-        // Who only asks makes no mistake: it gets no further answers, and nobody hears of it.
-        if !subscription.isInquiry { reach(.mismatchesPerSecond, at: now) }
-        return
-      }
-      answer(subscription, number, with: publication, of: session, at: now)
-      return
+    guard let subscription = session.subscriptions[number] else { return }
+    guard !subscription.isInquiry else { return answer(subscription, number, with: publication, of: session, at: now) }
+    guard session.knowsInterest else { return }
+    if let wanted = subscription.type, wanted != publication.options.type {
+      guard session.mismatches.take(at: now) else { return reach(.mismatchesPerSecond, at: now) }
+      return tellMismatch(wanting: wanted, number, with: publication, of: session, at: now)
     }
     let stream = publication.stream
     if let reader = session.readers[stream.number] {
@@ -304,19 +312,15 @@ extension EndpointMachine {
     noteReadersChanged(of: stream)
   }
 
-  /// Tells a peer that a topic matches its filter and what type it has. That is no mistake if the peer only asked for it.
-  private func answer(
-    _ subscription: RemoteSubscription, _ number: UInt64, with publication: LocalPublication, of session: Session,
-    at now: Timestamp
+  /// Tells a peer that a topic matches its filter, but not its type.
+  private func tellMismatch(
+    wanting wanted: String, _ number: UInt64, with publication: LocalPublication, of session: Session, at now: Timestamp
   ) {
-    let wanted = subscription.type ?? ""
-    if !subscription.isInquiry {
-      events.append(
-        .typeMismatch(
-          TypeMismatch(
-            topic: publication.topic, publisherType: publication.options.type, subscriberType: wanted,
-            publisher: configuration.id, subscriber: session.peer.id)))
-    }
+    events.append(
+      .typeMismatch(
+        TypeMismatch(
+          topic: publication.topic, publisherType: publication.options.type, subscriberType: wanted,
+          publisher: configuration.id, subscriber: session.peer.id)))
     session.send(
       .mismatch(
         subscription: number, topic: publication.topic, publisherType: publication.options.type ?? "",

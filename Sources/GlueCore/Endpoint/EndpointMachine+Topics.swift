@@ -111,6 +111,7 @@ extension EndpointMachine {
       }
     }
     inbox.counters.messagesPublished += 1
+    publication.publishedBytes += UInt64(bytes)
     let sequence = stream.log.endSequence
     let expires = lifetime.map { now + $0 }
     deliverLocally(
@@ -329,6 +330,7 @@ extension EndpointMachine {
   /// Ends a subscription; nothing is delivered to it any more.
   public func unsubscribe(_ subscription: SubscriptionID, at now: Timestamp) {
     guard let removed = topics.subscriptions.removeValue(forKey: subscription) else { return }
+    topics.inquiries[subscription] = nil
     topics.ownFilters.remove(subscription, from: removed.filter)
     topics.interestVersion += 1
     discovery.interestChanged(to: topics.interestVersion)

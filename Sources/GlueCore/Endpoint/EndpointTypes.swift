@@ -54,9 +54,8 @@ public struct SubscriptionOptions: Sendable, Hashable {
   /// Whether unconsumed bytes hold the publisher back: the driver must call ``EndpointMachine/consumed(_:of:at:)``
   /// for each delivery that ``Delivery/isHeld`` marks.
   public var holdsBackPublisher: Bool = false
-  /// Whether nothing is wanted but to be told, by ``EndpointEvent/typeMismatch(_:)``, which topics match and what types they
-  /// have. Nobody sends data for it or counts it as a subscriber. It has a type that no topic has: publishers that do not
-  /// know inquiries take it for a subscription.
+  /// Whether nothing is wanted but to be told which topics match, see ``EndpointMachine/inquire(about:at:)``. Nobody sends data
+  /// for it or counts it as a subscriber.
   public var isInquiry: Bool = false
   /// What is wanted of what was published before.
   public var history: HistoryRequest = .none
@@ -228,6 +227,8 @@ public enum EndpointEvent: Sendable {
   case matched(PublicationID, subscribers: Int)
   /// A peer has told all its subscriptions.
   case interestKnown(EndpointID)
+  /// A peer has answered an inquiry.
+  case inquiryAnswered(SubscriptionID, by: EndpointID)
   /// A publication that refused a message has room again.
   case writable(PublicationID)
   /// Every matched reliable reader has everything of the publication below this position.

@@ -7,7 +7,7 @@ public enum Limit: Int, CaseIterable, Sendable {
   case streamWindowBytes, reassemblyBytes, reorderBytes, sendBufferBytes, maximumGaps
   // ``TopicsConfiguration``.
   case maximumMessageBytes, nameBytes, streamsPerPeer, subscriptionsPerPeer, controlBytes, mismatchesPerSecond
-  case localTopics, historyBytes, rememberedStreams, holdingsPerPeer, requestsPerSecond
+  case localTopics, historyBytes, rememberedStreams, holdingsPerPeer, requestsPerSecond, inquiryAnswers
 
   /// The field's name; events, counters and the log use it.
   public var name: String { "\(self)" }

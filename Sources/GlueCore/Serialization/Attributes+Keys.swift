@@ -37,6 +37,10 @@ extension Attributes {
     public static let origin: UInt64 = 16
     /// The request that a stream answers.
     public static let request: UInt64 = 17
+    /// What the sender holds of a stream.
+    public static let held: UInt64 = 18
+    /// What was published of a stream.
+    public static let published: UInt64 = 19
     /// Lowest key that belongs to applications.
     public static let firstOfApplications: UInt64 = 64
   }
@@ -277,6 +281,46 @@ extension Attributes {
   public var request: UInt64? {
     get { read(Key.request) { (reader) throws(WireError) in try reader.varint() } }
     set { set(Key.request, to: newValue.map { number in WireWriter.encode(atMost: 10) { $0.varint(number) } }) }
+  }
+
+  /// What the sender can give of a stream to those who come later.
+  public var held: HeldMessages? {
+    get {
+      read(Key.held) { (reader) throws(WireError) in
+        let first = try reader.position(.sequence)
+        let count = try reader.varint()
+        guard count <= WireLimits.position - first else { throw .invalidValue(.sequence) }
+        return HeldMessages(first: first, end: first + count, bytes: try reader.varint())
+      }
+    }
+    set {
+      let value = newValue.map { held in
+        WireWriter.encode(atMost: 30) {
+          $0.varint(held.first)
+          $0.varint(held.end - held.first)
+          $0.varint(held.bytes)
+        }
+      }
+      set(Key.held, to: value)
+    }
+  }
+
+  /// What was published of a stream so far.
+  public var published: PublishedMessages? {
+    get {
+      read(Key.published) { (reader) throws(WireError) in
+        PublishedMessages(messages: try reader.position(.sequence), bytes: try reader.varint())
+      }
+    }
+    set {
+      let value = newValue.map { published in
+        WireWriter.encode(atMost: 20) {
+          $0.varint(published.messages)
+          $0.varint(published.bytes)
+        }
+      }
+      set(Key.published, to: value)
+    }
   }
 
   // MARK: Values

@@ -10,6 +10,7 @@ extension ControlMessage {
     case refused = 0x08
     case have = 0x09
     case fetch = 0x0A
+    case answered = 0x0B
   }
 
   private static let asksFlag: UInt8 = 1
@@ -43,7 +44,9 @@ extension ControlMessage {
     case .mismatch:
       return .mismatch(
         subscription: try reader.varint(), topic: try reader.name(.topic), publisherType: try reader.text(.type),
-        subscriberType: try reader.text(.type))
+        subscriberType: try reader.text(.type),
+        // They came later: without them the message ends here.
+        attributes: reader.remaining > 0 ? try Attributes(from: &reader) : Attributes())
     case .introduce:
       return .introduce(
         endpoint: try reader.endpointID(), incarnation: try reader.incarnation(),
@@ -63,6 +66,8 @@ extension ControlMessage {
         try reader.holdings(), asks: flags & Self.asksFlag != 0, isAll: flags & Self.isAllFlag != 0)
     case .fetch:
       return .fetch(try StreamFetch(from: &reader))
+    case .answered:
+      return .answered(subscription: try reader.varint(), omitted: try reader.varint())
     }
   }
 
@@ -89,12 +94,13 @@ extension ControlMessage {
       writer.u8(Code.close.rawValue)
       writer.varint(stream)
       writer.varint(position)
-    case .mismatch(let subscription, let topic, let publisherType, let subscriberType):
+    case .mismatch(let subscription, let topic, let publisherType, let subscriberType, let attributes):
       writer.u8(Code.mismatch.rawValue)
       writer.varint(subscription)
       writer.text(topic)
       writer.text(publisherType)
       writer.text(subscriberType)
+      if !attributes.isEmpty { attributes.write(to: &writer) }
     case .introduce(let endpoint, let incarnation, let heldMilliseconds, let locators):
       writer.u8(Code.introduce.rawValue)
       writer.u64(endpoint.rawValue)
@@ -121,6 +127,10 @@ extension ControlMessage {
     case .fetch(let fetch):
       writer.u8(Code.fetch.rawValue)
       fetch.write(to: &writer)
+    case .answered(let subscription, let omitted):
+      writer.u8(Code.answered.rawValue)
+      writer.varint(subscription)
+      writer.varint(omitted)
     }
   }
 
@@ -137,11 +147,11 @@ extension ControlMessage {
       64 + filter.utf8.count + (type?.utf8.count ?? 0) + attributes.byteCount
     case .open(let opening):
       64 + opening.topic.utf8.count + (opening.type?.utf8.count ?? 0) + opening.attributes.byteCount
-    case .mismatch(_, let topic, let publisherType, let subscriberType):
-      64 + topic.utf8.count + publisherType.utf8.count + subscriberType.utf8.count
+    case .mismatch(_, let topic, let publisherType, let subscriberType, let attributes):
+      64 + topic.utf8.count + publisherType.utf8.count + subscriberType.utf8.count + attributes.byteCount
     case .introduce(_, _, _, let locators): 64 + 20 * locators.count
     case .have(let holdings, _, _): 64 + 28 * holdings.count
-    case .unsubscribe, .interest, .close, .refused, .fetch: 64
+    case .unsubscribe, .interest, .close, .refused, .fetch, .answered: 64
     }
   }
 }

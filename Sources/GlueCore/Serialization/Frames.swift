@@ -277,8 +277,10 @@ public enum ControlMessage: Equatable, Sendable {
   case open(StreamOpening)
   /// Nothing at or beyond the position will be sent.
   case close(stream: UInt64, position: UInt64)
-  /// A subscription's filter matches but its type does not.
-  case mismatch(subscription: UInt64, topic: String, publisherType: String, subscriberType: String)
+  /// A subscription's filter matches but its type does not, or it is an inquiry and this an answer.
+  case mismatch(
+    subscription: UInt64, topic: String, publisherType: String, subscriberType: String,
+    attributes: Attributes = Attributes())
   /// Another endpoint, and where it is.
   case introduce(endpoint: EndpointID, incarnation: Incarnation, heldMilliseconds: UInt64, locators: [SocketAddress])
   /// The sender has reached a limit and does not take this; nothing comes of it.
@@ -288,6 +290,8 @@ public enum ControlMessage: Equatable, Sendable {
   case have([StreamHolding], asks: Bool, isAll: Bool)
   /// The sender wants a part of a stream that the receiver holds.
   case fetch(StreamFetch)
+  /// An inquiry was answered, but for so many topics that were left out.
+  case answered(subscription: UInt64, omitted: UInt64)
 }
 
 /// What an endpoint has of a stream (docs/protocol.md §7.1).

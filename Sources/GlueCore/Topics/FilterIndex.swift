@@ -1,6 +1,6 @@
 /// Finds, for a topic, everything that was filed under a matching filter: a tree of levels, so that the cost depends on the
 /// depth of the topic and the number of matches, not on the number of filters.
-struct FilterIndex<Value: Equatable> {
+package struct FilterIndex<Value: Equatable> {
   private final class Node {
     var children: [TopicKey: Node] = [:]
     /// The child for `+`.
@@ -14,8 +14,11 @@ struct FilterIndex<Value: Equatable> {
 
   private let root = Node()
 
+  /// An empty one.
+  package init() {}
+
   /// Files a value under a valid filter.
-  func insert(_ value: Value, under filter: String) {
+  package func insert(_ value: Value, under filter: String) {
     var node = root
     for level in Self.levels(of: filter) {
       if level == "#" {
@@ -60,7 +63,7 @@ struct FilterIndex<Value: Equatable> {
   }
 
   /// The values under all filters that match the topic, in no particular order but the same for the same history.
-  func matches(_ topic: String) -> [Value] {
+  package func matches(_ topic: String) -> [Value] {
     var found: [Value] = []
     collect(Self.levels(of: topic)[...], at: root, isFirst: true, isInternal: topic.utf8.first == 0x24, into: &found)
     return found

@@ -57,3 +57,36 @@ public struct StreamHash: RawRepresentable, Hashable, Comparable, Sendable {
   /// Orders by the bits.
   public static func < (one: StreamHash, other: StreamHash) -> Bool { one.rawValue < other.rawValue }
 }
+
+/// What an endpoint holds of a stream for those who come later.
+public struct HeldMessages: Hashable, Sendable {
+  /// The lowest sequence number among them.
+  public var first: UInt64
+  /// One above the highest; at least `first`. Some of what lies between may be missing.
+  public var end: UInt64
+  /// Bytes of their payloads and attributes, and some ten for each 456 of these.
+  public var bytes: UInt64
+  /// How many there are at most.
+  public var count: UInt64 { end - first }
+
+  /// All fields.
+  public init(first: UInt64, end: UInt64, bytes: UInt64) {
+    self.first = first
+    self.end = end
+    self.bytes = bytes
+  }
+}
+
+/// What was published of a stream so far.
+public struct PublishedMessages: Hashable, Sendable {
+  /// How many messages: the sequence number that the next one gets.
+  public var messages: UInt64
+  /// Bytes of their payloads and attributes.
+  public var bytes: UInt64
+
+  /// All fields.
+  public init(messages: UInt64, bytes: UInt64) {
+    self.messages = messages
+    self.bytes = bytes
+  }
+}

@@ -9,6 +9,8 @@ final class LocalPublication {
   /// Microseconds since 1970 at the stream's time zero.
   let epochMicroseconds: UInt64
   let info: StreamInfo
+  /// Bytes of the payloads and attributes of all messages so far.
+  var publishedBytes: UInt64 = 0
   /// Uses by `advertise` that were not withdrawn yet; at 0 the publication ends when all is acknowledged.
   var users = 1
   /// This endpoint's own subscriptions that match.
@@ -74,6 +76,8 @@ struct LocalTopics {
   /// Requests for history that are under way, by their numbers.
   var fetches: [UInt64: PendingFetch] = [:]
   var nextRequest: UInt64 = 0
+  /// What others answered to those subscriptions of this endpoint that are inquiries.
+  var inquiries: [SubscriptionID: Inquiry] = [:]
   /// Changes to the subscriptions so far.
   var interestVersion: UInt64 = 0
 

@@ -30,6 +30,8 @@ public struct TopicsConfiguration: Sendable {
   public var holdingsPerPeer: Int = 65_536
   /// Requests for history that one peer may make per second; and ten times as many in a burst.
   public var requestsPerSecond: Int = 1_000
+  /// Answers of all peers together that are kept for one inquiry, while it lasts. What goes beyond is not shown.
+  public var inquiryAnswers: Int = 262_144
 
   /// The defaults.
   public init() {}
@@ -50,6 +52,7 @@ extension TopicsConfiguration: BoundedSettings {
       SettingBounds("rememberedStreams", \.rememberedStreams, 1...10_000_000),
       SettingBounds("holdingsPerPeer", \.holdingsPerPeer, 1...10_000_000),
       SettingBounds("requestsPerSecond", \.requestsPerSecond, 1...1_000_000),
+      SettingBounds("inquiryAnswers", \.inquiryAnswers, 1...10_000_000),
     ]
   }
 }

@@ -67,6 +67,9 @@ final class OutboundStream {
     return log.message(at: firstKept).sequence..<log.endSequence
   }
 
+  /// Bytes of what is held for those who come later.
+  var keptBytes: Int { holdsHistory ? log.bytes(from: firstKept, to: log.end) : 0 }
+
   /// Whether a message is to be held although nobody reads the stream.
   func keeps(lifetime: Nanoseconds?) -> Bool {
     switch history {

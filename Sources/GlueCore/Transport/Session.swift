@@ -300,7 +300,7 @@ struct RemoteSubscription {
   var history = HistoryRequest.none
   /// When it began, on this endpoint's clock.
   var began: Timestamp
-  /// Only asks for types.
+  /// Only asks what there is.
   var isInquiry = false
 }
 

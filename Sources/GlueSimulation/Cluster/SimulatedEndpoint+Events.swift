@@ -53,6 +53,7 @@ extension SimulatedEndpoint {
       simulation.recorder.trace.note(.directAcknowledged, life, peers[id] ?? -1, at: now)
     case .keyMismatch:
       simulation.recorder.trace.note(.keyMismatch, life, at: now)
+    case .inquiryAnswered: break
     case .publicationRefused(_, let id), .subscriptionRefused(_, let id):
       simulation.recorder.trace.note(.refused, life, peers[id] ?? -1, at: now)
     }

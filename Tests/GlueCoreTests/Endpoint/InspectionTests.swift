@@ -5,65 +5,13 @@ import Testing
 
 /// What diagnostics ask for, and that nobody else notices.
 @Suite struct InspectionTests {
-  @Test func inquiryTellsTypesAndNothingElse() throws {
+  @Test func subscriptionsOfPeersAreKnown() throws {
     let pair = Pair()
-    let typed = try pair.machines[0].advertise(
-      "home/kitchen", options: PublicationOptions(type: "Celsius"), at: pair.now)
-    let untyped = try pair.machines[0].advertise("home/cellar", options: PublicationOptions(), at: pair.now)
-    var options = SubscriptionOptions(type: "nothing has this type")
-    options.isInquiry = true
-    _ = try pair.machines[1].subscribe("home/#", options: options, at: pair.now)
-    pair.settle()
-    _ = try pair.machines[0].advertise("home/later", options: PublicationOptions(type: "Kelvin"), at: pair.now)
-    pair.settle()
-    for publication in [typed, untyped] {
-      #expect(pair.machines[0].matchedSubscribers(of: publication) == 0)
-      try pair.publish([1, 2, 3], on: publication)
-    }
-    pair.settle()
-    var answers: Set<String> = []
-    for case .typeMismatch(let mismatch) in pair.events[1] {
-      #expect(mismatch.publisher == EndpointID(1) && mismatch.subscriber == EndpointID(2))
-      answers.insert("\(mismatch.topic): \(mismatch.publisherType ?? "none")")
-    }
-    #expect(answers == ["home/kitchen: Celsius", "home/cellar: none", "home/later: Kelvin"])
-    // The publisher neither reports anything nor sends any data.
-    for event in pair.events[0] {
-      if case .typeMismatch = event { Issue.record("\(event)") }
-    }
-    #expect(pair.received[1].isEmpty && pair.machines[1].inboundStreams == 2)
+    _ = try pair.machines[1].inquire(about: "#", at: pair.now)
     _ = try pair.machines[1].subscribe("a/#", options: SubscriptionOptions(type: "A"), at: pair.now)
     pair.settle()
     let told = pair.machines[0].inspectPeers(includingSubscriptions: true)[0].subscriptions
     #expect(told.count == 1 && told[0].filter == "a/#" && told[0].type == "A", "\(told)")
-  }
-
-  @Test func anInquiryBeyondTheBudgetIsNotAnswered() throws {
-    let pair = Pair { $0.topics.mismatchesPerSecond = 1 }
-    for number in 0..<30 {
-      _ = try pair.machines[0].advertise("t\(number)", options: PublicationOptions(), at: pair.now)
-    }
-    var options = SubscriptionOptions(type: "nothing has this type")
-    options.isInquiry = true
-    _ = try pair.machines[1].subscribe("#", options: options, at: pair.now)
-    pair.settle()
-    #expect(pair.events[1].count { if case .typeMismatch = $0 { true } else { false } } == 10)
-    for event in pair.events[0] {
-      if case .limit = event { Issue.record("\(event)") }
-    }
-    #expect(pair.machines[0].inbox.limits[.mismatchesPerSecond] == 0)
-  }
-
-  @Test func inquiryOfOwnTopicsIsNoMistake() throws {
-    let pair = Pair()
-    var options = SubscriptionOptions(type: "nothing has this type")
-    options.isInquiry = true
-    _ = try pair.machines[0].subscribe("#", options: options, at: pair.now)
-    _ = try pair.machines[0].advertise("t", options: PublicationOptions(type: "T"), at: pair.now)
-    pair.settle()
-    for event in pair.events[0] {
-      if case .typeMismatch = event { Issue.record("\(event)") }
-    }
   }
 
   @Test func pathIsMeasuredBySize() {

@@ -22,7 +22,8 @@ import Testing
       try reachByStrangers(limit)
     case .streamWindowBytes, .reassemblyBytes, .reorderBytes, .maximumGaps: try reachByFrames(limit)
     case .sendBufferBytes, .maximumMessageBytes, .nameBytes, .localTopics: try reachByCalls(limit)
-    case .streamsPerPeer, .subscriptionsPerPeer, .controlBytes, .mismatchesPerSecond: try reachByTopics(limit)
+    case .streamsPerPeer, .subscriptionsPerPeer, .controlBytes, .mismatchesPerSecond, .inquiryAnswers:
+      try reachByTopics(limit)
     case .historyBytes, .rememberedStreams, .holdingsPerPeer, .requestsPerSecond: try reachByHistory(limit)
     }
   }
@@ -158,6 +159,7 @@ import Testing
       $0.topics.subscriptionsPerPeer = limit == .subscriptionsPerPeer ? 1 : 100
       $0.topics.controlBytes = 65_536
       $0.topics.mismatchesPerSecond = 1
+      $0.topics.inquiryAnswers = 5
     }
     let isMismatch = limit == .mismatchesPerSecond
     for number in 0..<30 {
@@ -169,7 +171,9 @@ import Testing
       let session = try #require(pair.machines[0].sessions.values.first)
       for _ in 0..<8_000 { session.send(.interest(version: 1 << 40), at: pair.now) }
     }
-    if limit == .streamsPerPeer || isMismatch {
+    if limit == .inquiryAnswers {
+      _ = try pair.machines[1].inquire(about: "#", at: pair.now)
+    } else if limit == .streamsPerPeer || isMismatch {
       _ = try pair.machines[1].subscribe("#", options: SubscriptionOptions(type: isMismatch ? "U" : nil), at: pair.now)
     } else {
       for number in 0..<3 {
@@ -177,7 +181,7 @@ import Testing
       }
     }
     pair.settle()
-    let side = limit == .streamsPerPeer ? 1 : 0
+    let side = limit == .streamsPerPeer || limit == .inquiryAnswers ? 1 : 0
     return (pair.machines[side], pair.events[side])
   }
 

@@ -91,6 +91,7 @@ import Testing
       [StreamHolding(stream: StreamHash(rawValue: .max), first: 1, end: WireLimits.position)], asks: true, isAll: true),
     .fetch(StreamFetch(request: .max, stream: StreamHash(rawValue: 1), from: 2, below: WireLimits.position)),
     .fetch(StreamFetch(request: 0, stream: StreamHash(rawValue: 0), from: nil, below: nil)),
+    .answered(subscription: .max, omitted: 1 << 14),
   ]) func controlMessages(_ message: ControlMessage) throws {
     let bytes = message.encoded()
     let read = { (r: inout WireReader) throws(WireError) in try ControlMessage.read(from: &r) }
@@ -98,6 +99,24 @@ import Testing
     for count in 0..<bytes.count {
       #expect(throws: WireError.truncated) { try Array(bytes[..<count]).read(read) }
     }
+  }
+
+  @Test func answersToInquiriesHaveAttributes() throws {
+    var attributes = Attributes()
+    attributes.historyPolicy = .last(3)
+    attributes.origin = StreamOrigin(
+      publisher: EndpointID(1), incarnation: Incarnation(2), name: String(repeating: "n", count: 256), number: .max)
+    attributes.held = HeldMessages(first: 1, end: WireLimits.position, bytes: .max)
+    attributes.published = PublishedMessages(messages: WireLimits.position, bytes: .max)
+    let answer = ControlMessage.mismatch(
+      subscription: .max, topic: "t", publisherType: "T", subscriberType: "?", attributes: attributes)
+    let read = { (r: inout WireReader) throws(WireError) in try ControlMessage.read(from: &r) }
+    #expect(try answer.encoded().read(read) == answer)
+    #expect(attributes.held == HeldMessages(first: 1, end: WireLimits.position, bytes: .max))
+    #expect(attributes.published == PublishedMessages(messages: WireLimits.position, bytes: .max))
+    // More than there are numbers.
+    attributes.set(Attributes.Key.held, to: [2] + [UInt8](repeating: 0x80, count: 8) + [0x40, 0])
+    #expect(attributes.held == nil)
   }
 
   @Test func datagramHeaders() throws {

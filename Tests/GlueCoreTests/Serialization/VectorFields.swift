@@ -119,6 +119,8 @@ extension Attributes {
         ]
       }
     case 17: request.map { JSON($0) }
+    case 18: held.map { ["first": JSON($0.first), "end": JSON($0.end), "bytes": JSON($0.bytes)] }
+    case 19: published.map { ["messages": JSON($0.messages), "bytes": JSON($0.bytes)] }
     default: nil
     }
   }
@@ -222,10 +224,11 @@ extension ControlMessage {
       ]
     case .close(let stream, let position):
       ["message": "CLOSE", "stream": JSON(stream), "position": JSON(position)]
-    case .mismatch(let subscription, let topic, let publisherType, let subscriberType):
+    case .mismatch(let subscription, let topic, let publisherType, let subscriberType, let attributes):
       [
         "message": "MISMATCH", "subscription": JSON(subscription), "topic": .string(topic),
         "publisherType": .string(publisherType), "subscriberType": .string(subscriberType),
+        "attributes": attributes.fields(),
       ]
     case .introduce(let endpoint, let incarnation, let heldMilliseconds, let locators):
       [
@@ -242,6 +245,8 @@ extension ControlMessage {
         "message": "FETCH", "request": JSON(fetch.request), "stream": JSON(fetch.stream.rawValue),
         "from": fetch.from.map { JSON($0) }, "below": fetch.below.map { JSON($0) },
       ]
+    case .answered(let subscription, let omitted):
+      ["message": "ANSWERED", "subscription": JSON(subscription), "omitted": JSON(omitted)]
     }
   }
 }

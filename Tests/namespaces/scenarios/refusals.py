@@ -65,14 +65,14 @@ def scenario_bad_arguments(lab):
     for words in (
         ["sub"], ["sub", "t", "--duration", "10"], ["sub", "t", "--count", "0"], ["pub", "t"], ["pub", "t", "x", "--size", "3"],
         ["pub", "t", "x", "--rate", "0"], ["pub", "t", "--size", "3XB"], ["nosuch"], ["help", "nosuch"], ["bench", "nosuch"],
-        ["sub", "t", "--nosuch"],
+        ["sub", "t", "--nosuch"], ["topics", "--duration", "3"], ["topics", "a", "b"],
         ["bench", "latency", "--size", "1MiB"],
     ):
         running = host.glue(*words)
         status = running.wait()
         lines = running.err.texts()
         expect(status == 64 and len(lines) == 1, f"glue {' '.join(words)}: status {status}, {lines}")
-        help_page = {"sub": "glue help sub", "pub": "glue help pub", "bench": "glue help bench"}.get(words[0], "glue help")
+        help_page = {"sub": "glue help sub", "pub": "glue help pub", "bench": "glue help bench", "topics": "glue help topics"}.get(words[0], "glue help")
         expect(f"(see `{help_page}" in lines[0], f"glue {' '.join(words)}: {lines}")
     for words, text in ((["sub", "a/#/b"], "a/#/b"), (["pub", "a/+", "x"], "a/+"), (["pub", "t", "--file", "/nosuch"], "/nosuch: No such file"),
                         (["pub", "t", "--file", "/"], "cannot read /: Is a directory"),
