@@ -120,6 +120,8 @@ extension EndpointMachine {
       receive(holdings, asks: asks, of: session, at: now)
     case .fetch(let fetch):
       receive(fetch, of: session, at: now)
+    case .stored(let store, let ranges):
+      receive(ranges, in: store, of: session, at: now)
     }
   }
 

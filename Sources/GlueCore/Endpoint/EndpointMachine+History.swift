@@ -23,11 +23,9 @@ extension EndpointMachine {
       topic: opening.topic, type: opening.type, publisher: origin.publisher, publisherName: origin.name,
       incarnation: origin.incarnation, number: origin.number, isDirect: false)
     let (matching, _) = topics.subscribers(of: opening.topic, type: opening.type)
-    let stream = ReceivedStream(
-      info: info, isReliable: opening.isReliable, history: opening.attributes.historyPolicy ?? .none,
-      epochMicroseconds: opening.epochMicroseconds, memory: historyMemory, budget: budget,
-      windowBytes: configuration.transport.streamWindowBytes,
-      maximumMessageBytes: configuration.topics.maximumMessageBytes, at: now)
+    let stream = makeReceivedStream(
+      info, isReliable: opening.isReliable, history: opening.attributes.historyPolicy ?? .none,
+      epochMicroseconds: opening.epochMicroseconds, at: now)
     stream.subscribers = matching.map { id in
       ReceivedStream.Subscriber(
         id: id, holdsBackPublisher: topics.subscriptions[id]?.options.holdsBackPublisher ?? false,
@@ -37,6 +35,15 @@ extension EndpointMachine {
     forgetOldest(leaving: configuration.topics.rememberedStreams - 1, at: now)
     topics.received[hash] = stream
     return stream
+  }
+
+  func makeReceivedStream(
+    _ info: StreamInfo, isReliable: Bool, history: HistoryPolicy, epochMicroseconds: UInt64, at now: Timestamp
+  ) -> ReceivedStream {
+    ReceivedStream(
+      info: info, isReliable: isReliable, history: history, epochMicroseconds: epochMicroseconds, memory: historyMemory,
+      budget: budget, windowBytes: configuration.transport.streamWindowBytes,
+      maximumMessageBytes: configuration.topics.maximumMessageBytes, at: now)
   }
 
   /// Whether the publisher's session is up.
@@ -58,7 +65,9 @@ extension EndpointMachine {
 
   /// Tells a new peer how far this endpoint is in its streams, before it tells what it wants: so it goes on from there.
   func tellPositions(to session: Session, at now: Timestamp) {
-    tell(receivedStreams(of: session.peer.id, session.peer.incarnation).compactMap(holding), to: session, at: now)
+    let streams = receivedStreams(of: session.peer.id, session.peer.incarnation)
+    tell(streams.compactMap(holding), to: session, at: now)
+    tellStored(to: session, of: streams, at: now)
   }
 
   /// Tells a peer what is held here for it of publishers that are not there.
@@ -260,12 +269,13 @@ extension EndpointMachine {
 
   /// Streams that nobody sends any more are remembered up to a limit, so that what was delivered is not delivered again. With those
   /// in excess goes a sixteenth of them, so that the search is seldom.
-  private func forgetOldest(leaving limit: Int, at now: Timestamp) {
+  func forgetOldest(leaving limit: Int, at now: Timestamp) {
     let excess = topics.received.count - limit
     guard excess > 0 else { return }
     let idle = topics.received.values.filter { $0.carriers.isEmpty && $0.fetch == nil }
     for stream in idle.sorted(by: { ($0.orphanedAt, $0.hash) < ($1.orphanedAt, $1.hash) }).prefix(excess + limit / 16) {
       reach(.rememberedStreams, at: now)
+      historyMemory.storing?.forget(stream)
       stream.release()
       topics.received[stream.hash] = nil
       topics.unsettled[stream.hash] = nil

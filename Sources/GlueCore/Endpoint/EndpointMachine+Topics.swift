@@ -184,6 +184,8 @@ extension EndpointMachine {
     topics.ownStreams[publication.info.hash] = nil
     if publication.stream.hasUnserved { pastPublications.remember(publication.stream, as: publication.id.rawValue) }
     for reader in publication.stream.readers { close(reader, at: now) }
+    // Whoever waits for stores waits in vain.
+    events.append(.stored(publication.id))
   }
 
   /// Tells who waits for it that a publication has room again.

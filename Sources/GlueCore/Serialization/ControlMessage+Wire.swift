@@ -10,6 +10,7 @@ extension ControlMessage {
     case refused = 0x08
     case have = 0x09
     case fetch = 0x0A
+    case stored = 0x0B
   }
 
   private static let asksFlag: UInt8 = 1
@@ -61,6 +62,8 @@ extension ControlMessage {
       return .have(try reader.holdings(), asks: asks)
     case .fetch:
       return .fetch(try StreamFetch(from: &reader))
+    case .stored:
+      return .stored(StoreID(rawValue: try reader.u64()), try reader.storedRanges())
     }
   }
 
@@ -119,6 +122,10 @@ extension ControlMessage {
     case .fetch(let fetch):
       writer.u8(Code.fetch.rawValue)
       fetch.write(to: &writer)
+    case .stored(let store, let ranges):
+      writer.u8(Code.stored.rawValue)
+      writer.u64(store.rawValue)
+      writer.storedRanges(ranges)
     }
   }
 
@@ -139,6 +146,7 @@ extension ControlMessage {
       64 + topic.utf8.count + publisherType.utf8.count + subscriberType.utf8.count
     case .introduce(_, _, _, let locators): 64 + 20 * locators.count
     case .have(let holdings, _): 64 + 28 * holdings.count
+    case .stored(_, let ranges): 64 + 28 * ranges.count
     case .unsubscribe, .interest, .close, .refused, .fetch: 64
     }
   }
@@ -191,6 +199,20 @@ extension WireReader {
     }
     return holdings
   }
+
+  fileprivate mutating func storedRanges() throws(WireError) -> [StoredRange] {
+    let count = try varint()
+    guard count <= StoredRange.maximumCount else { throw .tooLong(.stored, limit: StoredRange.maximumCount) }
+    var ranges: [StoredRange] = []
+    for _ in 0..<count {
+      let stream = StreamHash(rawValue: try u64())
+      let first = try position(.sequence)
+      let span = try varint()
+      guard span > 0, span <= WireLimits.position - first else { throw .invalidValue(.sequence) }
+      ranges.append(StoredRange(stream: stream, first: first, end: first + span))
+    }
+    return ranges
+  }
 }
 
 extension WireWriter {
@@ -200,6 +222,15 @@ extension WireWriter {
       u64(holding.stream.rawValue)
       varint(holding.first)
       varint(holding.end - holding.first)
+    }
+  }
+
+  fileprivate mutating func storedRanges(_ ranges: [StoredRange]) {
+    varint(UInt64(ranges.count))
+    for range in ranges {
+      u64(range.stream.rawValue)
+      varint(range.first)
+      varint(range.end - range.first)
     }
   }
 }

@@ -2,5 +2,19 @@
 final class HistoryMemory {
   let limitBytes: Int
   var bytes = 0
-  init(limitBytes: Int) { self.limitBytes = limitBytes }
+  /// What is written to the store; nil without one.
+  let storing: StoreQueue?
+
+  init(limitBytes: Int, store: StoreID? = nil) {
+    self.limitBytes = limitBytes
+    storing = store.map(StoreQueue.init)
+  }
+}
+
+extension ReceivedStream {
+  /// When the oldest message that is kept was published.
+  var oldestKept: Timestamp {
+    guard let log = log?.log, !log.isEmpty else { return .distantFuture }
+    return log.message(at: log.first).message.published
+  }
 }

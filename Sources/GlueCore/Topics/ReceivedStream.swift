@@ -73,6 +73,8 @@ final class ReceivedStream: MessageSink {
   @exclusivity(unchecked) private(set) var log: OutboundStream?
   /// Readers have more to get.
   @exclusivity(unchecked) var hasGrown = false
+  /// How much of what is kept is stored.
+  @exclusivity(unchecked) var cursor = StoreCursor()
 
   private let memory: HistoryMemory
   private let budget: ReceiveBudget
@@ -383,7 +385,9 @@ final class ReceivedStream: MessageSink {
       subscribers[0].wasJoined = true
       unconsumedBytes = 0
     }
-    var live = subscribers.map(\.next).max() ?? 0
+    // Nobody has subscribed to what comes from the store until now; what came before that was had once.
+    let restored = subscribers.isEmpty ? kept : 0..<0
+    var live = subscribers.map(\.next).max() ?? restored.upperBound
     for carrier in carriers { live = max(live, carrier.nextSequence) }
     var newcomer = Subscriber(id: id, holdsBackPublisher: holdsBackPublisher, next: live)
     if history == .none || !self.history.keepsSomething {
@@ -394,7 +398,8 @@ final class ReceivedStream: MessageSink {
     log?.trimHistory(at: now)
     let kept = kept
     if !kept.isEmpty { newcomer.next = kept.upperBound }
-    let wanted = if case .last(let count) = history { live - min(live, UInt64(max(0, count))) } else { UInt64(0) }
+    let before = if case .last(let count) = history { live - min(live, UInt64(max(0, count))) } else { UInt64(0) }
+    let wanted = max(before, restored.lowerBound)
     if wanted < (kept.isEmpty ? live : kept.lowerBound) {
       // Others may have what is not kept here; then what is kept comes with it, in order.
       newcomer.next = wanted
@@ -427,7 +432,7 @@ final class ReceivedStream: MessageSink {
   }
 
   /// Keeps a message if its topic's policy says so and the numbers fit.
-  private func keep(_ message: ArrivedMessage, at now: Timestamp) {
+  func keep(_ message: ArrivedMessage, at now: Timestamp) {
     guard log != nil || history != .untilExpiry || message.lifetime != nil else { return }
     let stream = log ?? makeLog()
     let log = stream.log
@@ -484,15 +489,10 @@ final class ReceivedStream: MessageSink {
     noteKept()
   }
 
-  /// When the oldest message that is kept was published.
-  var oldestKept: Timestamp {
-    guard let log = log?.log, !log.isEmpty else { return .distantFuture }
-    return log.message(at: log.first).message.published
-  }
-
   private func noteKept() {
     let bytes = log?.log.footprint ?? 0
     memory.bytes += bytes - keptBytes
     keptBytes = bytes
+    memory.storing?.note(self)
   }
 }

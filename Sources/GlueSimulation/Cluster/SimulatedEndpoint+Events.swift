@@ -49,6 +49,7 @@ extension SimulatedEndpoint {
       simulation.recorder.trace.note(.acknowledged, life, topic, Int(truncatingIfNeeded: below), at: now)
       guard simulation.recorder.topics[topic].reliability == .reliable else { return }
       simulation.recorder.acknowledgement.acknowledged(StreamKey(publisher: life, topic: topic), below: below)
+    case .stored: break
     case .directAcknowledged(let id):
       simulation.recorder.trace.note(.directAcknowledged, life, peers[id] ?? -1, at: now)
     case .keyMismatch:

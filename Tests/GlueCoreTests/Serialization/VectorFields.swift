@@ -242,7 +242,15 @@ extension ControlMessage {
         "message": "FETCH", "request": JSON(fetch.request), "stream": JSON(fetch.stream.rawValue),
         "from": fetch.from.map { JSON($0) }, "below": fetch.below.map { JSON($0) },
       ]
+    case .stored(let store, let ranges):
+      ["message": "STORED", "store": JSON(store.rawValue), "ranges": .array(ranges.map(\.fields))]
     }
+  }
+}
+
+extension StoredRange {
+  fileprivate var fields: JSON {
+    ["stream": JSON(stream.rawValue), "first": JSON(first), "end": JSON(end)]
   }
 }
 

@@ -35,6 +35,7 @@ import Testing
     Vector.all.compactMap(\.decoded).forEach(collect)
     let control = [
       "SUBSCRIBE", "UNSUBSCRIBE", "INTEREST", "OPEN", "CLOSE", "MISMATCH", "INTRODUCE", "REFUSED", "HAVE", "FETCH",
+      "STORED",
     ]
     #expect(names.isSuperset(of: FrameType.allCases.map(\.documentName) + control))
     #expect(Vector.all.count { $0.error != nil } >= 8)

@@ -1,0 +1,75 @@
+/// What is kept of a stream goes to the store, and comes back from it at the next start.
+extension ReceivedStream {
+  /// Adds to a batch what the store does not know yet: what was let go, then messages, until there are so many bytes.
+  ///
+  /// - Returns: Whether that was all.
+  func addUnstored(
+    to writes: inout [StoreWrite], _ bytes: inout Int, limit: Int, added: inout StoredRanges
+  ) -> Bool {
+    guard let log = log?.log else { return true }
+    let first = log.firstSequence
+    if first > cursor.keptFrom {
+      cursor.keptFrom = first
+      writes.append(.forget(hash, below: first))
+      bytes += StoreQueue.writeOverhead
+    }
+    cursor.next = max(cursor.next, first)
+    while cursor.next < log.endSequence {
+      guard bytes < limit else { return false }
+      if let message = log.stored(cursor.next) {
+        if !cursor.isIntroduced {
+          cursor.isIntroduced = true
+          writes.append(.stream(storedFacts))
+        }
+        writes.append(.message(message, of: hash))
+        bytes += message.body.count + StoreQueue.writeOverhead
+        added.insert(cursor.next..<cursor.next + 1)
+      }
+      cursor.next += 1
+    }
+    return true
+  }
+
+  private var storedFacts: StoredStream {
+    StoredStream(
+      origin: StreamOrigin(
+        publisher: info.publisher, incarnation: info.incarnation, name: info.publisherName, number: info.number),
+      topic: info.topic, type: info.type, epochMicroseconds: epochMicroseconds, history: history)
+  }
+
+  /// Keeps messages that were loaded from the store, ascending, as if they had just come.
+  func restore(_ messages: [LoadedMessage], at now: Timestamp) {
+    cursor.isIntroduced = true
+    cursor.keptFrom = messages.first?.message.sequence ?? 0
+    for loaded in messages {
+      let message = loaded.message
+      message.body.withUnsafeBytes { body in
+        keep(
+          ArrivedMessage(
+            sequence: message.sequence, position: message.position,
+            units: UInt64(Fragmenter.count(bodyBytes: body.count)), body: body, owner: nil,
+            hasAttributes: message.hasAttributes, time: message.timeMicroseconds, publishedAt: message.publishedAt,
+            lifetime: message.lifetimeMicroseconds.map { .microseconds($0) }),
+          at: now)
+      }
+      cursor.stored.insert(message.sequence..<message.sequence + 1)
+    }
+    cursor.next = kept.upperBound
+    cursor.stored.remove(below: kept.lowerBound)
+  }
+}
+
+extension SendLog {
+  /// A message as it is stored; nil in a hole, and of one that is held in part only.
+  fileprivate func stored(_ sequence: UInt64) -> StoredMessage? {
+    let position = position(ofSequence: sequence)
+    let (message, _, next) = message(at: position)
+    guard !message.isHole, message.position == position,
+      let arrived = arrived(message, sequence, at: position, next: next)
+    else { return nil }
+    return StoredMessage(
+      sequence: sequence, position: position, timeMicroseconds: arrived.time,
+      lifetimeMicroseconds: arrived.lifetime?.wholeMicroseconds, publishedAt: arrived.publishedAt,
+      hasAttributes: arrived.hasAttributes, body: [UInt8](arrived.body))
+  }
+}
