@@ -35,6 +35,8 @@ public typealias DiscoveryLimits = GlueCore.DiscoveryLimits
 public typealias TransportConfiguration = GlueCore.TransportConfiguration
 /// Limits of the topic layer.
 public typealias TopicsConfiguration = GlueCore.TopicsConfiguration
+/// Where an endpoint writes what it keeps of others, so that it outlives the endpoint.
+public typealias MessageStore = GlueCore.MessageStore
 /// An IP address, IPv4 or IPv6.
 public typealias IPAddress = GlueAddress.IPAddress
 /// An IP address and a port.
