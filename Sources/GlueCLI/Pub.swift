@@ -9,7 +9,8 @@ struct Pub: AsyncParsableCommand {
       The payload is PAYLOAD, or a file, or made up (--size), or with --stdin each line of standard input is one message. \
       Waits up to half a second for a first subscriber, or as long as it takes with --await-subscribers. \
       Ends with status 0 when every matched subscriber has acknowledged everything, also when there is none, otherwise \
-      with status 1 after telling who has not, or how many caches have not stored it with --await-stored. On SIGINT, SIGTERM or SIGHUP it takes no more messages, waits up to 2s for \
+      with status 1 after telling who has not. With --await-stored N the status is 0 when N caches have stored everything, \
+      whoever has acknowledged it, and else 1. On SIGINT, SIGTERM or SIGHUP it takes no more messages, waits up to 2s for \
       acknowledgements, tells how many messages were published and who has not acknowledged them, and ends with status \
       130, 143 or 129. A second signal ends it at once.
       """)
@@ -134,10 +135,13 @@ struct Pub: AsyncParsableCommand {
         if ledger.published > 0 && missing.isEmpty && publication.matchedSubscribers == 0 {
           Console.error("glue: \(topic) has no subscriber now; --await-subscribers N waits for N of them")
         }
-        guard missing.isEmpty else {
-          throw CommandFailure("messages on \(topic) were not acknowledged by \(list)")
+        let failure = CommandFailure("messages on \(topic) were not acknowledged by \(list)")
+        if let awaitStored {
+          // What is stored outlives subscribers, and caches, that have gone.
+          if !missing.isEmpty { Console.error("glue: \(failure)") }
+          return try await ledger.awaitStored(by: awaitStored, on: topic, keeping: keep, timeout: timeout)
         }
-        if let awaitStored { try await ledger.awaitStored(by: awaitStored, on: topic, keeping: keep, timeout: timeout) }
+        if !missing.isEmpty { throw failure }
       })
   }
 
