@@ -315,7 +315,11 @@ extension EndpointMachine {
     }
     guard trimDue <= now else { return }
     trimDue = .distantFuture
-    for stream in topics.received.values where stream.log != nil { stream.trim(at: now) }
+    let keeping = topics.received.values.filter { $0.log != nil }
+    // What is let go first is written first.
+    for stream in historyMemory.storing == nil ? keeping : keeping.sorted(by: { $0.hash < $1.hash }) {
+      stream.trim(at: now)
+    }
     for publication in topics.publications.values { publication.stream.trimHistory(at: now) }
     if !retired.isEmpty {
       withdrawn += retired.filter { !$0.stream.holdsHistory }

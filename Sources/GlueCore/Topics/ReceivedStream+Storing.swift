@@ -1,5 +1,11 @@
 /// What is kept of a stream goes to the store, and comes back from it at the next start.
 extension ReceivedStream {
+  /// Whether the store does not know all that was kept or let go.
+  var hasUnstored: Bool {
+    guard let log = log?.log else { return false }
+    return log.firstSequence > cursor.keptFrom || log.endSequence > cursor.next
+  }
+
   /// Adds to a batch what the store does not know yet: what was let go, then messages, until there are so many bytes.
   ///
   /// - Returns: Whether that was all.

@@ -48,7 +48,7 @@ final class StoreQueue {
 
   /// Takes note that a stream keeps more, or less.
   func note(_ stream: ReceivedStream) {
-    guard !stream.cursor.isQueued else { return }
+    guard !stream.cursor.isQueued, stream.hasUnstored else { return }
     stream.cursor.isQueued = true
     waiting.append(stream)
   }
