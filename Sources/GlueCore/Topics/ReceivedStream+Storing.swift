@@ -29,11 +29,17 @@ extension ReceivedStream {
         }
         writes.append(.message(message, of: hash))
         bytes += message.body.count + StoreQueue.writeOverhead
-        added.insert(cursor.next..<cursor.next + 1)
+        if isOwed(message) { added.insert(cursor.next..<cursor.next + 1) }
       }
       cursor.next += 1
     }
     return true
+  }
+
+  /// Whether a message is kept for its own sake, and not only as it lies between such that are. Only those are confirmed: the others
+  /// go with those around them.
+  private func isOwed(_ message: StoredMessage) -> Bool {
+    history != .untilExpiry || message.lifetimeMicroseconds != nil
   }
 
   private var storedFacts: StoredStream {
@@ -58,7 +64,7 @@ extension ReceivedStream {
             lifetime: message.lifetimeMicroseconds.map { .microseconds($0) }),
           at: now)
       }
-      cursor.stored.insert(message.sequence..<message.sequence + 1)
+      if isOwed(message) { cursor.stored.insert(message.sequence..<message.sequence + 1) }
     }
     cursor.next = kept.upperBound
     cursor.stored.remove(below: kept.lowerBound)

@@ -17,7 +17,10 @@ package struct Durability {
 
   /// An endpoint has taken over a stream from its disk, and holds these numbers of it.
   package mutating func restored(_ loaded: LoadedStream, as held: Range<UInt64>, by life: Life) -> String? {
-    guard let first = loaded.messages.first?.message, let last = loaded.messages.last?.message else { return nil }
+    // Messages without an expiry go with those before them that have one.
+    let isByExpiry = loaded.stream.history == .untilExpiry
+    let first = loaded.messages.first { !isByExpiry || $0.message.lifetimeMicroseconds != nil }?.message
+    guard let first, let last = loaded.messages.last?.message else { return nil }
     checks += 1
     var lowest = first.sequence
     // Of a long hole what was before it is let go, and of what the topic does not keep any more.

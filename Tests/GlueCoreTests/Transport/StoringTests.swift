@@ -195,6 +195,19 @@ import Testing
     #expect(scene.disk.sequences.isEmpty)
   }
 
+  /// It is stored as it lies between others, but goes with them.
+  @Test func whatIsNotKeptForItsOwnSakeIsNotConfirmed() throws {
+    let scene = try Scene()
+    try scene.publish(0..<2)
+    try scene.publish(2..<3, lifetime: nil)
+    try scene.publish(3..<4)
+    scene.pair.settle()
+    scene.store()
+    #expect(scene.disk.sequences == Array(0..<4))
+    #expect(scene.storedCount(0..<2) == 1 && scene.storedCount(3..<4) == 1)
+    #expect(scene.storedCount(2..<3) == 0)
+  }
+
   @Test func largeStreamsAreStoredInSeveralBatches() throws {
     let scene = try Scene()
     for number in 0..<40 {
