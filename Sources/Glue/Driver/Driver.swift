@@ -72,7 +72,7 @@ final class Driver: Sendable {
     core.discovery.limits = settings.discoveryLimits
     core.transport = settings.transport
     core.topics = settings.topics
-    core.topics.store = settings.store?.id
+    core.store = settings.store?.id
     do {
       core.receiveBufferBytes = try EndpointSockets.grantedReceiveBufferBytes(plan, settings)
       poller = try Poller()

@@ -86,7 +86,7 @@ public final class EndpointMachine {
     budget = ReceiveBudget(
       assemblyLimit: configuration.transport.reassemblyBytes, reorderLimit: configuration.transport.reorderBytes)
     historyMemory = HistoryMemory(
-      limitBytes: configuration.topics.historyBytes, store: configuration.topics.store)
+      limitBytes: configuration.topics.historyBytes, store: configuration.store)
     seal = DatagramSeal(
       keys: configuration.keys, id: configuration.id, incarnation: incarnation, salt: keySalt,
       networkID: configuration.networkID)

@@ -20,8 +20,6 @@ public struct TopicsConfiguration: Sendable {
   /// Bytes of messages of others that are kept for those who come later, in all topics together. Larger keeps more for longer,
   /// up to what the publishers' settings and the messages' expiry ask for.
   public var historyBytes: Int = 64 << 20
-  /// The store to which what is kept of others is written as well; nil: it is in memory only.
-  public var store: StoreID?
   /// How long a subscription waits for messages that nobody is known to hold, before they are lost for good: a publisher that
   /// vanished may come back, or somebody turn up who has them. What came after them waits as long.
   public var gapTimeout: Nanoseconds = .seconds(5)

@@ -120,7 +120,7 @@ package final class Simulation {
   ) -> SimulatedEndpoint {
     if let old = endpoints[host] { end(old) }
     var configuration = configuration
-    configuration.topics.store = disks[host]?.id
+    configuration.store = disks[host]?.id
     let incarnation = Incarnation(dice.next() | 1)
     let discovery = configuration.discovery
     let life = recorder.started(

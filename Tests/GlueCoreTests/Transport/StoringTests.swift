@@ -15,7 +15,7 @@ import Testing
     ) throws {
       let id = disk.id
       pair = Pair {
-        if $0.id == EndpointID(2) { $0.topics.store = id }
+        if $0.id == EndpointID(2) { $0.store = id }
         change(&$0)
       }
       publication = try pair.machines[0].advertise("t", options: PublicationOptions(history: history), at: pair.now)
@@ -50,7 +50,7 @@ import Testing
     func restartCache(after pause: Nanoseconds = .zero) throws {
       let id = disk.id
       try pair.restart(1, after: pause) {
-        $0.topics.store = id
+        $0.store = id
       } before: { machine in
         machine.restore(disk.load(at: pair.now), at: pair.now)
         try Self.subscribe(machine, at: pair.now)
