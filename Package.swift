@@ -22,6 +22,7 @@ let package = Package(
     .library(name: "Glue", targets: ["Glue"]),
     .library(name: "GlueCore", targets: ["GlueCore"]),
     .library(name: "GlueNetwork", targets: ["GlueNetwork", "GlueAddress"]),
+    .library(name: "GlueStore", targets: ["GlueStore"]),
     .executable(name: "glue", targets: ["GlueCLI"]),
     .executable(name: "simple-endpoint", targets: ["SimpleEndpoint"]),
   ],
@@ -81,7 +82,7 @@ let package = Package(
     .executableTarget(
       name: "GlueCLI",
       dependencies: [
-        "Glue", "GlueAddress", "GlueSimulation",
+        "Glue", "GlueAddress", "GlueSimulation", "GlueStore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],

@@ -39,6 +39,16 @@ public typealias DiscoveryLimits = GlueCore.DiscoveryLimits
 public typealias TransportConfiguration = GlueCore.TransportConfiguration
 /// Limits of the topic layer.
 public typealias TopicsConfiguration = GlueCore.TopicsConfiguration
+/// Where an endpoint writes what it keeps of others, so that it outlives the endpoint.
+public typealias MessageStore = GlueCore.MessageStore
+/// Names a store in 64 random bits.
+public typealias StoreID = GlueCore.StoreID
+/// What an endpoint's store is to write next.
+public typealias StoreBatch = GlueCore.StoreBatch
+/// One change of what is stored.
+public typealias StoreWrite = GlueCore.StoreWrite
+/// What a store holds, as it was found when it was loaded.
+public typealias StoredContents = GlueCore.StoredContents
 /// An IP address, IPv4 or IPv6.
 public typealias IPAddress = GlueAddress.IPAddress
 /// An IP address and a port.

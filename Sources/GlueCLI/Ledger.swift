@@ -6,6 +6,7 @@ import Glue
 /// newest one again and again; who leaves meanwhile is named by the receipt that was waited for.
 final class Ledger: Sendable {
   private struct State {
+    var first: Receipt?
     var last: Receipt?
     var published = 0
     /// Who has not acknowledged, with the number of the last message concerned; in the order in which it was noticed.
@@ -26,6 +27,7 @@ final class Ledger: Sendable {
   /// Enters a message.
   func add(_ receipt: Receipt) {
     state.withLock {
+      $0.first = $0.first ?? receipt
       $0.last = receipt
       $0.published += 1
     }
@@ -45,6 +47,18 @@ final class Ledger: Sendable {
   func missing(timeout: Duration) async -> [(id: EndpointID, sequence: UInt64)] {
     if let last = state.value.last { note(await last.acknowledged(timeout: timeout), of: last) }
     return state.value.missing
+  }
+
+  /// Waits until so many stores have everything, or, where only the last messages are kept, the last one: they are stored in order.
+  func awaitStored(by count: Int, on topic: String, keeping history: HistoryPolicy, timeout: Duration) async throws {
+    var (first, last) = state.withLock { ($0.first, $0.last) }
+    if case .last = history { first = last }
+    guard let first, let last else { return }
+    do {
+      try await last.stored(by: count, since: first, timeout: timeout)
+    } catch EndpointFailure.notStored(_, let stores, _) {
+      throw CommandFailure("messages on \(topic) are stored by \(stores) of \(count) caches after \(timeout)")
+    }
   }
 
   private func note(_ outcome: Acknowledgement, of receipt: Receipt) {

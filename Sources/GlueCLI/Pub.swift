@@ -9,7 +9,8 @@ struct Pub: AsyncParsableCommand {
       The payload is PAYLOAD, or a file, or made up (--size), or with --stdin each line of standard input is one message. \
       Waits up to half a second for a first subscriber, or as long as it takes with --await-subscribers. \
       Ends with status 0 when every matched subscriber has acknowledged everything, also when there is none, otherwise \
-      with status 1 after telling who has not. On SIGINT, SIGTERM or SIGHUP it takes no more messages, waits up to 2s for \
+      with status 1 after telling who has not. With --await-stored N the status is 0 when N caches have stored everything, \
+      whoever has acknowledged it, and else 1. On SIGINT, SIGTERM or SIGHUP it takes no more messages, waits up to 2s for \
       acknowledgements, tells how many messages were published and who has not acknowledged them, and ends with status \
       130, 143 or 129. A second signal ends it at once.
       """)
@@ -47,7 +48,14 @@ struct Pub: AsyncParsableCommand {
   var awaitSubscribers: Int?
 
   @Option(
-    help: "How long to wait for acknowledgements at the end; does not limit --await-subscribers. (default: 10s)",
+    help:
+      "Wait at the end until so many caches have stored every message (glue cache --store); needs --expiry or --keep N.",
+    transform: parsePositive)
+  var awaitStored: Int?
+
+  @Option(
+    help:
+      "How long to wait for acknowledgements, and for caches, at the end; does not limit --await-subscribers. (default: 10s)",
     transform: parseDuration)
   var timeout: Duration = .seconds(10)
 
@@ -76,6 +84,12 @@ struct Pub: AsyncParsableCommand {
       throw ValidationError("--size \(size) exceeds the largest message, \(Self.limit) bytes")
     }
     if let expiry, expiry <= .zero { throw ValidationError("--expiry must be longer than 0") }
+    if awaitStored != nil {
+      if bestEffort { throw ValidationError("--await-stored does not go with --best-effort, of which nothing is kept") }
+      if keep == .none || keep == .untilExpiry && expiry == nil {
+        throw ValidationError("--await-stored needs messages that are kept: --expiry, or --keep N")
+      }
+    }
     if stdin && count != nil { throw ValidationError("--count does not go with --stdin") }
   }
 
@@ -121,9 +135,13 @@ struct Pub: AsyncParsableCommand {
         if ledger.published > 0 && missing.isEmpty && publication.matchedSubscribers == 0 {
           Console.error("glue: \(topic) has no subscriber now; --await-subscribers N waits for N of them")
         }
-        guard missing.isEmpty else {
-          throw CommandFailure("messages on \(topic) were not acknowledged by \(list)")
+        let failure = CommandFailure("messages on \(topic) were not acknowledged by \(list)")
+        if let awaitStored {
+          // What is stored outlives subscribers, and caches, that have gone.
+          if !missing.isEmpty { Console.error("glue: \(failure)") }
+          return try await ledger.awaitStored(by: awaitStored, on: topic, keeping: keep, timeout: timeout)
         }
+        if !missing.isEmpty { throw failure }
       })
   }
 

@@ -1,4 +1,5 @@
 import GRDB
+import GlueCore
 
 extension SQLiteStore {
   /// In the file's header, so that `file` and others can tell what it is: "glue".
@@ -11,6 +12,8 @@ extension SQLiteStore {
   /// Messages are a table of their own key with an index rather than one without row IDs, because of those between 1 and 4 KiB: in the
   /// tree of an index each of them would take a page beside its row.
   private static let schema = """
+    CREATE TABLE store (id INTEGER NOT NULL);
+    INSERT INTO store VALUES (random());
     CREATE TABLE boot (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
     CREATE TABLE stream (
       hash INTEGER PRIMARY KEY, publisher INTEGER NOT NULL, incarnation INTEGER NOT NULL,
@@ -47,6 +50,13 @@ extension SQLiteStore {
         return .commit
       }
     }
+  }
+
+  static func readID(_ database: Database) throws -> StoreID {
+    guard let id = try Int64.fetchOne(database, sql: "SELECT id FROM store") else {
+      throw DamagedRow(text: "the store has no ID")
+    }
+    return StoreID(rawValue: UInt64(bitPattern: id))
   }
 
   static func countBytes(_ database: Database) throws -> Int {

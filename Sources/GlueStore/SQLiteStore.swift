@@ -6,12 +6,14 @@ import Synchronization
 ///
 /// Calls block until the disk is done, and may come from any thread; they are served one at a time. One process at a time has a store
 /// open, by one object.
-public final class SQLiteStore: Sendable {
+public final class SQLiteStore: MessageStore {
   /// The name of the database in its directory. SQLite puts files beside it whose names begin so.
   public static let fileName = "glue-cache.sqlite"
 
   /// The database file.
   public let path: String
+  /// Made up when the database was.
+  public let id: StoreID
   let queue: DatabaseQueue
   private let bytes: Atomic<Int>
 
@@ -26,6 +28,7 @@ public final class SQLiteStore: Sendable {
       configuration.label = "glue-store"
       configuration.prepareDatabase { try Self.setUp($0, path: path) }
       queue = try DatabaseQueue(path: path, configuration: configuration)
+      id = try queue.writeWithoutTransaction(Self.readID)
       bytes = Atomic(try queue.writeWithoutTransaction(Self.countBytes))
     } catch {
       throw StoreError(error, "open", path)
@@ -64,6 +67,12 @@ public final class SQLiteStore: Sendable {
     bytes.wrappingAdd(change, ordering: .relaxed)
     return contents
   }
+
+  /// Everything that is stored and lives, dated by this host's clocks now.
+  public func load() throws -> StoredContents { try load(now: .current()) }
+
+  /// Makes all writes of a batch, or none if it throws; dates them by this host's clocks now.
+  public func write(_ batch: StoreBatch) throws { try write(batch, clock: .current()) }
 
   /// Closes the database. Every later call fails. A store that is merely dropped is closed as well.
   public func close() throws(StoreError) {

@@ -1,3 +1,4 @@
+import GlueCore
 import GlueStore
 import Testing
 

@@ -57,6 +57,9 @@ extension Endpoint {
     public var transport = TransportConfiguration()
     /// Limits of the topic layer: largest message, number of topics and subscriptions.
     public var topics = TopicsConfiguration()
+    /// Where what this endpoint keeps of others is stored as well, so that it is there again after a restart (docs/store.md). It is
+    /// loaded when the endpoint is made. Default: `nil`, it is kept in memory only.
+    public var store: (any MessageStore)?
     /// How many events an ``Events`` sequence holds for a slow reader; what exceeds it is dropped and counted. Default:
     /// 1024. A larger one takes more memory for a reader that hangs, a smaller one loses sooner what a slow one should know.
     public var eventQueueLimit: Int = 1_024

@@ -37,6 +37,8 @@ final class Driver: Sendable {
   /// When the last callback began.
   let lastCallbacksAt = Atomic<UInt64>(0)
   let callbackWatch = CallbackWatch.shared
+  /// What the store held, to be told at the start.
+  let loaded = Mutex<Event?>(nil)
   /// What the I/O thread has.
   let turn = Mutex<Turn?>(nil)
   /// The `callbacksSince` for which a thread was last started to relieve the I/O thread.
@@ -70,6 +72,7 @@ final class Driver: Sendable {
     core.discovery.limits = settings.discoveryLimits
     core.transport = settings.transport
     core.topics = settings.topics
+    core.store = settings.store?.id
     do {
       core.receiveBufferBytes = try EndpointSockets.grantedReceiveBufferBytes(plan, settings)
       poller = try Poller()
@@ -86,6 +89,7 @@ final class Driver: Sendable {
         machine: EndpointMachine(
           configuration: core, incarnation: incarnation, keySalt: generator.next(), seed: generator.next(), now: .now,
           wallMicroseconds: MonotonicClock.wallNanoseconds() / 1_000)))
+    try loadStore()
   }
 
   // MARK: Life
@@ -105,6 +109,7 @@ final class Driver: Sendable {
       let monitor = openMonitor()
       let opened = try openSockets()
       sockets.withLock { $0 = opened }
+      try startStoring()
       lock.withLock { state in
         guard state.phase < .closing else { return }  // a shutdown was faster
         state.reach = opened.plan.reach
@@ -192,6 +197,7 @@ final class Driver: Sendable {
   func close() {
     let opened = sockets.withLock { $0.take() }
     opened?.close(poller)
+    finishStoring()
     let (sinks, direct, resumptions) = lock.withLock { state in
       state.phase = .closed
       state.isLeaving = true

@@ -73,6 +73,13 @@ final class DriverLog: Sendable {
         ["interfaces": "\(choice.used.map(\.name).joined(separator: ","))"]
       )
     case .resumed(let duration): (.notice, nil, ["duration": "\(duration)"])
+    case .storeLoaded(let messages, let expired, let undatable):
+      (
+        undatable > 0 ? .warning : .info, nil,
+        ["messages": "\(messages)", "expired": "\(expired)", "undatable": "\(undatable)"]
+      )
+    case .storeFailing(let reason): (.error, nil, ["reason": "\(reason)"])  // limited where it is made
+    case .storeRecovered(let duration): (.notice, nil, ["duration": "\(duration)"])
     case .networkError: (.warning, nil, [:])  // limited where it is made, by cause
     case .eventsDropped(let count): (.warning, "events dropped", ["count": "\(count)"])
     }

@@ -100,6 +100,7 @@ extension DriverState {
       writableMarks[id, default: 0] += 1
       return (nil, [.writable(id)])
     case .acknowledged(let id, below: _): return (nil, [.acknowledged(id)])
+    case .stored(let id): return (nil, [.stored(id)])
     case .directAcknowledged(let peer): return (nil, [.direct(peer)])
     case .keyMismatch(let mismatch): return (.keyMismatch(mismatch), [])
     case .publicationRefused(let topic, let peer): return (.publicationRefused(topic: topic, by: peer), [])

@@ -44,6 +44,9 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   /// Where datagrams can go.
   var reach = SocketPlan.Reach([])
 
+  /// Writes to the store while the endpoint runs.
+  var storeWriter: StoreWriter?
+
   // MARK: Who sends
 
   /// Somebody has the send batch; nobody else takes datagrams from the machine.
@@ -102,6 +105,7 @@ struct DriverState: ~Copyable, @unchecked Sendable {
       deliveries.append(contentsOf: more)
     }
     while let event = machine.nextEvent() { events.append(event) }
+    if let storeWriter, machine.hasToStore { storeWriter.wake() }
   }
 
   var hasOutputs: Bool { !deliveries.isEmpty || !events.isEmpty }

@@ -21,6 +21,7 @@ final class LocalCounters: Sendable {
     case receiveErrors = "driver.receiveErrors"
     case receiveTruncated = "driver.receiveTruncated"
     case receiveQueueDrops = "driver.receiveQueueDrops"
+    case storeFailures = "driver.storeFailures"
   }
 
   private let values = Mutex([UInt64](repeating: 0, count: Name.allCases.count))

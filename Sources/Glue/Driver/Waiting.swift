@@ -8,6 +8,8 @@ enum WaitKey: Hashable, Sendable {
   case matched(PublicationID)
   /// The acknowledgements of a publication.
   case acknowledged(PublicationID)
+  /// What stores have of a publication.
+  case stored(PublicationID)
   /// The acknowledgements of direct messages to a peer.
   case direct(EndpointID)
   /// The acknowledgements of everything; looked at in every turn.

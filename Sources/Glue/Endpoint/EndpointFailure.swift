@@ -24,6 +24,10 @@ public enum EndpointFailure: Error, Hashable, Sendable {
   case alreadyReceiving
   /// What was waited for did not happen in time.
   case timedOut(waitingFor: String)
+  /// Fewer stores than were asked for have the message, when the time was up or the publication was over.
+  case notStored(sequence: UInt64, stores: Int, wanted: Int)
+  /// The store could not be read.
+  case store(String)
   /// A value could not be made a payload.
   case notEncodable(reason: String)
   /// Sockets could not be opened or set up.
@@ -58,6 +62,9 @@ extension EndpointFailure: CustomStringConvertible {
     case .closed: "the publication or subscription was closed"
     case .alreadyReceiving: "direct messages have a reader already"
     case .timedOut(let what): "timed out waiting for \(what)"
+    case .notStored(let sequence, let stores, let wanted):
+      "message \(sequence) is stored by \(stores) of \(wanted) stores"
+    case .store(let reason): reason
     case .notEncodable(let reason): "the value cannot be encoded: \(reason)"
     case .network(let reason): reason
     }

@@ -40,6 +40,14 @@ public enum Event: Sendable {
   /// stopped, or it got no time on an overloaded host. The endpoint has announced itself anew; what peers have lost of it
   /// meanwhile are events of their own.
   case resumed(after: Duration)
+  /// What the store held at the start: messages that live, and how many were deleted as they had expired, or as nobody can tell
+  /// their age any more.
+  case storeLoaded(messages: Int, expired: Int, undatable: Int)
+  /// The store cannot be written: the disk is full, or does not work. Everything else goes on; what is not stored is not confirmed,
+  /// and tried again. Told at once, and every ten seconds while it lasts.
+  case storeFailing(reason: String)
+  /// The store can be written again, so long after it first failed.
+  case storeRecovered(after: Duration)
   /// The network refused datagrams; at most one event a second for each cause.
   case networkError(String)
   /// This reader of events was so slow that so many were dropped.
@@ -88,6 +96,11 @@ extension Event: CustomStringConvertible {
       "undecodable: \(topic) number \(sequence) of \(publisher.name) (\(publisher.id)): \(reason)"
     case .interfaces(let choice): "interface: \(choice)"
     case .resumed(let duration): "resumed: suspended, or without a share of the processor, for \(duration)"
+    case .storeLoaded(let messages, let expired, let undatable):
+      "store: \(messages) messages loaded, \(expired) had expired"
+        + (undatable > 0 ? ", \(undatable) of unknown age deleted" : "")
+    case .storeFailing(let reason): "store fails: \(reason); nothing is confirmed as stored meanwhile"
+    case .storeRecovered(let duration): "store works again after \(duration)"
     case .networkError(let text): "network: \(text)"
     case .eventsDropped(let count): "\(count) events were dropped, as they were not read"
     }

@@ -24,6 +24,29 @@ public struct Receipt: Sendable {
     await endpoint.driver.acknowledgement(of: target, at: position, timeout: timeout)
   }
 
+  /// Waits until so many caches have stored the message durably, and all since another one, on as many disks: it then outlives this
+  /// process and theirs. Only what the topic's settings let be kept is stored, and no direct message.
+  ///
+  /// - Parameters:
+  ///   - count: How many different stores have to have it.
+  ///   - first: The receipt of the first message concerned; `nil`: this message alone.
+  ///   - timeout: How long to wait; `nil`: as long as it takes, which may be for ever.
+  /// - Throws: ``EndpointFailure/notStored(sequence:stores:wanted:)`` if the time is up or the publication is over, also at once for
+  ///   a direct message; ``EndpointFailure/stopped`` or `CancellationError`.
+  public func stored(by count: Int, since first: Receipt? = nil, timeout: Duration? = nil) async throws {
+    guard case .publication(let id) = target else {
+      throw EndpointFailure.notStored(sequence: sequence, stores: 0, wanted: count)
+    }
+    let start = min(first?.sequence ?? sequence, sequence)
+    try await endpoint.driver.awaitStored(start..<sequence + 1, of: id, by: count, timeout: timeout)
+  }
+
+  /// How many caches have stored the message durably, as far as is known now.
+  public var storedCount: Int {
+    guard case .publication(let id) = target else { return 0 }
+    return endpoint.driver.storedCount(sequence..<sequence + 1, of: id)
+  }
+
   /// Whether everybody concerned has it now.
   public var isAcknowledged: Bool { endpoint.driver.isAcknowledged(target, at: position) }
 }

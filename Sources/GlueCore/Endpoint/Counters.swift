@@ -19,6 +19,7 @@ struct Counters {
   var messagesPublished: UInt64 = 0
   var messagesDelivered: UInt64 = 0
   var messagesLost: UInt64 = 0
+  var messagesStored: UInt64 = 0
   var duplicateFragments: UInt64 = 0
   var duplicateMessages: UInt64 = 0
   var lateFragments: UInt64 = 0
@@ -39,7 +40,7 @@ struct Counters {
       ("frames_unknown", framesUnknown), ("frames_misplaced", framesMisplaced),
       ("frames_unknown_stream", framesUnknownStream), ("resets_sent", resetsSent),
       ("messages_published", messagesPublished), ("messages_delivered", messagesDelivered),
-      ("messages_lost", messagesLost),
+      ("messages_lost", messagesLost), ("messages_stored", messagesStored),
       ("fragments_duplicate", duplicateFragments), ("messages_duplicate", duplicateMessages),
       ("fragments_late", lateFragments),
       ("fragments_repeated", fragmentsRepeated), ("bytes_repeated", bytesRepeated),

@@ -13,6 +13,8 @@ public struct EndpointConfiguration: Sendable {
   public var keys: [NetworkKey] = []
   /// Bytes of the socket receive buffer that datagrams arrive in; peers keep less than that in flight.
   public var receiveBufferBytes: Int = 212_992
+  /// The store to which what is kept of others is written as well; nil: it is in memory only.
+  public var store: StoreID?
   /// How peers are found and kept.
   public var discovery: DiscoveryConfiguration = DiscoveryConfiguration()
   /// How data is carried.

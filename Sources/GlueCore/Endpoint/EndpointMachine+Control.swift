@@ -135,6 +135,8 @@ extension EndpointMachine {
       receive(fetch, of: session, at: now)
     case .answered(let subscription, let omitted):
       receiveAnswered(SubscriptionID(rawValue: subscription), omitted: omitted, of: session, at: now)
+    case .stored(let store, let ranges):
+      receive(ranges, in: store, of: session, at: now)
     }
   }
 

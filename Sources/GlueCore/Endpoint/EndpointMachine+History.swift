@@ -28,15 +28,24 @@ extension EndpointMachine {
         id: id, holdsBackPublisher: topics.subscriptions[id]?.options.holdsBackPublisher ?? false,
         isStuck: topics.subscriptions[id]?.isStuck ?? false)
     }
-    let stream = ReceivedStream(
-      info: info, isReliable: opening.isReliable, history: opening.attributes.historyPolicy ?? .none,
-      epochMicroseconds: opening.epochMicroseconds, next: opening.sequence, subscribers: subscribers,
-      memory: historyMemory, budget: budget, windowBytes: configuration.transport.streamWindowBytes,
-      maximumMessageBytes: configuration.topics.maximumMessageBytes, at: now)
+    let stream = makeReceivedStream(
+      info, isReliable: opening.isReliable, history: opening.attributes.historyPolicy ?? .none,
+      epochMicroseconds: opening.epochMicroseconds, next: opening.sequence, subscribers: subscribers, at: now)
     guard !matching.isEmpty else { return stream }
     forgetOldest(leaving: configuration.topics.rememberedStreams - 1, at: now)
     topics.received[hash] = stream
     return stream
+  }
+
+  func makeReceivedStream(
+    _ info: StreamInfo, isReliable: Bool, history: HistoryPolicy, epochMicroseconds: UInt64, next: UInt64,
+    subscribers: [ReceivedStream.Subscriber], at now: Timestamp
+  ) -> ReceivedStream {
+    ReceivedStream(
+      info: info, isReliable: isReliable, history: history, epochMicroseconds: epochMicroseconds, next: next,
+      subscribers: subscribers, memory: historyMemory, budget: budget,
+      windowBytes: configuration.transport.streamWindowBytes,
+      maximumMessageBytes: configuration.topics.maximumMessageBytes, at: now)
   }
 
   /// Whether the publisher's session is up.
@@ -58,7 +67,9 @@ extension EndpointMachine {
 
   /// Tells a new peer how far this endpoint is in its streams, before it tells what it wants: so it goes on from there.
   func tellPositions(to session: Session, at now: Timestamp) {
-    tell(receivedStreams(of: session.peer.id, session.peer.incarnation).map(holding), to: session, at: now)
+    let streams = receivedStreams(of: session.peer.id, session.peer.incarnation)
+    tell(streams.map(holding), to: session, at: now)
+    tellStored(to: session, of: streams, at: now)
   }
 
   /// Tells a peer what is held here for it of publishers that are not there.
@@ -304,12 +315,13 @@ extension EndpointMachine {
 
   /// Streams that nobody sends any more are remembered up to a limit, so that what was delivered is not delivered again. With those
   /// in excess goes a sixteenth of them, so that the search is seldom.
-  private func forgetOldest(leaving limit: Int, at now: Timestamp) {
+  func forgetOldest(leaving limit: Int, at now: Timestamp) {
     let excess = topics.received.count - limit
     guard excess > 0 else { return }
     let idle = topics.received.values.filter { $0.carriers.isEmpty && $0.fetch == nil && $0.late.isEmpty }
     for stream in idle.sorted(by: { ($0.orphanedAt, $0.hash) < ($1.orphanedAt, $1.hash) }).prefix(excess + limit / 16) {
       reach(.rememberedStreams, at: now)
+      historyMemory.storing?.forget(stream.kept)
       stream.subscribers = []
       forgetIfUnwanted(stream)
     }
@@ -348,7 +360,8 @@ extension EndpointMachine {
     }
     guard trimDue <= now else { return }
     trimDue = .distantFuture
-    for stream in topics.received.values { stream.kept.trim(at: now) }
+    // What is let go first is written first.
+    for stream in topics.received.values.sorted(by: { $0.hash < $1.hash }) { stream.kept.trim(at: now) }
     for publication in topics.publications.values { publication.stream.trimHistory(at: now) }
     if !retired.isEmpty {
       withdrawn += retired.filter { !$0.stream.holdsHistory }

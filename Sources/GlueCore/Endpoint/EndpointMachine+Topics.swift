@@ -185,6 +185,8 @@ extension EndpointMachine {
     topics.ownStreams[publication.info.hash] = nil
     if publication.stream.hasUnserved { pastPublications.remember(publication.stream, as: publication.id.rawValue) }
     for reader in publication.stream.readers { close(reader, at: now) }
+    // Whoever waits for stores waits in vain.
+    events.append(.stored(publication.id))
   }
 
   /// Tells who waits for it that a publication has room again.
@@ -336,8 +338,7 @@ extension EndpointMachine {
     discovery.interestChanged(to: topics.interestVersion)
     for publication in topics.publications.values { publication.localSubscribers.removeAll { $0 == subscription } }
     for stream in topics.received.values.sorted(by: { $0.hash < $1.hash }) {
-      stream.remove(subscription)
-      guard stream.isUnwanted else { continue }
+      guard stream.remove(subscription), stream.isUnwanted else { continue }
       for carrier in stream.carriers { carrier.isClosing = true }
       stream.backlog.bytes = 0
       forgetIfUnwanted(stream)

@@ -85,7 +85,8 @@ public final class EndpointMachine {
     origin = WallOrigin(now: now, microseconds: wallMicroseconds)
     budget = ReceiveBudget(
       assemblyLimit: configuration.transport.reassemblyBytes, reorderLimit: configuration.transport.reorderBytes)
-    historyMemory = HistoryMemory(limitBytes: configuration.topics.historyBytes)
+    historyMemory = HistoryMemory(
+      limitBytes: configuration.topics.historyBytes, store: configuration.store)
     seal = DatagramSeal(
       keys: configuration.keys, id: configuration.id, incarnation: incarnation, salt: keySalt,
       networkID: configuration.networkID)

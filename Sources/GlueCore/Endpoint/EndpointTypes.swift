@@ -233,6 +233,8 @@ public enum EndpointEvent: Sendable {
   case writable(PublicationID)
   /// Every matched reliable reader has everything of the publication below this position.
   case acknowledged(PublicationID, below: UInt64)
+  /// A store has more of a publication: ``EndpointMachine/storedCount(of:_:)``.
+  case stored(PublicationID)
   /// A peer acknowledged direct messages; ``EndpointMachine/directOutcome(in:endingAt:)`` tells which.
   case directAcknowledged(EndpointID)
 }

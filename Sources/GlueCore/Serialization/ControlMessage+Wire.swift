@@ -11,6 +11,7 @@ extension ControlMessage {
     case have = 0x09
     case fetch = 0x0A
     case answered = 0x0B
+    case stored = 0x0C
   }
 
   private static let asksFlag: UInt8 = 1
@@ -68,6 +69,8 @@ extension ControlMessage {
       return .fetch(try StreamFetch(from: &reader))
     case .answered:
       return .answered(subscription: try reader.varint(), omitted: try reader.varint())
+    case .stored:
+      return .stored(StoreID(rawValue: try reader.u64()), try reader.storedRanges())
     }
   }
 
@@ -131,6 +134,10 @@ extension ControlMessage {
       writer.u8(Code.answered.rawValue)
       writer.varint(subscription)
       writer.varint(omitted)
+    case .stored(let store, let ranges):
+      writer.u8(Code.stored.rawValue)
+      writer.u64(store.rawValue)
+      writer.storedRanges(ranges)
     }
   }
 
@@ -151,6 +158,7 @@ extension ControlMessage {
       64 + topic.utf8.count + publisherType.utf8.count + subscriberType.utf8.count + attributes.byteCount
     case .introduce(_, _, _, let locators): 64 + 20 * locators.count
     case .have(let holdings, _, _): 64 + 28 * holdings.count
+    case .stored(_, let ranges): 64 + 28 * ranges.count
     case .unsubscribe, .interest, .close, .refused, .fetch, .answered: 64
     }
   }
@@ -203,6 +211,20 @@ extension WireReader {
     }
     return holdings
   }
+
+  fileprivate mutating func storedRanges() throws(WireError) -> [StoredRange] {
+    let count = try varint()
+    guard count <= StoredRange.maximumCount else { throw .tooLong(.stored, limit: StoredRange.maximumCount) }
+    var ranges: [StoredRange] = []
+    for _ in 0..<count {
+      let stream = StreamHash(rawValue: try u64())
+      let first = try position(.sequence)
+      let span = try varint()
+      guard span > 0, span <= WireLimits.position - first else { throw .invalidValue(.sequence) }
+      ranges.append(StoredRange(stream: stream, first: first, end: first + span))
+    }
+    return ranges
+  }
 }
 
 extension WireWriter {
@@ -212,6 +234,15 @@ extension WireWriter {
       u64(holding.stream.rawValue)
       varint(holding.first)
       varint(holding.end - holding.first)
+    }
+  }
+
+  fileprivate mutating func storedRanges(_ ranges: [StoredRange]) {
+    varint(UInt64(ranges.count))
+    for range in ranges {
+      u64(range.stream.rawValue)
+      varint(range.first)
+      varint(range.end - range.first)
     }
   }
 }

@@ -292,6 +292,8 @@ public enum ControlMessage: Equatable, Sendable {
   case fetch(StreamFetch)
   /// An inquiry was answered, but for so many topics that were left out.
   case answered(subscription: UInt64, omitted: UInt64)
+  /// The sender has stored messages that the receiver published.
+  case stored(StoreID, [StoredRange])
 }
 
 /// What an endpoint has of a stream (docs/protocol.md §7.1).
@@ -301,6 +303,26 @@ public struct StreamHolding: Hashable, Sendable {
   /// The lowest sequence number that it can give to others.
   public var first: UInt64
   /// It has had everything below this, or knows that it will never have it; at least `first`. 0: it has nothing of the stream.
+  public var end: UInt64
+
+  /// Most in one message.
+  public static let maximumCount = 1_024
+
+  /// All fields.
+  public init(stream: StreamHash, first: UInt64, end: UInt64) {
+    self.stream = stream
+    self.first = first
+    self.end = end
+  }
+}
+
+/// Messages that are stored durably (docs/protocol.md §7.1).
+public struct StoredRange: Hashable, Sendable {
+  /// Of which stream.
+  public var stream: StreamHash
+  /// The lowest sequence number.
+  public var first: UInt64
+  /// One above the highest; above `first`.
   public var end: UInt64
 
   /// Most in one message.

@@ -45,7 +45,7 @@ public enum WireField: String, Sendable {
   case clashKind = "clash kind"
   case gapCount = "count of GAP"
   case refused = "what is refused"
-  case holdings
+  case holdings, stored
   case position
   case sequence
   case lag

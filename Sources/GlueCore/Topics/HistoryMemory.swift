@@ -2,5 +2,11 @@
 final class HistoryMemory {
   let limitBytes: Int
   var bytes = 0
-  init(limitBytes: Int) { self.limitBytes = limitBytes }
+  /// What is written to the store; nil without one.
+  let storing: StoreQueue?
+
+  init(limitBytes: Int, store: StoreID? = nil) {
+    self.limitBytes = limitBytes
+    storing = store.map(StoreQueue.init)
+  }
 }

@@ -1,18 +1,21 @@
 /// What of a stream of somebody else is kept for those who come later (docs/history.md): the messages that its topic's policy says,
 /// as their publisher cut them, with their numbers, positions and times.
 final class KeptHistory {
-  let policy: HistoryPolicy
+  let facts: StoredStream
   /// Nil as long as nothing was kept.
   @exclusivity(unchecked) private(set) var stream: OutboundStream?
   /// Readers have more to get.
   @exclusivity(unchecked) var hasGrown = false
 
+  /// How much of it is stored.
+  @exclusivity(unchecked) var cursor = StoreCursor()
+
   private let memory: HistoryMemory
   /// What it is charged with in ``HistoryMemory``.
   private var chargedBytes = 0
 
-  init(policy: HistoryPolicy, memory: HistoryMemory) {
-    self.policy = policy
+  init(of facts: StoredStream, memory: HistoryMemory) {
+    self.facts = facts
     self.memory = memory
   }
 
@@ -26,6 +29,11 @@ final class KeptHistory {
     stream.abandon()
     self.stream = nil
   }
+
+  /// The stream's name for all endpoints.
+  var hash: StreamHash { facts.hash }
+  /// What its topic wants to be kept.
+  var policy: HistoryPolicy { facts.history }
 
   private var log: SendLog? { stream.flatMap { $0.log.isEmpty ? nil : $0.log } }
 
@@ -98,5 +106,6 @@ final class KeptHistory {
     let bytes = stream?.log.footprint ?? 0
     memory.bytes += bytes - chargedBytes
     chargedBytes = bytes
+    memory.storing?.note(self)
   }
 }

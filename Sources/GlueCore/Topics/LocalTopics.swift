@@ -17,6 +17,8 @@ final class LocalPublication {
   var localSubscribers: [SubscriptionID] = []
   /// Delivered bytes that own subscriptions which hold back the publisher have not used up yet.
   var unconsumedBytes = 0
+  /// Who has stored what of it.
+  var copies = StoredCopies()
   /// They were waited for long enough once, and do not hold up the publisher until they have caught up.
   var isHeldByLaggards = false
   /// The own subscription that was stuck when another one joined it: until it has caught up it holds up nobody.

@@ -110,7 +110,13 @@ final class ReceivedStream: MessageSink {
     self.epochMicroseconds = epochMicroseconds
     self.next = next
     self.subscribers = subscribers
-    kept = KeptHistory(policy: isReliable ? history : .none, memory: memory)
+    let origin = StreamOrigin(
+      publisher: info.publisher, incarnation: info.incarnation, name: info.publisherName, number: info.number)
+    kept = KeptHistory(
+      of: StoredStream(
+        origin: origin, topic: info.topic, type: info.type, epochMicroseconds: epochMicroseconds,
+        history: isReliable ? history : .none),
+      memory: memory)
     backlog = Backlog()
     isLate = false
     waiting = WaitingMessages(budget: budget, limitBytes: 2 * windowBytes + maximumMessageBytes)
@@ -385,6 +391,12 @@ final class ReceivedStream: MessageSink {
 
   // MARK: Later subscriptions
 
+  /// Keeps messages that were loaded from a store, and goes on behind them.
+  func restore(_ messages: [LoadedMessage], at now: Timestamp) {
+    kept.restore(messages, at: now)
+    next = kept.sequences.upperBound
+  }
+
   /// Lets another subscription share the stream: from where it wants to begin if the topic keeps something, else from now on.
   /// It does not wait for one that has the stream for itself and is stuck.
   ///
@@ -399,7 +411,9 @@ final class ReceivedStream: MessageSink {
     }
     let newcomer = Subscriber(id: id, holdsBackPublisher: holdsBackPublisher, isLater: true)
     let live = carriers.lazy.map(\.nextSequence).reduce(next, max)
-    let wanted = if case .last(let count) = history { live - min(live, UInt64(max(0, count))) } else { UInt64(0) }
+    let before = if case .last(let count) = history { live - min(live, UInt64(max(0, count))) } else { UInt64(0) }
+    // Nobody has subscribed to what comes from a store until now; what came before that was had once.
+    let wanted = isUnwanted ? max(before, kept.sequences.lowerBound) : before
     guard history != .none, self.history.keepsSomething, wanted < next else {
       subscribers.append(newcomer)
       return nil
@@ -434,11 +448,13 @@ final class ReceivedStream: MessageSink {
     release()
   }
 
-  /// Takes a subscription out, wherever it is.
-  func remove(_ id: SubscriptionID) {
-    for stream in all { stream.subscribers.removeAll { $0.id == id } }
+  /// Takes a subscription out, wherever it is. Returns whether it was there.
+  func remove(_ id: SubscriptionID) -> Bool {
+    guard let stream = all.first(where: { $0.subscribers.contains { $0.id == id } }) else { return false }
+    stream.subscribers.removeAll { $0.id == id }
     for reader in late where reader.subscribers.isEmpty { reader.release() }
     late.removeAll(where: \.subscribers.isEmpty)
+    return true
   }
 
   /// Takes note whether a subscription is stuck.

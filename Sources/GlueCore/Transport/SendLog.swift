@@ -308,7 +308,8 @@ final class SendLog {
     }
   }
 
-  private func arrived(
+  /// A message that is held whole, put together again.
+  func arrived(
     _ message: Message, _ sequence: UInt64, at position: UInt64, next: UInt64
   ) -> ArrivedMessage? {
     let buffer = PayloadBuffer(capacity: bytes(from: position, to: next))

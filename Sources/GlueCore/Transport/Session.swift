@@ -80,6 +80,8 @@ final class Session {
   @exclusivity(unchecked) var mismatches: TokenBucket
   /// What the peer has of streams, and what it is asked for.
   @exclusivity(unchecked) var history: PeerHistory
+  /// The store that the peer has, if it has told of one.
+  @exclusivity(unchecked) var store: StoreID?
   /// What the peer wants, by its subscription numbers.
   @exclusivity(unchecked) var subscriptions: OrderedDictionary<UInt64, RemoteSubscription> = [:]
   /// Subscriptions of this endpoint up to this number have been told.

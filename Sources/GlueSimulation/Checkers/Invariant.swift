@@ -41,6 +41,8 @@ public enum Invariant: String, CaseIterable, Sendable {
   /// What a subscription wants and somebody still holds arrives, or is reported lost, within a bound after the network is sound:
   /// also what was published while it was away, and when its publisher is gone.
   case reunion
+  /// What a publisher was told is stored was safe on as many disks, and what is on a disk is held again after a restart.
+  case durability
   /// Any bytes decode to a value or an error. A trap would end the run; what is counted are hostile datagrams survived.
   case totalDecoder
 }

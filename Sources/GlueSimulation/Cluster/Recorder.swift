@@ -50,6 +50,7 @@ package struct Recorder {
   var unprovenState = UnprovenState()
   var multicastTold = MulticastTold()
   var reunion = Reunion()
+  var durability = Durability()
   var hostileDatagrams: UInt64 = 0
   /// Damaged payloads are delivered: what depends on their content is not judged.
   var ignoresContent = false
@@ -78,6 +79,9 @@ package struct Recorder {
     return list[Int(sequence)]
   }
 
+  /// How many messages of a stream there are so far.
+  func publishedCount(_ stream: StreamKey) -> UInt64 { UInt64(messages[stream]?.count ?? 0) }
+
   // MARK: Verdicts
 
   package mutating func judge(_ invariant: Invariant, _ verdict: String?, at now: Timestamp) {
@@ -90,7 +94,7 @@ package struct Recorder {
   /// What damaged datagrams may break in a network without a key.
   private static let contentInvariants: Set<Invariant> = [
     .integrity, .atMostOnce, .order, .eventualDelivery, .expiry, .acknowledgement, .interestOnly, .isolation, .reunion,
-    .wholeSessions,
+    .wholeSessions, .durability,
     .convergence, .oneHolder, .boundedRepetition, .amplification, .quietNetwork, .announcementRate,
   ]
 
@@ -252,6 +256,7 @@ package struct Recorder {
       case .unprovenState: unprovenState.checks
       case .multicastTold: multicastTold.checks
       case .reunion: reunion.checks
+      case .durability: durability.checks
       case .totalDecoder: hostileDatagrams
       }
     }

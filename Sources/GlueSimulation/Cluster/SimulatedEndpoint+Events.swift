@@ -49,6 +49,9 @@ extension SimulatedEndpoint {
       simulation.recorder.trace.note(.acknowledged, life, topic, Int(truncatingIfNeeded: below), at: now)
       guard simulation.recorder.topics[topic].reliability == .reliable else { return }
       simulation.recorder.acknowledgement.acknowledged(StreamKey(publisher: life, topic: topic), below: below)
+    case .stored(let id):
+      guard let topic = topic(of: id) else { return }
+      checkCopies(of: id, end: simulation.recorder.publishedCount(StreamKey(publisher: life, topic: topic)))
     case .directAcknowledged(let id):
       simulation.recorder.trace.note(.directAcknowledged, life, peers[id] ?? -1, at: now)
     case .keyMismatch:

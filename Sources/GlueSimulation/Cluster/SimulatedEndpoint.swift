@@ -57,6 +57,10 @@ package final class SimulatedEndpoint {
   var busyUntil = Timestamp(nanoseconds: 0)
   var wakeAt: Timestamp?
   var filter: MutantFilter?
+  /// What it stores on; nil: it holds things in memory only.
+  var disk: SimulatedDisk?
+  /// Whether its store is busy, or waits after a failure.
+  var isWriting = false
   /// Whether its user takes its time.
   package internal(set) var isSlow = false
   var isConsuming = false
@@ -165,6 +169,7 @@ package final class SimulatedEndpoint {
     isDraining = false
     simulation.endOfTurn()
     guard !isOver else { return }
+    writeToDisk()
     simulation.scheduleWake(of: self)
   }
 

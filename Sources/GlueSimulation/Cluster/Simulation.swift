@@ -21,6 +21,8 @@ package final class Simulation {
   package var recorder: Recorder
   /// The endpoint that runs on each host, if one does.
   package private(set) var endpoints: [SimulatedEndpoint?]
+  /// The disks that hosts have for a store.
+  package private(set) var disks: [SimulatedDisk?]
   /// Called when a message is handed to a user.
   package var onMessage: ((SimulatedEndpoint, ReceivedMessage) -> Void)?
   /// Called with every datagram that is sent: by whom, where to.
@@ -48,6 +50,7 @@ package final class Simulation {
     network = SimulatedNetwork(hosts: hosts, seed: seed)
     recorder = Recorder(seed: seed, topics: topics, traceLines: traceLines)
     endpoints = Array(repeating: nil, count: hosts)
+    disks = Array(repeating: nil, count: hosts)
     dice = Dice(seed: seed, concern: .machines)
     soundness = Soundness(hosts: hosts)
     transits = Transits(hosts: hosts)
@@ -107,12 +110,17 @@ package final class Simulation {
 
   // MARK: Endpoints
 
+  /// Gives a host a disk: what endpoints there keep from now on is stored.
+  package func giveDisk(to host: Int) { disks[host] = SimulatedDisk(host: host, seed: recorder.seed) }
+
   /// Starts an endpoint on a host, in place of one that ran there.
   @discardableResult
   package func start(
     on host: Int, _ configuration: EndpointConfiguration, clock: LocalClock = LocalClock()
   ) -> SimulatedEndpoint {
     if let old = endpoints[host] { end(old) }
+    var configuration = configuration
+    configuration.store = disks[host]?.id
     let incarnation = Incarnation(dice.next() | 1)
     let discovery = configuration.discovery
     let life = recorder.started(
@@ -126,6 +134,8 @@ package final class Simulation {
     lifeObjects.append(endpoint)
     endpoints[host] = endpoint
     trouble(host: host)
+    endpoint.disk = disks[host]
+    endpoint.restore()
     endpoint.start()
     return endpoint
   }
@@ -134,6 +144,7 @@ package final class Simulation {
   package func end(_ endpoint: SimulatedEndpoint) {
     guard !endpoint.isOver else { return }
     endpoint.isOver = true
+    endpoint.disk?.crash()
     for id in endpoint.subscriptionIDs {
       recorder.interestOnly.unsubscribed(host: endpoint.host, topics: endpoint.subscriptions[id]!.topics)
     }
@@ -147,6 +158,7 @@ package final class Simulation {
     guard endpoint.isRunning else { return end(endpoint) }
     endpoint.machine.stop(at: endpoint.now)
     endpoint.drain()
+    endpoint.writeTheRest()
     end(endpoint)
   }
 

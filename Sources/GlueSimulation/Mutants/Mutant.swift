@@ -45,6 +45,8 @@ public enum Mutant: String, CaseIterable, Sendable {
   case ignoresMulticast
   /// Does not deliver what was published a while ago.
   case forgetsThePast
+  /// Tells publishers that their messages are stored when it begins to write them.
+  case confirmsBeforeTheSync
 
   /// The invariant whose checker must notice it.
   public var invariant: Invariant {
@@ -68,6 +70,7 @@ public enum Mutant: String, CaseIterable, Sendable {
     case .believesAnybody: .unprovenState
     case .hidesDeadMulticast, .ignoresMulticast: .multicastTold
     case .forgetsThePast: .reunion
+    case .confirmsBeforeTheSync: .durability
     }
   }
 }

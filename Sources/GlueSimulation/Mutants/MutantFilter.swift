@@ -56,7 +56,7 @@ package struct MutantFilter {
       return wire.types.contains(.challenge) || wire.types.contains(.answer) ? [original, original] : [original]
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .keepsPastExpiry, .hoards, .ignoresWelcomes,
       .ignoresClashes, .yieldsToAnyClaim, .ignoresSome, .believesAnybody, .hidesDeadMulticast, .ignoresMulticast,
-      .forgetsThePast:
+      .forgetsThePast, .confirmsBeforeTheSync:
       return [original]
     }
   }
@@ -124,7 +124,7 @@ package struct MutantFilter {
       }
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .neverRepeats, .claimsEverything,
       .keepsPastExpiry, .sendsToEverybody, .hoards, .repeatsEverything, .announcesTooOften, .chatters, .answersTwice,
-      .hidesDeadMulticast, .forgetsThePast:
+      .hidesDeadMulticast, .forgetsThePast, .confirmsBeforeTheSync:
       break
     }
     return (true, nil)
@@ -145,7 +145,7 @@ package struct MutantFilter {
     case .hoards: hoardedBytes += deliveries.reduce(0) { $0 + $1.bytes * 64 }
     case .hidesLosses, .neverRepeats, .claimsEverything, .keepsPastExpiry, .sendsToEverybody, .waitsForTheSlowest,
       .repeatsEverything, .announcesTooOften, .chatters, .ignoresWelcomes, .ignoresClashes, .yieldsToAnyClaim,
-      .answersTwice, .ignoresSome, .believesAnybody, .hidesDeadMulticast, .ignoresMulticast:
+      .answersTwice, .ignoresSome, .believesAnybody, .hidesDeadMulticast, .ignoresMulticast, .confirmsBeforeTheSync:
       break
     }
     return result

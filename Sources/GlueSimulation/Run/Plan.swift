@@ -52,6 +52,8 @@ package struct Plan: Sendable {
   /// Whether the network has a key. Intruders do not have it.
   package let isSealed: Bool
   static let key = NetworkKey([UInt8](repeating: 0x5A, count: NetworkKey.byteCount))!
+  /// Hosts whose endpoints store what they keep.
+  let disks: [Int]
   /// Whether an echo answers some messages from within the callback.
   package let hasEcho: Bool
 
@@ -80,6 +82,8 @@ package struct Plan: Sendable {
       count, keys: isSealed ? [Self.key] : [], topics: topics, interval: .milliseconds(intervalMilliseconds),
       isRendezvous: isRendezvous, &dice)
     messages = Self.makeMessages(topics: topics, until: healsAt, seed: seed)
+    var disksDice = Dice(seed: seed, concern: .disks)
+    disks = (0..<count).filter { _ in disksDice.chance(percent: 30) }
     faults = PlannedFault.schedule(
       participants: count, isRendezvous: isRendezvous, healsAt: healsAt, mode: mode, lease: lease, seed: seed)
   }

@@ -27,6 +27,7 @@ final class SeededRun {
   // MARK: Preparation
 
   private func prepare() {
+    for host in plan.disks { simulation.giveDisk(to: host) }
     for host in plan.participants.indices {
       simulation.schedule(at: plan.participants[host].startsAt) { [unowned self] _ in start(host) }
       let clock = plan.participants[host].clock

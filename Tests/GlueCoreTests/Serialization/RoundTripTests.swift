@@ -92,6 +92,8 @@ import Testing
     .fetch(StreamFetch(request: .max, stream: StreamHash(rawValue: 1), from: 2, below: WireLimits.position)),
     .fetch(StreamFetch(request: 0, stream: StreamHash(rawValue: 0), from: nil, below: nil)),
     .answered(subscription: .max, omitted: 1 << 14),
+    .stored(
+      StoreID(rawValue: .max), [StoredRange(stream: StreamHash(rawValue: .max), first: 1, end: WireLimits.position)]),
   ]) func controlMessages(_ message: ControlMessage) throws {
     let bytes = message.encoded()
     let read = { (r: inout WireReader) throws(WireError) in try ControlMessage.read(from: &r) }

@@ -247,7 +247,15 @@ extension ControlMessage {
       ]
     case .answered(let subscription, let omitted):
       ["message": "ANSWERED", "subscription": JSON(subscription), "omitted": JSON(omitted)]
+    case .stored(let store, let ranges):
+      ["message": "STORED", "store": JSON(store.rawValue), "ranges": .array(ranges.map(\.fields))]
     }
+  }
+}
+
+extension StoredRange {
+  fileprivate var fields: JSON {
+    ["stream": JSON(stream.rawValue), "first": JSON(first), "end": JSON(end)]
   }
 }
 

@@ -36,6 +36,7 @@ import Testing
     let control = [
       "SUBSCRIBE", "UNSUBSCRIBE", "INTEREST", "OPEN", "CLOSE", "MISMATCH", "INTRODUCE", "REFUSED", "HAVE", "FETCH",
       "ANSWERED",
+      "STORED",
     ]
     #expect(names.isSuperset(of: FrameType.allCases.map(\.documentName) + control))
     #expect(Vector.all.count { $0.error != nil } >= 8)

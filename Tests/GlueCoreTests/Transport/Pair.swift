@@ -5,7 +5,8 @@ import GlueAddress
 /// Two endpoint machines with a session between them, joined by a wire with a delay and, on demand, faults. Time is
 /// virtual: the wire advances it from event to event.
 final class Pair {
-  let machines: [EndpointMachine]
+  private(set) var machines: [EndpointMachine] = []
+  private var incarnations: [UInt64] = [1_001, 1_002]
   let addresses: [SocketAddress]
   var now = Timestamp(nanoseconds: 1_000_000_000)
   var delay: Nanoseconds
@@ -30,14 +31,40 @@ final class Pair {
   init(delay: Nanoseconds = .microseconds(100), _ change: (inout EndpointConfiguration) -> Void = { _ in }) {
     self.delay = delay
     addresses = [1, 2].map { SocketAddress(ip: IPAddress(v4: 0x0A00_0000 + UInt32($0)), port: 7000) }
-    machines = [UInt64(1), 2].map { number in
-      var configuration = EndpointConfiguration(id: EndpointID(number), name: "endpoint-\(number)")
-      configuration.transport.maximumDatagramBytes = 1_472
-      change(&configuration)
-      return EndpointMachine(
-        configuration: configuration, incarnation: Incarnation(1_000 + number), seed: number,
-        now: Timestamp(nanoseconds: 1_000_000_000), wallMicroseconds: 1_700_000_000_000_000)
+    machines = [0, 1].map { makeMachine($0, change) }
+    connect()
+  }
+
+  private func makeMachine(_ index: Int, _ change: (inout EndpointConfiguration) -> Void) -> EndpointMachine {
+    let number = UInt64(index + 1)
+    var configuration = EndpointConfiguration(id: EndpointID(number), name: "endpoint-\(number)")
+    configuration.transport.maximumDatagramBytes = 1_472
+    change(&configuration)
+    return EndpointMachine(
+      configuration: configuration, incarnation: Incarnation(incarnations[index]), seed: number,
+      now: now,
+      wallMicroseconds: 1_700_000_000_000_000 + now.since(Timestamp(nanoseconds: 1_000_000_000)).wholeMicroseconds)
+  }
+
+  /// One of the two is killed, and after a while another life of it begins.
+  func restart(
+    _ index: Int, after pause: Nanoseconds = .zero, _ change: (inout EndpointConfiguration) -> Void = { _ in },
+    before connection: (EndpointMachine) throws -> Void = { _ in }
+  ) rethrows {
+    machines[1 - index].removeSession(with: peer(of: 1 - index), reason: .expired, at: now)
+    inFlight = []
+    incarnations[index] += 1_000
+    received[index] = []
+    events[index] = []
+    let end = now + pause
+    while now < end {
+      now = now + min(.milliseconds(500), end.since(now))
+      machines[1 - index].advance(to: now)
+      drain(1 - index)
     }
+    machines[index] = makeMachine(index, change)
+    try connection(machines[index])
+    renumber()
     connect()
   }
 
@@ -57,7 +84,7 @@ final class Pair {
   func peer(of index: Int) -> PeerInfo {
     let other = 1 - index
     return PeerInfo(
-      id: EndpointID(UInt64(other + 1)), name: "endpoint-\(other + 1)", incarnation: Incarnation(UInt64(1_001 + other)),
+      id: EndpointID(UInt64(other + 1)), name: "endpoint-\(other + 1)", incarnation: Incarnation(incarnations[other]),
       address: addresses[other], slot: 0, localSession: firstSession + UInt32(index),
       remoteSession: firstSession + UInt32(other),
       version: 1, receiveBufferBytes: 1 << 20, capabilities: [], interestVersion: 0, locators: [],

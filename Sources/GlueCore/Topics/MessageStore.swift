@@ -1,4 +1,25 @@
-import GlueCore
+/// Where an endpoint writes what it keeps of others, so that it outlives the endpoint. `GlueStore` has one on disk.
+///
+/// The endpoint loads it once, before it does anything else, and then writes one batch after the other, from one thread.
+public protocol MessageStore: Sendable {
+  /// Names what is stored, for publishers: the same as long as the contents are.
+  var id: StoreID { get }
+  /// Everything that is stored and lives, dated by the endpoint's clock.
+  func load() throws -> StoredContents
+  /// Makes all writes of a batch, or none if it throws. When it returns, they survive the loss of power.
+  func write(_ batch: StoreBatch) throws
+}
+
+/// Names a store in 64 random bits, which it has from its making on. A publisher counts different ones: a store whose endpoint has
+/// restarted, under whatever ID, is no second one.
+public struct StoreID: RawRepresentable, Hashable, Comparable, Sendable {
+  /// The bits.
+  public let rawValue: UInt64
+  /// Wraps bits.
+  public init(rawValue: UInt64) { self.rawValue = rawValue }
+  /// Orders by the bits.
+  public static func < (one: StoreID, other: StoreID) -> Bool { one.rawValue < other.rawValue }
+}
 
 /// What a store holds, as it was found when it was loaded.
 public struct StoredContents: Hashable, Sendable {
