@@ -241,4 +241,62 @@ import Testing
     #expect(log.bytes(from: 1, to: 2) == 0)
     #expect(log.bytes(from: 1, to: 20) == 0)
   }
+
+  private func numbers(_ pair: Pair, of subscription: SubscriptionID) -> [UInt64] {
+    pair.received[1].filter { $0.subscription == subscription }.map(\.sequence)
+  }
+
+  /// It began where the first of its subscriptions wanted to begin that the publisher heard of.
+  @Test(arguments: [true, false]) func whereAPeerBeginsDependsOnAllItsSubscriptions(isAllFirst: Bool) throws {
+    let pair = Pair()
+    let publication = try advertise(pair, .last(5))
+    for number in 0..<20 { try pair.publish([UInt8(number)], on: publication) }
+    for index in [0, 1] {
+      pair.machines[index].removeSession(with: pair.peer(of: index), reason: .expired, at: pair.now)
+    }
+    for request in isAllFirst ? [HistoryRequest.all, .none] : [.none, .all] {
+      _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(history: request), at: pair.now)
+    }
+    pair.renumber()
+    pair.connect()
+    #expect(Set(numbers(pair)) == Set(15..<20))
+  }
+
+  /// Each gets the past from what is kept here or from others, and disturbs nobody.
+  @Test func laterSubscriptionsCatchUp() throws {
+    let pair = Pair()
+    let publication = try advertise(pair, .last(5))
+    let machine = pair.machines[1]
+    let first = try machine.subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    for number in 0..<20 { try pair.publish([UInt8(number)], on: publication) }
+    pair.settle()
+    let later = try [HistoryRequest.all, .last(3), .all, .none].map { request in
+      try machine.subscribe("t", options: SubscriptionOptions(history: request), at: pair.now)
+    }
+    pair.settle()
+    try pair.publish([20], on: publication)
+    pair.settle()
+    #expect(numbers(pair, of: first) == Array(0...20))
+    #expect(later.map { numbers(pair, of: $0) } == [Array(15...20), Array(17...20), Array(15...20), [20]])
+    #expect(pair.losses.isEmpty)
+    #expect(machine.topics.received.values.allSatisfy { $0.late.isEmpty && $0.subscribers.count == 5 })
+  }
+
+  /// What it had not got counted as news, so that it was asked again at once, some thousand times a second.
+  @Test func whoHasNothingIsAskedOnce() throws {
+    let pair = Pair()
+    let publication = try advertise(pair, .untilExpiry)
+    _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    for number in 0..<20 { try pair.publish([UInt8(number)], on: publication) }
+    pair.settle()
+    let before = pair.machines[1].topics.nextRequest
+    let later = try pair.machines[1].subscribe("t", options: SubscriptionOptions(history: .all), at: pair.now)
+    pair.run(for: .seconds(3))
+    #expect(pair.machines[1].topics.nextRequest == before + 1)
+    try pair.publish([20], on: publication)
+    pair.settle()
+    #expect(numbers(pair, of: later) == [20])
+  }
 }
