@@ -291,7 +291,7 @@ extension EndpointMachine {
     // Where it left off, if it was here before; else where its subscriptions say.
     let start =
       session.history.holdings.removeValue(forKey: publication.info.hash).map { stream.start(after: $0.end) }
-      ?? (stream.holdsHistory ? start(of: publication, for: session) : stream.log.end)
+      ?? (stream.holdsHistory ? start(of: publication.info, in: stream, for: session) : stream.log.end)
     let sequence = start < stream.log.end ? stream.log.message(at: start).sequence : stream.log.endSequence
     let reader = RemoteReader(
       stream: stream, from: start, windowBytes: Session.initialWindowBytes,
@@ -329,14 +329,6 @@ extension EndpointMachine {
         subscriberType: wanted),
       at: now)
     makeReady(session, at: now)
-  }
-
-  /// Where a peer begins to read a publication that keeps something, as all its subscriptions that match say.
-  private func start(of publication: LocalPublication, for session: Session) -> UInt64 {
-    let stream = publication.stream
-    return topics.peerFilters.matches(publication.topic).filter { $0.session == session.peer.localSession }
-      .compactMap { session.subscriptions[$0.subscription] }.filter { $0.wants(publication.info) }
-      .map { stream.start(for: $0.history, began: $0.began) }.min() ?? stream.log.end
   }
 
   private func removeRemote(_ number: UInt64, of session: Session, at now: Timestamp) {

@@ -206,7 +206,7 @@ extension EndpointMachine {
     }
     held.trimHistory(at: now)
     let log = held.log
-    var start = fetch.from.map(held.start(after:)) ?? session.start(of: info, in: held)
+    var start = fetch.from.map(held.start(after:)) ?? self.start(of: info, in: held, for: session)
     let limit = fetch.below.map { log.position(ofSequence: $0) } ?? log.end
     start = min(start, limit)
     let number = topics.nextStream
@@ -229,6 +229,14 @@ extension EndpointMachine {
           sequence: start < log.end ? log.message(at: start).sequence : log.endSequence, attributes: attributes)),
       at: now)
     if reader.isDone { close(reader, at: now) } else { enqueue(reader, at: now) }
+  }
+
+  /// Where a peer begins to read a stream that it has nothing of, as all its subscriptions that match say. They are looked up by
+  /// topic: it may have very many.
+  func start(of info: StreamInfo, in stream: OutboundStream, for session: Session) -> UInt64 {
+    topics.peerFilters.matches(info.topic).filter { $0.session == session.peer.localSession }
+      .compactMap { session.subscriptions[$0.subscription] }.filter { $0.wants(info) }
+      .map { stream.start(for: $0.history, began: $0.began) }.min() ?? stream.log.end
   }
 
   /// What is held here of a stream: of others, or of this endpoint's own.
@@ -402,12 +410,6 @@ extension EndpointMachine {
 extension Session {
   /// Whether the peer has a subscription that wants a stream.
   func wants(_ stream: StreamInfo) -> Bool { subscriptions.values.contains { $0.wants(stream) } }
-
-  /// Where the peer begins to read a stream that it has nothing of, as its subscriptions say.
-  func start(of stream: StreamInfo, in held: OutboundStream) -> UInt64 {
-    subscriptions.values.filter { $0.wants(stream) }
-      .map { held.start(for: $0.history, began: $0.began) }.min() ?? held.log.end
-  }
 }
 
 extension RemoteSubscription {
