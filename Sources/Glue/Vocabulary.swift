@@ -13,6 +13,8 @@ public typealias Reliability = GlueCore.Reliability
 public typealias HistoryPolicy = GlueCore.HistoryPolicy
 /// What a subscription wants of what was published before it began.
 public typealias HistoryRequest = GlueCore.HistoryRequest
+/// How far somebody has read, to be saved and given to a subscription at the next start.
+public typealias ReadPosition = GlueCore.ReadPosition
 /// What an endpoint holds of a stream for those who come later: sequence numbers, and bytes.
 public typealias HeldMessages = GlueCore.HeldMessages
 /// What was published of a stream so far: messages, and bytes.

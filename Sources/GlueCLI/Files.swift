@@ -10,10 +10,12 @@
 enum Files {
   private static let chunkBytes = 256 << 10
 
-  /// The contents of a file, a pipe or a device up to its end, but at most `limit` bytes.
+  /// The contents of a file, a pipe or a device up to its end, but at most `limit` bytes, which are `which`.
   ///
   /// - Throws: ``CommandFailure`` that names the path and what the system says; also if there is more than `limit`.
-  static func contents(of path: String, limit: Int) throws(CommandFailure) -> [UInt8] {
+  static func contents(
+    of path: String, limit: Int, which: String = "the largest message"
+  ) throws(CommandFailure) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw CommandFailure("cannot read \(path): \(reason(errno))") }
     defer { close(descriptor) }
@@ -27,7 +29,7 @@ enum Files {
       if count == 0 { return contents }
       contents += chunk[..<count]
       guard contents.count <= limit else {
-        throw CommandFailure("\(path) has more than \(limit) bytes, the largest message")
+        throw CommandFailure("\(path) has more than \(limit) bytes, \(which)")
       }
     }
   }

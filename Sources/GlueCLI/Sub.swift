@@ -21,7 +21,14 @@ struct Sub: AsyncParsableCommand {
   @Option(
     help: "Also what was published before: the last N messages of each publisher on each topic, or all that are kept.",
     transform: parseHistoryRequest)
-  var history: HistoryRequest = .none
+  var history: HistoryRequest?
+
+  @Option(
+    help: """
+      Go on where the last run with this file stopped, and note there how far this one comes: with the first run, or of new \
+      publishers, everything that is kept.
+      """)
+  var position: String?
 
   @Option(help: "End after so many messages; without it there is no end.", transform: parsePositive)
   var count: Int?
@@ -43,23 +50,57 @@ struct Sub: AsyncParsableCommand {
 
   @OptionGroup var options: EndpointOptions
 
+  func validate() throws {
+    if position != nil, history != nil {
+      throw ValidationError("--history is for what no earlier run has seen: with --position it is all")
+    }
+  }
+
   func run() async throws {
+    let file = position.map(PositionFile.init)
+    let start = try file?.load()
     if let output { try Files.makeDirectory(output) }
     let endpoint = try await options.makeEndpoint()
-    let messages = try endpoint.subscribe(to: filter, type: type, history: history)
-    let record = Shared(Record())
+    let messages =
+      if let start {
+        try endpoint.subscribe(to: filter, from: start, type: type)
+      } else {
+        try endpoint.subscribe(to: filter, type: type, history: history ?? .none)
+      }
+    let record = Shared(Record(position: start ?? ReadPosition()))
+    // An error here rather than at the end, when much would have to be read again.
+    if let file, let start { try file.save(start) }
     try await GlueCLI.run(
       endpoint, quiet: options.quiet, for: duration,
       { _ in
+        let saving = file.map { file in Task { try await Self.save(record, to: file) } }
+        defer { saving?.cancel() }
         for await message in messages {
           let seen = record.withLock { $0.add(message) }
           // First the file: whoever sees the line may look for it.
           if let output { try Files.write(message.bytes, to: MessageFile.name(of: message), in: output) }
           try Console.tryLine(json ? jsonLine(message) : textLine(message).printable)
+          // Not before: what nobody has seen is to come again.
+          if file != nil { record.withLock { $0.position.advance(past: message) } }
           if let count, seen >= count { break }
         }
       },
-      conclude: { _, _ in if summary { try Console.tryLine(record.value.summary) } })
+      conclude: { _, _ in
+        try file?.save(record.value.position)
+        if summary { try Console.tryLine(record.value.summary) }
+      })
+  }
+
+  /// Writes the position again and again while it changes.
+  private static func save(_ record: Shared<Record>, to file: PositionFile) async throws {
+    var saved = record.value.seen
+    while true {
+      try await Task.sleep(for: PositionFile.interval)
+      let now = record.value
+      guard now.seen > saved else { continue }
+      try file.save(now.position)
+      saved = now.seen
+    }
   }
 
   private func textLine(_ message: Message) -> String {
@@ -90,15 +131,22 @@ struct Sub: AsyncParsableCommand {
     }
     line.add("size", message.bytes.count)
     line.add("ageMilliseconds", message.age.inMilliseconds)
+    // Each by its own host's clock.
+    line.add("publishedAt", message.publishedAt)
+    line.add("receivedAt", UInt64(max(0, Date().timeIntervalSince1970) * 1_000_000))
     return line.line
   }
 
   /// What arrived, and when.
   private struct Record {
+    /// How far it was shown.
+    var position: ReadPosition
     private var tally = Tally()
-    private var seen = 0
+    private(set) var seen = 0
     private var first: ContinuousClock.Instant?
     private var last: ContinuousClock.Instant?
+
+    init(position: ReadPosition) { self.position = position }
 
     /// Enters a message and returns how many there were.
     mutating func add(_ message: Message) -> Int {

@@ -20,12 +20,14 @@ extension Driver {
   }
 
   func subscribe(
-    to filter: String, type: String?, history: HistoryRequest, buffering: Buffering
+    to filter: String, type: String?, history: HistoryRequest, position: ReadPosition? = nil, buffering: Buffering
   ) throws(EndpointFailure) -> DeliveryQueue {
     let queue = DeliveryQueue(filter: filter, buffering: buffering)
     let holdsBack = if case .block = buffering { true } else { false }
     _ = try subscribe(
-      to: filter, SubscriptionOptions(type: type, holdsBackPublisher: holdsBack, history: history), sink: .queue(queue))
+      to: filter,
+      SubscriptionOptions(type: type, holdsBackPublisher: holdsBack, history: history, position: position),
+      sink: .queue(queue))
     return queue
   }
 

@@ -80,66 +80,6 @@ extension Endpoint {
     return Publication(endpoint: self, id: id, topic: topic, type: type, settings: TopicSettings())
   }
 
-  // MARK: Subscribing
-
-  /// Subscribes to all topics that match a filter, as a sequence of messages.
-  ///
-  /// - Parameters:
-  ///   - filter: A topic's name, or a filter by MQTT's rules: `+` stands for one level, `#` at the end for all the rest.
-  ///   - type: Only topics of this type; a topic of another type is an event. `nil`: all types.
-  ///   - history: What is wanted of what was published before. It comes first, in the order of each stream, from the publisher or
-  ///     whoever else holds it.
-  ///   - buffering: What happens to messages that arrive faster than they are taken.
-  /// - Returns: The messages. Those published from now on are among them also if the publisher is met only later, as far as its topic
-  ///   keeps them. The subscription ends with ``Subscription/cancel()``, or when the last
-  ///   reference to it is gone.
-  /// - Throws: ``EndpointFailure`` if the filter is invalid, there are too many, or the endpoint is shut down.
-  public func subscribe(
-    to filter: String, type: String? = nil, history: HistoryRequest = .none, buffering: Buffering = .default
-  ) throws(EndpointFailure) -> Subscription {
-    let queue = try driver.subscribe(to: filter, type: type, history: history, buffering: buffering)
-    return Subscription(endpoint: self, filter: filter, queue: queue)
-  }
-
-  /// Subscribes to topics of values. A message that is no such value is skipped and reported as
-  /// ``Event/undecodable(topic:publisher:sequence:reason:)``.
-  ///
-  /// - Throws: As ``subscribe(to:type:history:buffering:)``.
-  public func subscribe<Value>(
-    to topic: Topic<Value>, history: HistoryRequest = .none, buffering: Buffering = .default
-  ) throws(EndpointFailure) -> TypedSubscription<Value> {
-    TypedSubscription(
-      subscription: try subscribe(to: topic.name, type: topic.type, history: history, buffering: buffering),
-      coding: topic.coding)
-  }
-
-  /// Subscribes to all topics that match a filter, with a closure that is called for each message.
-  ///
-  /// This is the fastest way to a message: the closure runs on the endpoint's own thread, one message at a time, and
-  /// nothing is copied. It should not block: others of this endpoint may wait for it, for some 20 ms. Then another thread
-  /// takes over, and what arrives for this closure waits for it in a queue. It may publish with
-  /// ``Publication/tryPublish(_:expiry:attributes:)-(UnsafeRawBufferPointer,_,_)``; such a message leaves when the closure
-  /// has returned.
-  ///
-  /// - Parameters:
-  ///   - filter: A topic's name, or a filter.
-  ///   - type: Only topics of this type. `nil`: all types.
-  ///   - history: What is wanted of what was published before.
-  ///   - buffering: What happens to messages that arrive while the closure is stuck.
-  ///   - onMessage: Takes a message. Calls do not overlap, but may come from different threads.
-  /// - Returns: The subscription, which ends with ``CallbackSubscription/cancel()`` or with the endpoint.
-  /// - Throws: As ``subscribe(to:type:history:buffering:)``.
-  @discardableResult
-  public func subscribe(
-    to filter: String, type: String? = nil, history: HistoryRequest = .none, buffering: Buffering = .default,
-    onMessage: @escaping @Sendable (borrowing MessageView) -> Void
-  ) throws(EndpointFailure) -> CallbackSubscription {
-    let sink = CallbackSink(filter: filter, buffering: buffering, onMessage: onMessage)
-    let id = try driver.subscribe(
-      to: filter, SubscriptionOptions(type: type, history: history), sink: .callback(sink))
-    return CallbackSubscription(driver: driver, id: id, sink: sink)
-  }
-
   // MARK: Direct messages
 
   /// Sends bytes to one peer, outside of topics. Direct messages are reliable, and in order for each peer.

@@ -23,14 +23,23 @@ extension EndpointMachine {
       topic: opening.topic, type: opening.type, publisher: origin.publisher, publisherName: origin.name,
       incarnation: origin.incarnation, number: origin.number, isDirect: false)
     let (matching, _) = topics.subscribers(of: opening.topic, type: opening.type)
-    let subscribers = matching.map { id in
-      ReceivedStream.Subscriber(
-        id: id, holdsBackPublisher: topics.subscriptions[id]?.options.holdsBackPublisher ?? false,
-        isStuck: topics.subscriptions[id]?.isStuck ?? false)
+    var subscribers = matching.map { id in
+      let subscription = topics.subscriptions[id]
+      return ReceivedStream.Subscriber(
+        id: id, holdsBackPublisher: subscription?.options.holdsBackPublisher ?? false,
+        from: subscription?.options.position?.next(of: hash) ?? 0, isStuck: subscription?.isStuck ?? false)
+    }
+    var next = opening.sequence
+    if opening.isReliable, opening.attributes.request == nil {
+      // What was not read before that is looked for. To those that have read nothing it is nothing.
+      next = subscribers.lazy.map(\.from).filter { $0 > 0 }.reduce(next, min)
+      for index in subscribers.indices where subscribers[index].from == 0 && next < opening.sequence {
+        subscribers[index].from = opening.sequence
+      }
     }
     let stream = makeReceivedStream(
       info, isReliable: opening.isReliable, history: opening.attributes.historyPolicy ?? .none,
-      epochMicroseconds: opening.epochMicroseconds, next: opening.sequence, subscribers: subscribers, at: now)
+      epochMicroseconds: opening.epochMicroseconds, next: next, subscribers: subscribers, at: now)
     guard !matching.isEmpty else { return stream }
     forgetOldest(leaving: configuration.topics.rememberedStreams - 1, at: now)
     topics.received[hash] = stream
@@ -69,7 +78,19 @@ extension EndpointMachine {
   func tellPositions(to session: Session, at now: Timestamp) {
     let streams = receivedStreams(of: session.peer.id, session.peer.incarnation)
     tell(streams.map(holding), to: session, at: now)
+    tellSavedPositions(to: session, at: now)
     tellStored(to: session, of: streams, at: now)
+  }
+
+  /// Tells a publisher how far its streams, of which nothing else is known here, were read in an earlier life.
+  func tellSavedPositions(to session: Session, at now: Timestamp) {
+    guard let id = topics.withPosition.first, let position = topics.subscriptions[id]?.options.position else { return }
+    // What counts is what all subscriptions have read: it is among what one of them has.
+    let holdings = position.streams(of: session.peer.id, session.peer.incarnation).compactMap { stream in
+      topics.received[stream] != nil
+        ? nil : topics.position(of: stream).map { StreamHolding(stream: stream, first: $0, end: $0) }
+    }
+    tell(holdings, to: session, at: now)
   }
 
   /// Tells a peer what is held here for it of publishers that are not there.
@@ -79,7 +100,7 @@ extension EndpointMachine {
     let held = topics.received.values.filter { stream in
       !stream.kept.sequences.isEmpty && !isPublisherPresent(of: stream)
         && (stream.info.publisher != session.peer.id || stream.info.incarnation != session.peer.incarnation)
-        && (subscription.map { $0.wants(stream.info) } ?? session.wants(stream.info))
+        && (subscription.map { $0.wants(stream.info) } ?? wants(stream.info, session))
     }
     tell(held.sorted { $0.hash < $1.hash }.map(holding), to: session, at: now)
   }
@@ -96,8 +117,8 @@ extension EndpointMachine {
   func ask(about streams: [ReceivedStream], at now: Timestamp) {
     for session in sessions.values {
       let concerning = streams.filter {
-        session.wants($0.info)
-          && !(session.peer.id == $0.info.publisher && session.peer.incarnation == $0.info.incarnation)
+        !(session.peer.id == $0.info.publisher && session.peer.incarnation == $0.info.incarnation)
+          && wants($0.info, session)
       }
       for stream in concerning { stream.asked.insert(session.peer.localSession) }
       tell(concerning.map(holding), to: session, asks: true, at: now)
@@ -132,7 +153,7 @@ extension EndpointMachine {
     // As long as more is coming there will be more to tell.
     guard stream.fetch == nil, mine.first < mine.end, mine.end > stream.toldEnd else { return }
     stream.toldEnd = mine.end
-    for session in sessions.values where session.wants(stream.info) {
+    for session in sessions.values where wants(stream.info, session) {
       if let theirs = session.history.holdings[stream.hash], theirs.end >= mine.end, theirs.first <= mine.first {
         continue
       }
@@ -171,7 +192,9 @@ extension EndpointMachine {
     }
     guard let stream = topics.received[holding.stream] else {
       // Not known: it matches one of this endpoint's subscriptions, or the peer would not have told.
-      if holding.first < holding.end, topics.ownStreams[holding.stream] == nil {
+      if holding.first < holding.end, holding.end > topics.position(of: holding.stream) ?? 0,
+        topics.ownStreams[holding.stream] == nil
+      {
         noteUnknown(holding.stream, at: now)
       }
       return
@@ -200,7 +223,7 @@ extension EndpointMachine {
       reach(hasRoom ? .requestsPerSecond : .streamsPerPeer, at: now)
       return refuse(.fetch(fetch.request), of: session, at: now)
     }
-    guard let (info, held, epochMicroseconds) = holding(of: fetch.stream), session.wants(info) else {
+    guard let (info, held, epochMicroseconds) = holding(of: fetch.stream), wants(info, session) else {
       tell([StreamHolding(stream: fetch.stream, first: 0, end: 0)], to: session, at: now)
       return refuse(.fetch(fetch.request), of: session, at: now)
     }
@@ -234,10 +257,24 @@ extension EndpointMachine {
   /// Where a peer begins to read a stream that it has nothing of, as all its subscriptions that match say. They are looked up by
   /// topic: it may have very many.
   func start(of info: StreamInfo, in stream: OutboundStream, for session: Session) -> UInt64 {
-    topics.peerFilters.matches(info.topic).filter { $0.session == session.peer.localSession }
-      .compactMap { session.subscriptions[$0.subscription] }.filter { $0.wants(info) }
+    subscriptions(of: session, wanting: info)
       .map { stream.start(for: $0.history, began: $0.began) }.min() ?? stream.log.end
   }
+
+  private func subscriptions(of session: Session, wanting info: StreamInfo) -> [RemoteSubscription] {
+    topics.peerFilters.matches(info.topic).filter { $0.session == session.peer.localSession }
+      .compactMap { session.subscriptions[$0.subscription] }.filter { $0.wants(info) }
+  }
+
+  /// Whether a peer has a subscription that wants a stream.
+  private func wants(_ info: StreamInfo, _ session: Session) -> Bool {
+    session.subscriptions.count <= Self.fewSubscriptions
+      ? session.subscriptions.values.contains { $0.wants(info) }
+      : !subscriptions(of: session, wanting: info).isEmpty
+  }
+
+  /// So many subscriptions of a peer are looked at one by one; the index of filters gives those of all peers that match.
+  private static let fewSubscriptions = 16
 
   /// What is held here of a stream: of others, or of this endpoint's own.
   private func holding(of hash: StreamHash) -> (StreamInfo, OutboundStream, epochMicroseconds: UInt64)? {
@@ -267,7 +304,8 @@ extension EndpointMachine {
     }
     if let asking = pending.stream { return asking }
     if stream.fetch == nil {
-      stream.heldFrom = opening.sequence
+      stream.begin(from: opening.sequence, into: inbox)
+      drainLosses()
       // Others, who told before, may have more than whoever is asked.
       for other in sessions.values { stream.noteExists(below: other.history.holdings[stream.hash]?.end ?? 0) }
       stream.fetch = ReceivedStream.Fetch(
@@ -405,11 +443,6 @@ extension EndpointMachine {
   }
 
   var historyWakeup: Timestamp { min(historyDue, trimDue) }
-}
-
-extension Session {
-  /// Whether the peer has a subscription that wants a stream.
-  func wants(_ stream: StreamInfo) -> Bool { subscriptions.values.contains { $0.wants(stream) } }
 }
 
 extension RemoteSubscription {

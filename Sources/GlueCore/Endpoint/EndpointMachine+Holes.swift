@@ -113,7 +113,10 @@ extension EndpointMachine {
     let unknown = topics.unknown.sorted()
     topics.unknown = []
     for hash in unknown where topics.received[hash] == nil {
-      guard let holder = bestHolder(of: hash, from: \.first) else { continue }
+      let position = topics.position(of: hash) ?? 0
+      guard let holder = bestHolder(of: hash, from: { $0.end > position ? max($0.first, position) : nil }) else {
+        continue
+      }
       topics.unknownUnderWay.insert(hash)
       fetchUnknown(hash, of: holder, at: now)
     }
@@ -121,7 +124,9 @@ extension EndpointMachine {
 
   private func fetchUnknown(_ hash: StreamHash, of session: Session, at now: Timestamp) {
     guard session.history.mayBeAsked(at: now) else { return putInLine(.unknown(hash), of: session, at: now) }
-    send(PendingFetch(hash: hash, stream: nil, session: session.peer.localSession), from: nil, below: nil, at: now)
+    send(
+      PendingFetch(hash: hash, stream: nil, session: session.peer.localSession), from: topics.position(of: hash),
+      below: nil, at: now)
   }
 
   /// Somebody was met who holds what came before the beginning that others gave to a stream. It cannot come in order any more;

@@ -248,8 +248,7 @@ extension EndpointMachine {
     }
     let id = SubscriptionID(rawValue: topics.nextSubscription)
     topics.nextSubscription += 1
-    topics.subscriptions[id] = LocalSubscription(filter: filter, options: options, began: now)
-    topics.ownFilters.insert(id, under: filter)
+    topics.insert(LocalSubscription(filter: filter, options: options, began: now), id)
     topics.interestVersion += 1
     discovery.interestChanged(to: topics.interestVersion)
     for publication in topics.publications.values where TopicName.matches(filter: filter, topic: publication.topic) {
@@ -261,6 +260,7 @@ extension EndpointMachine {
     }
     let toSettle = attach(id, filter: filter, options: options, at: now)
     for session in sessions.values {
+      if options.position != nil { tellSavedPositions(to: session, at: now) }
       tellInterest(to: session, at: now)
       makeReady(session, at: now)
     }
@@ -288,7 +288,13 @@ extension EndpointMachine {
     guard let options = topics.subscriptions[id]?.options, options.history != .none else { return }
     let stream = publication.stream
     stream.trimHistory(at: now)
-    stream.log.replay(from: stream.start(for: options.history, began: now), at: now) { message in
+    let position = options.position?.next(of: publication.info.hash)
+    if let position, position < stream.keptSequences.lowerBound {
+      inbox.lose(
+        position..<stream.keptSequences.lowerBound, of: publication.info, subscriptions: [id], reason: .evicted)
+    }
+    let start = position.map(stream.start(after:)) ?? stream.start(for: options.history, began: now)
+    stream.log.replay(from: start, at: now) { message in
       let delivery = try? message.delivery(of: publication.info, epochMicroseconds: publication.epochMicroseconds)
       guard var delivery else { return }
       delivery.subscription = id
@@ -315,7 +321,8 @@ extension EndpointMachine {
         options.type == nil || options.type == stream.info.type
       else { continue }
       let late = stream.join(
-        id, holdsBackPublisher: options.holdsBackPublisher, history: options.history, at: now, into: inbox)
+        id, holdsBackPublisher: options.holdsBackPublisher, history: options.history,
+        position: options.position?.next(of: stream.hash), at: now, into: inbox)
       if stream.hasMoreRoom { noteRoom(in: stream, at: now) }
       if let late { toSettle.append(late) }
     }
@@ -331,9 +338,8 @@ extension EndpointMachine {
 
   /// Ends a subscription; nothing is delivered to it any more.
   public func unsubscribe(_ subscription: SubscriptionID, at now: Timestamp) {
-    guard let removed = topics.subscriptions.removeValue(forKey: subscription) else { return }
+    guard topics.remove(subscription) != nil else { return }
     topics.inquiries[subscription] = nil
-    topics.ownFilters.remove(subscription, from: removed.filter)
     topics.interestVersion += 1
     discovery.interestChanged(to: topics.interestVersion)
     for publication in topics.publications.values { publication.localSubscribers.removeAll { $0 == subscription } }
@@ -356,7 +362,7 @@ extension EndpointMachine {
   /// deliveries are marked: ``Delivery/isHeld``, ``Delivery/isDroppable``.
   public func setStuck(_ isStuck: Bool, _ subscription: SubscriptionID) {
     guard topics.subscriptions[subscription] != nil else { return }
-    topics.subscriptions[subscription]?.isStuck = isStuck
+    topics.setStuck(isStuck, subscription)
     for publication in topics.publications.values where publication.joinedSubscriber == subscription {
       publication.joinedSubscriber = nil
     }

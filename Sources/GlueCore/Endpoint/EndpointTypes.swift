@@ -59,12 +59,20 @@ public struct SubscriptionOptions: Sendable, Hashable {
   public var isInquiry: Bool = false
   /// What is wanted of what was published before.
   public var history: HistoryRequest = .none
+  /// How far it was read before. Of other streams everything is wanted, whatever `history` says.
+  public var position: ReadPosition? {
+    didSet { if position != nil { history = .all } }
+  }
 
   /// The defaults with a type.
-  public init(type: String? = nil, holdsBackPublisher: Bool = false, history: HistoryRequest = .none) {
+  public init(
+    type: String? = nil, holdsBackPublisher: Bool = false, history: HistoryRequest = .none,
+    position: ReadPosition? = nil
+  ) {
     self.type = type
     self.holdsBackPublisher = holdsBackPublisher
-    self.history = history
+    self.history = position == nil ? history : .all
+    self.position = position
   }
 }
 

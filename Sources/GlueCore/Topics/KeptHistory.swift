@@ -13,6 +13,9 @@ final class KeptHistory {
   private let memory: HistoryMemory
   /// What it is charged with in ``HistoryMemory``.
   private var chargedBytes = 0
+  /// Bytes that a stream of which something is kept takes beside that: its objects, and what its log has allocated beyond what it
+  /// uses. With one short message on each of 10,000 topics it is nearly all of it (docs/benchmarks.md).
+  private static let overhead = 2_560
 
   init(of facts: StoredStream, memory: HistoryMemory) {
     self.facts = facts
@@ -103,7 +106,7 @@ final class KeptHistory {
   }
 
   private func charge() {
-    let bytes = stream?.log.footprint ?? 0
+    let bytes = log.map { $0.footprint + Self.overhead } ?? 0
     memory.bytes += bytes - chargedBytes
     chargedBytes = bytes
     memory.storing?.note(self)

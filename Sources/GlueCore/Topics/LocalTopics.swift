@@ -58,7 +58,11 @@ struct RemoteSubscriber: Equatable {
 struct LocalTopics {
   var publications: OrderedDictionary<UInt64, LocalPublication> = [:]
   var publicationsByTopic: [TopicKey: LocalPublication] = [:]
-  var subscriptions: OrderedDictionary<SubscriptionID, LocalSubscription> = [:]
+  private(set) var subscriptions: OrderedDictionary<SubscriptionID, LocalSubscription> = [:]
+  /// Those that want something of what was published before.
+  private var wantingHistory = 0
+  /// Those of them that have read something before.
+  private(set) var withPosition: [SubscriptionID] = []
   let ownFilters = FilterIndex<SubscriptionID>()
   let peerFilters = FilterIndex<RemoteSubscriber>()
   var nextStream = Session.firstTopicStream
@@ -82,6 +86,42 @@ struct LocalTopics {
   var inquiries: [SubscriptionID: Inquiry] = [:]
   /// Changes to the subscriptions so far.
   var interestVersion: UInt64 = 0
+
+  /// Where this endpoint goes on with a stream of which it knows nothing else, from what its subscriptions have read in an earlier
+  /// life. Which of them match is not known then: so all that may want something of it have to say so.
+  func position(of stream: StreamHash) -> UInt64? {
+    guard !withPosition.isEmpty, withPosition.count == wantingHistory else { return nil }
+    var lowest: UInt64?
+    for id in withPosition {
+      guard let next = subscriptions[id]?.options.position?.next(of: stream) else { return nil }
+      lowest = min(lowest ?? next, next)
+    }
+    return lowest
+  }
+
+  /// Enters a subscription.
+  mutating func insert(_ subscription: LocalSubscription, _ id: SubscriptionID) {
+    subscriptions[id] = subscription
+    ownFilters.insert(id, under: subscription.filter)
+    count(subscription.options, id, isNew: true)
+  }
+
+  /// Takes a subscription out.
+  mutating func remove(_ id: SubscriptionID) -> LocalSubscription? {
+    guard let subscription = subscriptions.removeValue(forKey: id) else { return nil }
+    ownFilters.remove(id, from: subscription.filter)
+    count(subscription.options, id, isNew: false)
+    return subscription
+  }
+
+  /// Takes note whether a subscription is stuck.
+  mutating func setStuck(_ isStuck: Bool, _ id: SubscriptionID) { subscriptions[id]?.isStuck = isStuck }
+
+  private mutating func count(_ options: SubscriptionOptions, _ id: SubscriptionID, isNew: Bool) {
+    if options.history != .none { wantingHistory += isNew ? 1 : -1 }
+    guard options.position != nil else { return }
+    if isNew { withPosition.append(id) } else { withPosition.removeAll { $0 == id } }
+  }
 
   /// This endpoint's subscriptions that want a topic of a type, ascending; and those whose type differs.
   func subscribers(of topic: String, type: String?) -> (matching: [SubscriptionID], mismatched: [SubscriptionID]) {

@@ -15,6 +15,9 @@ final class ReceivedStream: MessageSink {
   struct Subscriber {
     var id: SubscriptionID
     var holdsBackPublisher: Bool
+    /// What is below this is not for it, and no loss to it either: it was read in an earlier life, or is older than what the
+    /// others go on with.
+    var from: UInt64 = 0
     /// Whether it came later than the stream.
     var isLater = false
     /// See ``EndpointMachine/setStuck(_:_:)``.
@@ -63,7 +66,7 @@ final class ReceivedStream: MessageSink {
   @exclusivity(unchecked) private var waiting: WaitingMessages
   @exclusivity(unchecked) private var marks: [Mark] = []
   /// Where it begins if it was begun by a holder: others, who are met later, may have held more.
-  var heldFrom: UInt64?
+  private(set) var heldFrom: UInt64?
   /// The publisher is gone, and has left something of which nobody knows how much it is.
   private(set) var hasUnknownTail = false
   /// Whether there may be a hole that nothing has been done about.
@@ -215,7 +218,7 @@ final class ReceivedStream: MessageSink {
     // From the first message on that it gets of what was published before, there are no gaps without a word.
     owedFrom = min(owedFrom, message.sequence)
     inbox.counters.messagesDelivered += 1
-    for subscriber in subscribers {
+    for subscriber in subscribers where subscriber.from <= message.sequence {
       delivery.subscription = subscriber.id
       let holdsBack =
         subscriber.holdsBackPublisher || (subscriber.isStuck && !subscriber.wasJoined && subscribers.count == 1)
@@ -288,7 +291,7 @@ final class ReceivedStream: MessageSink {
     _ sequences: Range<UInt64>, reason: LossReason, isFinal: Bool, at now: Timestamp, into inbox: Inbox
   ) {
     if sequences.isEmpty {
-      if isFinal { return inbox.lose(sequences, of: info, subscriptions: subscribers.map(\.id), reason: reason) }
+      if isFinal { return report(sequences, reason: reason, into: inbox) }
       hasUnknownTail = true
       needsSettling = true
       return
@@ -353,12 +356,21 @@ final class ReceivedStream: MessageSink {
     return (next..<end, marks.first { $0.range.contains(next) }?.reason ?? .evicted)
   }
 
+  /// It is begun by a holder, who has most of it of those who have told: what was not read before that is lost.
+  func begin(from sequence: UInt64, into inbox: Inbox) {
+    heldFrom = sequence
+    for one in subscribers where one.from > 0 && one.from < sequence {
+      inbox.lose(one.from..<sequence, of: info, subscriptions: [one.id], reason: .evicted)
+    }
+  }
+
   /// Takes note that there was more to get than came, and that it is too late for it now: what is behind it has been delivered.
   func noteMissed(from sequence: UInt64, into inbox: Inbox) {
     guard let heldFrom, sequence < heldFrom else { return }
     self.heldFrom = sequence
-    let ids = subscribers.filter { !$0.isLater }.map(\.id)
-    if !ids.isEmpty { inbox.lose(sequence..<heldFrom, of: info, subscriptions: ids, reason: .evicted) }
+    // Those that go on with what they have read were told in the beginning.
+    let missing = subscribers.filter { !$0.isLater && $0.from == 0 }
+    if !missing.isEmpty { report(sequence..<heldFrom, reason: .evicted, to: missing, into: inbox) }
   }
 
   /// Goes on behind the hole: it is reported as lost, and what waits behind it is handed over.
@@ -372,7 +384,7 @@ final class ReceivedStream: MessageSink {
   func abandonTail(into inbox: Inbox) {
     guard hasUnknownTail else { return }
     hasUnknownTail = false
-    inbox.lose(next..<next, of: info, subscriptions: subscribers.map(\.id), reason: .publisherGone)
+    report(next..<next, reason: .publisherGone, into: inbox)
   }
 
   func noteSettled() { needsSettling = false }
@@ -380,13 +392,25 @@ final class ReceivedStream: MessageSink {
   /// Goes on behind a range that begins at the next message or before.
   private func giveUp(_ range: Range<UInt64>, reason: LossReason, into inbox: Inbox) {
     let owed = max(next, owedFrom)
-    if owed < range.upperBound {
-      inbox.lose(owed..<range.upperBound, of: info, subscriptions: subscribers.map(\.id), reason: reason)
-    }
+    if owed < range.upperBound { report(owed..<range.upperBound, reason: reason, into: inbox) }
     if !mayBeHeld(after: reason) {
       for reader in late { reader.mark(range, reason: reason, isFinal: true) }
     }
     next = max(next, range.upperBound)
+  }
+
+  /// Tells the subscriptions what they will not get.
+  private func report(
+    _ range: Range<UInt64>, reason: LossReason, to all: [Subscriber]? = nil, into inbox: Inbox
+  ) {
+    let all = all ?? subscribers
+    let whole = all.filter { $0.from <= range.lowerBound }
+    if !whole.isEmpty || all.isEmpty {
+      inbox.lose(range, of: info, subscriptions: whole.map(\.id), reason: reason)
+    }
+    for one in all where one.from > range.lowerBound && one.from < range.upperBound {
+      inbox.lose(one.from..<range.upperBound, of: info, subscriptions: [one.id], reason: reason)
+    }
   }
 
   // MARK: Later subscriptions
@@ -400,26 +424,31 @@ final class ReceivedStream: MessageSink {
   /// Lets another subscription share the stream: from where it wants to begin if the topic keeps something, else from now on.
   /// It does not wait for one that has the stream for itself and is stuck.
   ///
+  /// - Parameter position: What it has not read in an earlier life; nil if it has read nothing of the stream.
   /// - Returns: what it has to catch up with, if that is not all here.
   func join(
-    _ id: SubscriptionID, holdsBackPublisher: Bool, history: HistoryRequest, at now: Timestamp, into inbox: Inbox
+    _ id: SubscriptionID, holdsBackPublisher: Bool, history: HistoryRequest, position: UInt64?, at now: Timestamp,
+    into inbox: Inbox
   ) -> ReceivedStream? {
     if subscribers.count == 1, subscribers[0].isStuck, !subscribers[0].wasJoined {
       subscribers[0].wasJoined = true
       backlog.bytes = 0
       hasMoreRoom = true
     }
-    let newcomer = Subscriber(id: id, holdsBackPublisher: holdsBackPublisher, isLater: true)
+    let newcomer = Subscriber(id: id, holdsBackPublisher: holdsBackPublisher, from: position ?? 0, isLater: true)
     let live = carriers.lazy.map(\.nextSequence).reduce(next, max)
     let before = if case .last(let count) = history { live - min(live, UInt64(max(0, count))) } else { UInt64(0) }
     // Nobody has subscribed to what comes from a store until now; what came before that was had once.
-    let wanted = isUnwanted ? max(before, kept.sequences.lowerBound) : before
+    let wanted = position ?? (isUnwanted ? max(before, kept.sequences.lowerBound) : before)
     guard history != .none, self.history.keepsSomething, wanted < next else {
+      if let position, position < next {
+        report(position..<next, reason: .evicted, to: [newcomer], into: inbox)
+      }
       subscribers.append(newcomer)
       return nil
     }
     kept.trim(at: now)
-    let reader = ReceivedStream(newcomer, behind: self, next: wanted, owedFrom: next)
+    let reader = ReceivedStream(newcomer, behind: self, next: wanted, owedFrom: position ?? next)
     late.append(reader)
     reader.drain(at: now, into: inbox)
     return reader.subscribers.isEmpty ? nil : reader

@@ -58,8 +58,8 @@ final class SendLog {
 
   /// Bytes that a unit's header takes at most: flags, length, time, lifetime, total.
   static let unitHeaderBytes = 1 + 3 + 10 + 10 + 5
-  /// The first chunk is small, since most topics carry little; later ones grow to this.
-  static let smallestChunk = 2 << 10
+  /// The first chunk has room for one unit at its longest, since many topics carry little; later ones grow to the largest.
+  static let smallestChunk = 512
   static let largestChunk = 256 << 10
 
   /// One above the position of the newest unit.
@@ -331,7 +331,7 @@ final class SendLog {
     }
   }
 
-  /// Memory that all of it takes, roughly: units, and what is noted of each and of each message.
+  /// Memory that what is held takes, roughly: units, and what is noted of each and of each message.
   var footprint: Int { byteCount + starts.count * 8 + messages.count * 24 }
 
   /// The first position in a range at which an expired message begins, or the range's end.

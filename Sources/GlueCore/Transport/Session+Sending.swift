@@ -81,8 +81,9 @@ extension Session {
 
   private func writeStreams(to writer: inout WireWriter, at now: Timestamp, counters: inout Counters) -> Bool {
     var asksForAnswer = false
-    while let reader = queue.first ?? pastQueue.first {
-      let isPast = queue.isEmpty
+    datagramsWithoutPast = pastQueue.isEmpty ? 0 : datagramsWithoutPast + 1
+    while let (reader, isPast) = nextReader {
+      if isPast { datagramsWithoutPast = 0 }
       if reader.write(to: &writer, at: now, counters: &counters) { asksForAnswer = true }
       if isPast { pastQueue.removeFirst() } else { queue.removeFirst() }
       guard reader.hasWork else {
@@ -96,6 +97,19 @@ extension Session {
     }
     return asksForAnswer
   }
+
+  /// What is being published goes first. It may never end: so each sixteenth datagram is for what was published before, unless a
+  /// control message waits, which may be what opens it.
+  private var nextReader: (reader: RemoteReader, isPast: Bool)? {
+    if let past = pastQueue.first,
+      queue.isEmpty || (datagramsWithoutPast >= Self.liveDatagramsInARow && queue.first !== control)
+    {
+      return (past, true)
+    }
+    return queue.first.map { ($0, false) }
+  }
+
+  private static let liveDatagramsInARow = 16
 
   /// Writes an ACK and what STATUS frames are due. Returns whether they ask for repetition.
   @discardableResult

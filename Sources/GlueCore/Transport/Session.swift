@@ -34,8 +34,10 @@ final class Session {
   @exclusivity(unchecked) var readers: OrderedDictionary<UInt64, RemoteReader> = [:]
   /// Readers with something to send that is being published.
   @exclusivity(unchecked) var queue = Deque<RemoteReader>()
-  /// Readers with something to send that was published before: it has its turn when nothing else has.
+  /// Readers with something to send that was published before: it has its turn when nothing else has, or has had for a while.
   @exclusivity(unchecked) var pastQueue = Deque<RemoteReader>()
+  /// How many datagrams went since it had one, while it was not empty.
+  @exclusivity(unchecked) var datagramsWithoutPast = 0
   /// No reader has to be asked before this.
   @exclusivity(unchecked) var probeAt: Timestamp?
   /// When datagrams under way count as gone unless an ACK comes; nil while none are.

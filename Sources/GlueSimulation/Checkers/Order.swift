@@ -33,6 +33,14 @@ package struct Order {
   /// Nothing delivered yet.
   package init() {}
 
+  /// A subscription goes on where an earlier one stopped: nothing before that comes again, and nothing from there on is passed over
+  /// without a word.
+  package mutating func resumed(_ subscription: SubscriptionKey, _ stream: StreamKey, at sequence: UInt64) {
+    let edge = Edge(subscription: subscription, stream: stream)
+    accounts[edge] = Account(first: sequence, next: sequence)
+    edges.append(edge)
+  }
+
   /// A message was delivered.
   package mutating func delivered(to subscription: SubscriptionKey, _ stream: StreamKey, sequence: UInt64) -> String? {
     checks += 1

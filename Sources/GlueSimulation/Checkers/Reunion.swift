@@ -20,6 +20,11 @@ package struct Reunion {
   /// Nothing held yet.
   package init() {}
 
+  /// A subscription goes on where an earlier one stopped, which had everything before.
+  package mutating func resumed(_ subscription: SubscriptionKey, _ stream: StreamKey, at sequence: UInt64) {
+    settled[Edge(subscription: subscription, stream: stream), default: []].formUnion(0..<sequence)
+  }
+
   /// A message was delivered.
   package mutating func delivered(to subscription: SubscriptionKey, _ stream: StreamKey, sequence: UInt64) {
     settled[Edge(subscription: subscription, stream: stream), default: []].insert(sequence)

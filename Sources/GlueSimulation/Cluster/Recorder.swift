@@ -143,6 +143,12 @@ package struct Recorder {
     acknowledgement.published(stream, sequence: sequence, position: position, readers: readers)
   }
 
+  /// A subscription goes on where an earlier one stopped.
+  package mutating func resumed(_ subscription: SubscriptionKey, _ stream: StreamKey, at sequence: UInt64) {
+    order.resumed(subscription, stream, at: sequence)
+    if topics[stream.topic].history != .none { reunion.resumed(subscription, stream, at: sequence) }
+  }
+
   /// A message reached the machine of an endpoint; its driver may still drop it as expired. `metAt` is when it last met the publisher.
   package mutating func delivered(
     _ stream: StreamKey, sequence: UInt64, digest: UInt64, to subscription: SubscriptionKey, isSound: Bool,

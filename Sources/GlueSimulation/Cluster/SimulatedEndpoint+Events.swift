@@ -79,16 +79,24 @@ extension SimulatedEndpoint {
   }
 
   /// Subscribes.
+  ///
+  /// - Parameter progress: Where an earlier subscription stopped, with which this one goes on.
   @discardableResult
-  package func subscribe(_ filter: String, options: SubscriptionOptions = SubscriptionOptions()) throws
-    -> SubscriptionID
-  {
+  package func subscribe(
+    _ filter: String, options: SubscriptionOptions = SubscriptionOptions(), resuming progress: Progress? = nil
+  ) throws -> SubscriptionID {
+    var options = options
+    if let progress { options.position = self.filter?.mutant == .forgetsPosition ? ReadPosition() : progress.position }
     let topics = simulation.recorder.topics.indices.filter { index in
       let topic = simulation.recorder.topics[index]
       return filterMatches(filter, topic.name) && (options.type == nil || options.type == topic.type)
     }
     let id = try machine.subscribe(filter, options: options, at: now)
-    subscriptions[id] = Subscription(filter: filter, options: options, began: simulation.now, topics: topics)
+    subscriptions[id] = Subscription(
+      filter: filter, options: options, began: simulation.now, topics: topics, progress: progress ?? Progress())
+    for (stream, next) in progress?.next ?? [:] {
+      simulation.recorder.resumed(SubscriptionKey(life: life, number: id.rawValue), stream, at: next)
+    }
     simulation.recorder.interestOnly.subscribed(host: host, topics: topics)
     simulation.recorder.trace.note(.subscribed, life, Int(id.rawValue), at: simulation.now)
     drain()

@@ -12,7 +12,20 @@ package final class SimulatedEndpoint {
     var began: Timestamp
     /// Topics of the run that it matches.
     var topics: [Int]
+    var progress: Progress
     var backlog: [ReceivedMessage] = []
+  }
+  /// How far a subscription is: what its user saves, and what the checker knows of it.
+  package struct Progress {
+    private(set) var position = ReadPosition()
+    /// Of each reliable stream the next number.
+    private(set) var next: [StreamKey: UInt64] = [:]
+
+    mutating func advance(past message: ReceivedMessage, of stream: StreamKey, isReliable: Bool) {
+      position.advance(past: message.sequence, of: message.info)
+      // Whoever publishes best effort promises nothing about what was before.
+      if isReliable { next[stream] = message.sequence + 1 }
+    }
   }
   /// A publication.
   package struct Publication {
@@ -211,6 +224,8 @@ package final class SimulatedEndpoint {
         .interestOnly, "delivered to subscription \(id.rawValue) of life \(life), which has ended", at: simulation.now)
     }
     let stream = StreamKey(publisher: publisher, topic: topic)
+    subscriptions[id]!.progress.advance(
+      past: message, of: stream, isReliable: simulation.recorder.topics[topic].reliability == .reliable)
     let holdsBack = subscriptions[id]!.options.holdsBackPublisher
     renewed[topic]?.insert(publisher)
     lastReceived[stream] = max(lastReceived[stream] ?? 0, message.sequence)

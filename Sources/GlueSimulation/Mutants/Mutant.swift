@@ -47,13 +47,15 @@ public enum Mutant: String, CaseIterable, Sendable {
   case forgetsThePast
   /// Tells publishers that their messages are stored when it begins to write them.
   case confirmsBeforeTheSync
+  /// Begins anew where it should go on.
+  case forgetsPosition
 
   /// The invariant whose checker must notice it.
   public var invariant: Invariant {
     switch self {
     case .corruptsPayloads: .integrity
     case .deliversTwice: .atMostOnce
-    case .swapsDeliveries, .hidesLosses: .order
+    case .swapsDeliveries, .hidesLosses, .forgetsPosition: .order
     case .neverRepeats: .eventualDelivery
     case .claimsEverything: .acknowledgement
     case .keepsPastExpiry: .expiry

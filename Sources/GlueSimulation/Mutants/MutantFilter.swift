@@ -56,7 +56,7 @@ package struct MutantFilter {
       return wire.types.contains(.challenge) || wire.types.contains(.answer) ? [original, original] : [original]
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .keepsPastExpiry, .hoards, .ignoresWelcomes,
       .ignoresClashes, .yieldsToAnyClaim, .ignoresSome, .believesAnybody, .hidesDeadMulticast, .ignoresMulticast,
-      .forgetsThePast, .confirmsBeforeTheSync:
+      .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition:
       return [original]
     }
   }
@@ -124,7 +124,7 @@ package struct MutantFilter {
       }
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .neverRepeats, .claimsEverything,
       .keepsPastExpiry, .sendsToEverybody, .hoards, .repeatsEverything, .announcesTooOften, .chatters, .answersTwice,
-      .hidesDeadMulticast, .forgetsThePast, .confirmsBeforeTheSync:
+      .hidesDeadMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition:
       break
     }
     return (true, nil)
@@ -145,7 +145,8 @@ package struct MutantFilter {
     case .hoards: hoardedBytes += deliveries.reduce(0) { $0 + $1.bytes * 64 }
     case .hidesLosses, .neverRepeats, .claimsEverything, .keepsPastExpiry, .sendsToEverybody, .waitsForTheSlowest,
       .repeatsEverything, .announcesTooOften, .chatters, .ignoresWelcomes, .ignoresClashes, .yieldsToAnyClaim,
-      .answersTwice, .ignoresSome, .believesAnybody, .hidesDeadMulticast, .ignoresMulticast, .confirmsBeforeTheSync:
+      .answersTwice, .ignoresSome, .believesAnybody, .hidesDeadMulticast, .ignoresMulticast, .confirmsBeforeTheSync,
+      .forgetsPosition:
       break
     }
     return result

@@ -69,14 +69,21 @@ final class SeededRun {
     }
   }
 
-  private func start(_ host: Int, id: EndpointID? = nil, name: String? = nil, as participant: Int? = nil) {
+  /// - Parameter progress: How far the subscriptions of an earlier life were, by their numbers: those go on there.
+  private func start(
+    _ host: Int, id: EndpointID? = nil, name: String? = nil, as participant: Int? = nil,
+    resuming progress: [SubscriptionID: SimulatedEndpoint.Progress] = [:]
+  ) {
     let participant = plan.participants[participant ?? host]
     var configuration = participant.configuration
     if let id { configuration.id = id }
     if let name { configuration.name = name }
     let endpoint = simulation.start(on: host, configuration, clock: participant.clock)
     for topic in participant.publishes { _ = try? endpoint.advertise(topic) }
-    for wish in participant.subscribes { _ = try? endpoint.subscribe(wish.filter, options: wish.options) }
+    for (index, wish) in participant.subscribes.enumerated() {
+      let number = SubscriptionID(rawValue: UInt64(index + 1))
+      _ = try? endpoint.subscribe(wish.filter, options: wish.options, resuming: progress[number])
+    }
   }
 
   // MARK: Users
@@ -180,9 +187,11 @@ final class SeededRun {
       guard let endpoint else { return }
       fault.fault == .leave ? simulation.leave(endpoint) : simulation.end(endpoint)
       let hasNewName = fault.strength % 3 == 0
+      // In half of the cases its users have saved how far they are.
+      let progress = fault.strength % 4 < 2 ? endpoint.subscriptions.mapValues(\.progress) : [:]
       simulation.schedule(after: .milliseconds(UInt64(fault.strength))) { [unowned self] simulation in
         guard simulation.endpoints[host] == nil else { return }
-        start(host, name: hasNewName ? "endpoint-\(host)-\(fault.strength)" : nil)
+        start(host, name: hasNewName ? "endpoint-\(host)-\(fault.strength)" : nil, resuming: progress)
       }
     case .pause:
       guard let endpoint else { return }

@@ -1,6 +1,8 @@
 """Late joiners and partitions: what was missed arrives from whoever has it."""
 
+import json
 import re
+import tempfile
 import time
 
 from lab import expect, wait_until
@@ -96,3 +98,65 @@ def a_partition_heals(lab, percent=0):
     if not percent:
         expect(took < 2.0, f"what was missed came {took:.2f} s after the two had met again")
     return f"{missed - cut_at} missed messages within {max(0, took):.2f} s of meeting again"
+
+
+def scenario_goes_on_where_it_stopped(lab):
+    """A subscriber that notes its position is killed and started again while messages are published, also by others meanwhile."""
+    return goes_on_where_it_stopped(lab)
+
+
+def scenario_goes_on_where_it_stopped_at_five_percent_loss(lab):
+    """The same while 5 % of all packets are lost."""
+    return goes_on_where_it_stopped(lab, percent=5)
+
+
+def goes_on_where_it_stopped(lab, percent=0):
+    source, middle, target = lab.bridged(3)
+    if percent:
+        lab.drop([source, middle, target], percent)
+    middle.glue("cache", "#")
+    with tempfile.TemporaryDirectory() as folder:
+        position = folder + "/position"
+        words = ("sub", "t", "--no-payload", "--position", position)
+        subscriber = target.glue(*words)
+        publisher = source.glue(
+            "pub", "t", "--size", "100B", "--rate", "200", "--count", 2_000, "--expiry", "60s", "--await-subscribers", "2")
+        shown = []
+        for ending in ("interrupt", "kill", "interrupt"):
+            wait_until(lambda: len(subscriber.out.all) >= 200, "200 messages", 30)
+            if ending == "kill":
+                # What it has shown in the last second it may not have noted.
+                wait_until(lambda: written(position, len(shown) + 100), "a position", 10)
+            getattr(subscriber, ending)()
+            subscriber.out.thread.join(5)
+            shown.append((ending, sequences(subscriber)))
+            subscriber = target.glue(*words)
+        # Whoever was killed has not acknowledged everything, and so it says.
+        expect(publisher.wait(60) == 1, f"it ended in another way: {publisher.tail()}")
+        # Nobody but the cache has the rest from here on.
+        wait_until(lambda: sequences(subscriber)[-1:] == [1_999], "the last message", 30)
+        expect(subscriber.interrupt() == 0, f"it ended badly: {subscriber.tail()}")
+        shown.append(("interrupt", sequences(subscriber)))
+        repeated = 0
+        due = 0
+        for index, (ending, numbers) in enumerate(shown):
+            expect(numbers == list(range(numbers[0], numbers[0] + len(numbers))), "messages missing, twice or out of order")
+            expect(numbers[0] <= due, f"{due} … {numbers[0] - 1} are missing")
+            was_killed = index > 0 and shown[index - 1][0] == "kill"
+            expect(numbers[0] == due or was_killed, f"{numbers[0]} … {due - 1} came again")
+            repeated += due - numbers[0]
+            due = numbers[-1] + 1
+        # Once more, with nothing new.
+        last = target.glue("sub", "t", "--no-payload", "--position", position, "--duration", "1s")
+        last.succeed(30)
+        expect(not last.out.all, "messages came again")
+        return f"2,000 messages in {len(shown)} runs, {repeated} of them again after a kill"
+
+
+def written(path, least):
+    """Whether a position of at least so much has been noted."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return any(stream["next"] >= least for stream in json.load(file)["streams"])
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,102 @@
+"""No message is delivered after its expiry, whoever stood still with it in his hands."""
+
+import json
+import signal
+import time
+
+from lab import expect, wait_until
+
+EXPIRY = 1.0
+# From the check to the line: the message is handed over, a line is made, and on a busy machine another process runs in between. How old a
+# message is its receiver knows but for half the difference of the two ways, here some microseconds.
+ERROR = 0.25
+# A process stands still for so long: a message that it delivers afterwards as if it had not is up to this much too old.
+PAUSE = 3.0
+
+
+def ages(subscriber):
+    """How old the messages were when they were shown. All hosts here have one clock."""
+    messages = [json.loads(line) for line in subscriber.out.matching("receivedAt")]
+    return [(message["receivedAt"] - message["publishedAt"]) / 1e6 for message in messages]
+
+
+def stand_still(running):
+    """Stops a process for a while."""
+    running.process.send_signal(signal.SIGSTOP)
+    stopped = time.monotonic()
+    # It is this time that has to count.
+    wait_until(lambda: time.monotonic() > stopped + PAUSE, "the end of the pause", PAUSE + 5)
+    running.process.send_signal(signal.SIGCONT)
+
+
+def publish(host, *more, expiry=f"{EXPIRY:g}s"):
+    return host.glue("pub", "t", "--size", "100B", "--rate", "100", "--expiry", expiry, "--await-subscribers", "1", *more)
+
+
+def nobody_gets_it_too_late(lab, which, percent=0):
+    """Live messages while one of the two stands still, again and again."""
+    source, target = lab.bridged(2)
+    if percent:
+        lab.drop([source, target], percent)
+    subscriber = target.glue("sub", "t", "--json", "--no-payload")
+    publisher = publish(source)
+    for _ in range(5 if lab.long else 2):
+        before = len(subscriber.out.all)
+        wait_until(lambda: len(subscriber.out.all) >= before + 100, "messages", 30)
+        stand_still(publisher if which == "publisher" else subscriber)
+    before = len(subscriber.out.all)
+    wait_until(lambda: len(subscriber.out.all) >= before + 100, "messages after the pause", 30)
+    oldest = max(ages(subscriber))
+    expect(oldest <= EXPIRY + ERROR, f"a message that lives {EXPIRY:g} s was shown {oldest:.3f} s after it was published")
+    if which == "subscriber":
+        expect(subscriber.err.matching("expired"), "nothing was reported as expired")
+    publisher.interrupt()
+    return f"{len(subscriber.out.all)} messages, the oldest {oldest * 1_000:.0f} ms"
+
+
+def scenario_expiry_while_the_subscriber_stands_still(lab):
+    """What waits in a stopped subscriber's socket has expired when it goes on."""
+    return nobody_gets_it_too_late(lab, "subscriber")
+
+
+def scenario_expiry_while_the_subscriber_stands_still_at_five_percent_loss(lab):
+    """The same while 5 % of all packets are lost."""
+    return nobody_gets_it_too_late(lab, "subscriber", percent=5)
+
+
+def scenario_expiry_while_the_publisher_stands_still(lab):
+    """What a stopped publisher still had to repeat has expired when it goes on."""
+    return nobody_gets_it_too_late(lab, "publisher", percent=5)
+
+
+def scenario_expiry_of_what_a_cache_holds(lab):
+    """A cache stands still with the only copies until they have expired, and then does not serve them."""
+    return what_is_held_expires(lab, "cache")
+
+
+def scenario_expiry_of_what_a_late_joiner_asked_for(lab):
+    """The same with the one who asks: what has come for it meanwhile is too old when it goes on."""
+    return what_is_held_expires(lab, "joiner")
+
+
+def what_is_held_expires(lab, which):
+    source, middle, target = lab.bridged(3)
+    cache = middle.glue("cache", "#")
+    publish(source, "--count", "50", expiry="60s").succeed(30)
+    publisher = source.glue("pub", "u", "--size", "100B", "--rate", "200", "--expiry", f"{EXPIRY:g}s", "--await-subscribers", "1")
+    witness = source.glue("sub", "u", "--no-payload")
+    wait_until(lambda: len(witness.out.all) >= 200, "messages", 30)
+    # The cache has to serve them: nobody else is there.
+    publisher.kill()
+    witness.kill()
+    if which == "cache":
+        cache.process.send_signal(signal.SIGSTOP)
+    joiner = target.glue("sub", "+", "--json", "--no-payload", "--history", "all")
+    joiner.wait_for_listening()
+    stand_still(cache if which == "cache" else joiner)
+    wait_until(lambda: len(joiner.out.matching('"topic":"t"')) >= 50, "what lives", 30)
+    late = [line for line in joiner.out.matching('"topic":"u"')]
+    oldest = max([0] + [(m["receivedAt"] - m["publishedAt"]) / 1e6 for m in map(json.loads, late)])
+    expect(oldest <= EXPIRY + ERROR, f"a message that lives {EXPIRY:g} s was shown {oldest:.3f} s after it was published")
+    expect(which != "cache" or not late, f"{len(late)} messages from a cache that had stood still for {PAUSE:g} s")
+    return f"{len(late)} of those that live {EXPIRY:g} s"
