@@ -93,14 +93,17 @@ extension EndpointMachine {
     tell(holdings, to: session, at: now)
   }
 
-  /// Tells a peer what is held here for it of publishers that are not there.
+  /// Tells a peer what is held here for it of publishers that are not there, where that is more than nothing: it would ask in vain.
   ///
   /// - Parameter subscription: what it wants; nil: everything it subscribed to.
   func tellHoldings(to session: Session, for subscription: RemoteSubscription? = nil, at now: Timestamp) {
     let held = topics.received.values.filter { stream in
-      !stream.kept.sequences.isEmpty && !isPublisherPresent(of: stream)
-        && (stream.info.publisher != session.peer.id || stream.info.incarnation != session.peer.incarnation)
-        && (subscription.map { $0.wants(stream.info) } ?? wants(stream.info, session))
+      guard let log = stream.kept.stream, !stream.kept.sequences.isEmpty, !isPublisherPresent(of: stream),
+        stream.info.publisher != session.peer.id || stream.info.incarnation != session.peer.incarnation
+      else { return false }
+      guard let subscription else { return start(of: stream.info, in: log, for: session) < log.log.end }
+      return subscription.wants(stream.info)
+        && log.start(for: subscription.history, began: subscription.began) < log.log.end
     }
     tell(held.sorted { $0.hash < $1.hash }.map(holding), to: session, at: now)
   }

@@ -47,6 +47,8 @@ def nobody_gets_it_too_late(lab, which, percent=0):
     before = len(subscriber.out.all)
     wait_until(lambda: len(subscriber.out.all) >= before + 100, "messages after the pause", 30)
     oldest = max(ages(subscriber))
+    for m in map(json.loads, subscriber.out.matching("receivedAt")):
+        if m["receivedAt"] - m["publishedAt"] > 1.25e6: print("LATE", m, flush=True)
     expect(oldest <= EXPIRY + ERROR, f"a message that lives {EXPIRY:g} s was shown {oldest:.3f} s after it was published")
     if which == "subscriber":
         expect(subscriber.err.matching("expired"), "nothing was reported as expired")
