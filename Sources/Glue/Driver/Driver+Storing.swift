@@ -25,8 +25,11 @@ extension Driver {
 
   /// Writes the last batch.
   func finishStoring() {
-    let writer = lock.withLock { $0.storeWriter.take() }
-    writer?.finish()
+    guard let writer = lock.withLock({ $0.storeWriter.take() }), !writer.finish() else { return }
+    broadcast(
+      .storeFailing(
+        reason: "the store has not returned for \(StoreWriter.longestFinish.duration); what it had not written is gone")
+    )
   }
 
   /// Waits until so many stores have a message, and those since another one.

@@ -13,6 +13,8 @@ final class StoreWriter: Sendable {
   static let firstPause = Nanoseconds.milliseconds(100)
   /// A longer one finds later that the disk works again, a shorter one tries more often in vain.
   static let longestPause = Nanoseconds.seconds(5)
+  /// How long a shutdown waits for the disk: a last batch takes milliseconds, so one that takes longer hangs, and may do so for ever.
+  static let longestFinish = Nanoseconds.seconds(5)
   /// How often a failure that goes on is told.
   static let reportInterval = Nanoseconds.seconds(10)
 
@@ -52,11 +54,14 @@ final class StoreWriter: Sendable {
     poller.wake()
   }
 
-  /// Writes what is left, if the disk takes it, and ends the thread.
-  func finish() {
+  /// Writes what is left, if the disk takes it, and ends the thread. One that hangs in the disk is left behind.
+  ///
+  /// - Returns: Whether it has ended.
+  func finish() -> Bool {
     isEnding.store(true, ordering: .releasing)
     poller.wake()
-    _ = try? end.wait(timeoutNanoseconds: nil)
+    let outcome = try? end.wait(timeoutNanoseconds: Self.longestFinish.count)
+    return outcome?.wasWoken ?? true
   }
 
   private func run(_ driver: Driver) {

@@ -117,6 +117,31 @@ struct EndToEndStoreTests {
     await publisher.shutdown()
   }
 
+  @Test("A store that hangs does not keep the endpoint from ending, which is told")
+  func hangingStore() async throws {
+    let network = LoopbackNetwork()
+    let store = TestStore()
+    let (cache, subscription, received) = try await startCache(network, store)
+    let events = cache.events
+    let publisher = try await network.start("publisher")
+    let publication = try publisher.publication("t")
+    try await publication.awaitSubscribers(1, timeout: .seconds(10))
+    store.state.withLock { $0.isStuck = true }
+    try await publication.publish("never stored", expiry: .seconds(60))
+    try await eventually("the message") { received.count == 1 }
+    await cache.shutdown()
+    let reasons = try await within {
+      var reasons: [String] = []
+      for await case .storeFailing(let reason) in events { reasons.append(reason) }
+      return reasons
+    }
+    #expect(reasons.count == 1 && reasons[0].contains("5.0 seconds"), "\(reasons)")
+    // Its thread may end now.
+    store.state.withLock { $0.isStuck = false }
+    withExtendedLifetime(subscription) {}
+    await publisher.shutdown()
+  }
+
   @Test("A store that cannot be read is an error when the endpoint is made")
   func unreadableStore() async throws {
     let store = TestStore()
