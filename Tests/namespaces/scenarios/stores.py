@@ -1,5 +1,6 @@
 """Caches that survive their own end: what a publisher was told is stored is there again after `kill -9`."""
 
+import json
 import os
 import re
 import tempfile
@@ -102,3 +103,45 @@ def scenario_full_disk_holds_up_nobody(lab):
         publish(source, count=100).succeed(60)
         expect(cache.is_running, cache.tail())
         return cache.err.matching("store works again")[0]
+
+
+def scenario_two_caches_that_disagree(lab):
+    """Each of two caches has stored what the other one never saw, and its publisher is gone; together they make each other whole."""
+    source, first, second, target = lab.bridged(4)
+    with tempfile.TemporaryDirectory() as folder:
+        def cache(index):
+            return (first, second)[index].glue("cache", "#", "--store", f"{folder}/{index}")
+
+        for index, topic in enumerate("ab"):
+            alone = cache(index)
+            publish(source, count=500, topic=topic, expiry="120s").succeed(60)
+            alone.kill()
+        both = [cache(0), cache(1)]
+        met = time.monotonic()
+        wait_until(lambda: held(target) == {("a", 500): 2, ("b", 500): 2}, f"both to hold everything; {held(target)}", 30)
+        took = time.monotonic() - met
+        # Each has it on its own disk, too.
+        for index in range(2):
+            both[1 - index].kill()
+            both[index].kill()
+            both[index] = cache(index)
+            both[index].wait_for_line(r"store: 1000 messages loaded", 30, stream="err")
+            joiner = target.glue("sub", "+", "--no-payload", "--history", "all")
+            wait_until(lambda: len(joiner.out.all) >= 1_000, "all messages from one of them", 30)
+            for topic in "ab":
+                found = [int(re.search(r"seq=(\d+)", line).group(1)) for line in joiner.out.matching(f"^{topic} ")]
+                expect(found == list(range(500)), f"messages on {topic} missing, twice or out of order")
+            joiner.kill()
+        return f"each had everything within {took:.1f} s"
+
+
+def held(host):
+    """How many holders there are of how many messages of each topic."""
+    holders = {}
+    for line in host.glue("topics", "--json", "--duration", "1s").succeed(30).out.texts():
+        topic = json.loads(line)
+        for publisher in topic.get("publishers", []):
+            for holder in publisher["holders"]:
+                key = (topic["topic"], holder["messages"])
+                holders[key] = holders.get(key, 0) + 1
+    return holders
