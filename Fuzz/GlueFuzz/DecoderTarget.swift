@@ -87,6 +87,7 @@ public struct DecoderTarget: FuzzTarget {
     case .bye: try roundTrip(ByeReason.self, body)
     case .ack: try roundTrip(Ack.self, body)
     case .mtuProbe, .mtuReply: try roundTrip(MTUProbe.self, body)
+    case .relay: try roundTrip(RelayHeader.self, body)
     case .data: try checkUnits(body)
     case .status: try checkStatus(body)
     case .heartbeat: try roundTrip(Heartbeat.self, body)

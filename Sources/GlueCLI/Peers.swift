@@ -50,7 +50,8 @@ struct Peers: AsyncParsableCommand {
     line.add("id", peer.id.rawValue)
     line.add("name", peer.name)
     line.add("incarnation", peer.incarnation.rawValue)
-    line.add("address", peer.addressText)
+    line.add("address", peer.isRelayed ? nil : peer.addressText)
+    line.add("relay", peer.relay?.rawValue)
     line.add("multicast", peer.hearing?.rawValue)
     return line.line
   }

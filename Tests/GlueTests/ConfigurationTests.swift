@@ -42,6 +42,7 @@ struct ConfigurationTests {
       "GLUE_DISCOVERY_LISTEN_ADDRESS": "0.0.0.0:4000",
       "GLUE_DISCOVERY_RATE_MILLISECONDS": "10",
       "GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER": "1.5",
+      "GLUE_RELAY": "0",
     ])
     #expect(configuration.networkID == 0)
     #expect(configuration.endpointID == EndpointID(.max))
@@ -52,6 +53,7 @@ struct ConfigurationTests {
     #expect(configuration.discoveryListenAddress == (try SocketAddress("0.0.0.0:4000")))
     #expect(configuration.discoveryInterval == .milliseconds(10))
     #expect(configuration.discoveryTimeoutMultiplier == 1.5)
+    #expect(!configuration.relays)
   }
 
   @Test("A target of 0 announces to nobody")
@@ -71,6 +73,7 @@ struct ConfigurationTests {
       ("GLUE_DISCOVERY_TARGET_ADDRESS", ["", "1", "none", "239.192.137.1"], "or 0 to announce to nobody"),
       ("GLUE_DISCOVERY_LISTEN_ADDRESS", ["", "0", "239.192.137.1:x"], "ADDRESS:PORT"),
       ("GLUE_DISCOVERY_RATE_MILLISECONDS", ["abc", "9", "60001", "", "1e3", "1000.5"], "an integer from 10 to 60000"),
+      ("GLUE_RELAY", ["", "2", "true", " 1"], "1 or 0"),
       (
         "GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER", ["0.9", "nan", "inf", "", "-5", "1e3", "five"],
         "a number of at least 1"

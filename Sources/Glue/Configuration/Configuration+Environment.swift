@@ -63,7 +63,7 @@ extension Endpoint.Configuration {
   /// One setting of the environment.
   enum Setting: CaseIterable {
     case networkID, networkKeys, networkKeyFile, endpointID, endpointName, listenAddress, listenInterfaces
-    case discoveryTarget, discoveryListenAddress, discoveryInterval, discoveryTimeoutMultiplier
+    case discoveryTarget, discoveryListenAddress, discoveryInterval, discoveryTimeoutMultiplier, relays
 
     /// The key by which swift-configuration knows it, from which it makes the variable's name.
     var key: String {
@@ -79,6 +79,7 @@ extension Endpoint.Configuration {
       case .discoveryListenAddress: "glue.discovery.listen.address"
       case .discoveryInterval: "glue.discovery.rate.milliseconds"
       case .discoveryTimeoutMultiplier: "glue.discovery.rate.timeout.multiplier"
+      case .relays: "glue.relay"
       }
     }
 
@@ -103,6 +104,7 @@ extension Endpoint.Configuration {
       case .discoveryListenAddress: "ADDRESS:PORT, for example 239.192.137.1:27320 or [ff12::efc0:8901]:27320"
       case .discoveryInterval: "an integer from 10 to 60000"
       case .discoveryTimeoutMultiplier: "a number of at least 1, at most 1000000"
+      case .relays: "1 or 0"
       }
     }
   }
@@ -163,6 +165,9 @@ extension Endpoint.Configuration {
     case .discoveryTimeoutMultiplier:
       guard let number = Double(decimal: text), (1...1_000_000).contains(number) else { throw refused() }
       discoveryTimeoutMultiplier = number
+    case .relays:
+      guard ["0", "1"].contains(text) else { throw refused() }
+      relays = text == "1"
     }
   }
 }

@@ -48,6 +48,9 @@ extension Endpoint {
     /// (`GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER`). Default: 5. A smaller one finds the dead sooner, and sooner takes the
     /// living for dead.
     public var discoveryTimeoutMultiplier: Double = 5
+    /// Whether this endpoint passes on datagrams between peers that do not hear each other (`GLUE_RELAY`). It takes no part in
+    /// what these say. Default: `true`. Without it, two that have no other peer in common get nothing from each other.
+    public var relays = true
     /// Bytes asked of the system for received datagrams that wait for this program. Default: 4 MiB. A larger buffer
     /// survives longer pauses and floods; the system may grant less, and peers keep no more than half of it under way.
     public var receiveBufferBytes: Int = 4 << 20

@@ -69,6 +69,7 @@ final class Driver: Sendable {
     core.discovery.leaseMultiplier = settings.discoveryTimeoutMultiplier
     core.discovery.targets = plan.targets
     core.discovery.isRendezvous = plan.isRendezvous
+    core.discovery.relays = settings.relays
     core.discovery.limits = settings.discoveryLimits
     core.transport = settings.transport
     core.topics = settings.topics

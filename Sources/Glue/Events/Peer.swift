@@ -10,8 +10,11 @@ public struct Peer: Hashable, Sendable, CustomStringConvertible {
   public let name: String
   /// Which life of it.
   public let incarnation: Incarnation
-  /// Where it is reached.
+  /// Where it is reached. If that is by way of others (``isRelayed``) it only stands for the endpoint, and is no place in the network.
   public let address: SocketAddress
+  /// The peer that passes on what goes to it, where the two do not hear each other; `nil` if it is reached directly, or nobody
+  /// does at the moment.
+  public let relay: EndpointID?
   /// Which of the two hears the other by multicast; `nil` if that is not known yet.
   public let hearing: Hearing?
 
@@ -20,13 +23,20 @@ public struct Peer: Hashable, Sendable, CustomStringConvertible {
     name = info.name
     incarnation = info.incarnation
     address = info.address
+    relay = info.relay
     hearing = info.hearing
   }
 
-  /// ``address`` as people write it, a link-local one with the name of the interface: `[fe80::1%eth0]:40000`.
-  public var addressText: String { address.textNamingInterface }
+  /// Whether it is reached by way of others, since the two do not hear each other.
+  public var isRelayed: Bool { address.isRelayed }
 
-  /// For example `kitchen (17 at 192.168.1.4:40000)`.
+  /// ``address`` as people write it, a link-local one with the name of the interface: `[fe80::1%eth0]:40000`. Of a peer that is
+  /// reached by way of others it is `relay 18`, or `relay` if there is none at the moment.
+  public var addressText: String {
+    isRelayed ? "relay" + (relay.map { " \($0)" } ?? "") : address.textNamingInterface
+  }
+
+  /// For example `kitchen (17 at 192.168.1.4:40000)`, or `kitchen (17 at relay 18)`.
   public var description: String { "\(name) (\(id) at \(addressText))" }
 }
 

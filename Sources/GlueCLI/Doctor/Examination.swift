@@ -99,7 +99,9 @@ struct Examination {
 
   private func look(_ endpoint: Endpoint, _ probe: TargetProbe?, _ course: inout Course) {
     let now = ContinuousClock.now
-    for inspected in endpoint.inspectPeers() where !course.own.contains(inspected.peer.id) {
+    // Of paths there is something to say where there is one.
+    for inspected in endpoint.inspectPeers() where !course.own.contains(inspected.peer.id) && !inspected.peer.isRelayed
+    {
       let id = inspected.peer.id
       let since = course.since[id] ?? now
       course.since[id] = since
@@ -181,7 +183,9 @@ struct Examination {
     let own = course.own
     let ownAddresses = Set(interfaces.flatMap(\.addresses))
     var peers = course.peers
-    for item in endpoint.inspectPeers(includingSubscriptions: true) { peers[item.peer.id] = item }
+    for item in endpoint.inspectPeers(includingSubscriptions: true) where !item.peer.isRelayed {
+      peers[item.peer.id] = item
+    }
     let inspected = peers.values.filter { !own.contains($0.peer.id) }.sorted { $0.peer.id < $1.peer.id }
     var path = DoctorFacts.Path()
     path.seconds = course.elapsed.inSeconds

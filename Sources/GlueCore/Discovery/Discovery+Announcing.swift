@@ -33,6 +33,7 @@ extension Discovery {
     }
     listCursor = nextListCursor
     lookForIntroductions(at: now)
+    lookForWays(at: now)
     if startupIndex < configuration.startupAnnouncements.count {
       announceAt = startupAt + configuration.startupAnnouncements[startupIndex]
       startupIndex += 1
@@ -49,6 +50,7 @@ extension Discovery {
     announcement.capabilities = local.capabilities
     // Who hears nothing by multicast knows from this whether there should be something to hear.
     if usesGroups { announcement.capabilities.insert(.announcesToGroup) }
+    if configuration.relays { announcement.capabilities.insert(.relay) }
     announcement.intervalMilliseconds = max(1, announcedInterval.wholeMilliseconds)
     announcement.leaseTenths = UInt64(min(max(1, configuration.leaseMultiplier), 1_000) * 10)
     announcement.uptimeMilliseconds = uptime(at: now).wholeMilliseconds
@@ -60,8 +62,8 @@ extension Discovery {
     return announcement
   }
 
-  /// The list in WELCOMEs, which go by unicast.
-  var everyday: ListedPeers { usesGroups ? .heard : .all }
+  /// The list in WELCOMEs to an address.
+  func everyday(at address: SocketAddress) -> ListedPeers { usesGroups && !address.isRelayed ? .heard : .all }
 
   private var stretchedInterval: Nanoseconds {
     let unit = max(1, configuration.stretchPeers)
@@ -129,7 +131,8 @@ extension Discovery {
     }
     switch arrival {
     case .group: challenge(header, at: source, origin: .group, jittered: true, now)
-    case .unicast: challenge(header, at: source, origin: .unicast, jittered: false, now)
+    case .unicast:
+      challenge(header, at: source, origin: source.isRelayed ? .introduction : .unicast, jittered: false, now)
     }
   }
 
@@ -147,6 +150,10 @@ extension Discovery {
         return
       }
       guard !hasReplied(to: header, at: source) else { return }
+      // Whom we hear we need nobody else to reach.
+      if table[slot].info.address.isRelayed, !source.isRelayed {
+        return beginMove(slot, to: source, paidBy: header, at: now)
+      }
       guard now >= table[slot].addressHeardAt + silence(of: slot) else {
         table[slot].elsewhere = (source, header.packetNumber)
         wakeForLease(slot)
@@ -206,7 +213,8 @@ extension Discovery {
     let now = table[slot].info
     if now.capabilities != before.capabilities || now.interestVersion != before.interestVersion
       || now.locators != before.locators || now.attributes != before.attributes || now.address != before.address
-      || now.remoteSession != before.remoteSession || now.acceptsGroupTag != before.acceptsGroupTag
+      || now.relay != before.relay || now.remoteSession != before.remoteSession
+      || now.acceptsGroupTag != before.acceptsGroupTag
       || Self.isNews(now.hearing, after: before.hearing)
     {
       actions.append(.peerUpdated(now))

@@ -42,7 +42,10 @@ extension Discovery {
       return false
     }
     if jittered {
-      if pendingChallenges.contains(where: { $0.id == key.id && $0.incarnation == key.incarnation }) { return false }
+      let isPending = pendingChallenges.contains {
+        $0.id == key.id && $0.incarnation == key.incarnation && $0.address.isRelayed == address.isRelayed
+      }
+      if isPending { return false }
       guard pendingChallenges.count < configuration.limits.pendingChallenges else {
         hit(.pendingChallenges, at: now)
         return false
@@ -233,7 +236,7 @@ extension Discovery {
       session: handshake.session, yourSession: handshake.welcome?.session ?? 0, addressee: handshake.incarnation,
       receiveBufferBytes: UInt64(clamping: local.receiveBufferBytes),
       acceptsGroupTag: table.slot(tag: handshake.incarnation.groupTag) == nil,
-      announcement: makeAnnouncement(listing: everyday, at: now))
+      announcement: makeAnnouncement(listing: everyday(at: handshake.address), at: now))
     send(.welcome(welcome), to: handshake.address)
   }
 
@@ -243,7 +246,7 @@ extension Discovery {
     let welcome = Welcome(
       session: info.localSession, yourSession: rival ?? info.remoteSession, addressee: info.incarnation,
       receiveBufferBytes: UInt64(clamping: local.receiveBufferBytes), acceptsGroupTag: info.hasUniqueTag,
-      announcement: makeAnnouncement(listing: everyday, at: now))
+      announcement: makeAnnouncement(listing: everyday(at: info.address), at: now))
     send(.welcome(welcome), to: info.address)
   }
 
@@ -337,14 +340,16 @@ extension Discovery {
       leaseDeadline: now + lease, hearing: nil, hasUniqueTag: false, acceptsGroupTag: welcome.acceptsGroupTag,
       keySalt: handshake.keySalt,
       startEstimate: handshake.startEstimate)
-    let firstLook = interval * 4
+    // That somebody does not hear it is known already of one that is reached by way of others.
+    let firstLook = interval * (handshake.address.isRelayed ? 2 : 4)
     let peer = Peer(
       info: info, lease: lease, addressHeardAt: now, sessionHeardAt: now,
       groupHeardAt: handshake.origin == .group ? now : nil, isConfirmed: isBound, isBound: isBound,
       received: handshake.received, welcomeNumber: handshake.welcomeNumber,
       welcome: isBound ? nil : Repetition(bounds: configuration.welcomeRepetition, from: now),
-      introductionAt: now + firstLook, introductionDelay: firstLook)
+      introductionAt: now + firstLook, introductionDelay: firstLook, directTryAt: now)
     table.insert(peer)
+    if handshake.address.isRelayed { table[info.slot].info.relay = relay(to: RelayedEndpoint(info)) }
     for id in announcement.heard {
       if let other = table.slot(of: id) { table[info.slot].listing.add(other) }
     }

@@ -33,6 +33,7 @@ extension Discovery {
   /// Whether a peer gets the announcement at hand by unicast, too.
   func needsCopy(_ slot: Int, at now: Timestamp) -> Bool {
     if configuration.targets.contains(table[slot].info.address) { return false }
+    if table[slot].info.address.isRelayed { return true }
     // It says that it does not hear us; or we announce to nobody, or to a rendezvous.
     if table[slot].deafSince != nil || !usesGroups { return true }
     let hasUnicast = table[slot].unicastHeardAt.map { now < $0 + silence(of: slot, intervals: 2) } ?? false
@@ -104,7 +105,8 @@ extension Discovery {
         table[slot].info.hearing = hearing
         if Self.isNews(hearing, after: before) { actions.append(.peerUpdated(table[slot].info)) }
       }
-      // Peers that do not use multicast say nothing about it.
+      // Peers that do not use multicast say nothing about it, nor do those that nothing gets to directly.
+      guard !table[slot].info.address.isRelayed else { continue }
       guard table[slot].groupHeardAt != nil || table[slot].heardUsAt != nil else { continue }
       evidence.add(
         peerHearsUs: hearsUs(slot, isSure: true, at: now), weHearPeer: hearsPeer(slot, isSure: true, at: now))
@@ -126,6 +128,7 @@ extension Discovery {
   }
 
   private func hearing(of slot: Int, isSure: Bool, at now: Timestamp) -> Hearing? {
+    if table[slot].info.address.isRelayed { return .unicast }
     guard let peerHearsUs = hearsUs(slot, isSure: isSure, at: now),
       let weHearPeer = hearsPeer(slot, isSure: isSure, at: now)
     else { return nil }

@@ -129,8 +129,10 @@ extension Discovery {
   ///
   /// Two endpoints that reach each other in several ways, by both families or by two networks, could follow each other to
   /// and fro for ever, each to the address that the other is just leaving. So both prefer IPv4, and within a family the weak
-  /// one of the two (see ``Seniority``) goes to where the strong one writes from, while the strong one stays where it is.
+  /// one of the two (see ``Seniority``) goes to where the strong one writes from, while the strong one stays where it is. A way
+  /// by way of others is the last that either takes.
   func follows(_ key: Handshake.Key, from present: SocketAddress, to address: SocketAddress) -> Bool {
+    if address.isRelayed != present.isRelayed { return present.isRelayed }
     if address.ip.family != present.ip.family { return address.ip.family.isPreferred(to: present.ip.family) }
     return (local.incarnation, local.id) < (key.incarnation, key.id)
   }
@@ -182,6 +184,13 @@ extension Discovery {
     table[slot].move = nil
     table[slot].elsewhere = nil
     table[slot].info.address = move.address
+    let isRelayed = move.address.isRelayed
+    if isRelayed, !before.address.isRelayed {
+      routes.note(
+        directAddress: before.address, of: RelayedEndpoint(before), asOf: table[slot].addressHeardAt, at: now)
+      table[slot].directTryAt = now
+    }
+    table[slot].info.relay = isRelayed ? relay(to: RelayedEndpoint(before)) : nil
     table[slot].sessionHeardAt = now
     heard(slot, at: now)
     // Whether the address before works no longer matters; what is still asked there would be held against the new one.
@@ -189,6 +198,8 @@ extension Discovery {
     if table[slot].probe?.purposes.isEmpty == true { table[slot].probe = nil }
     wakeForLease(slot)
     tellIfChanged(slot, from: before)
+    if isRelayed != before.address.isRelayed { routesChanged(via: before.id, isGone: false) }
+    forgetPassing(of: slot)
   }
 
   // MARK: Removal
@@ -198,6 +209,8 @@ extension Discovery {
     busy.remove(slot)
     let info = table.remove(slot).info
     actions.append(.peerRemoved(info, reason: reason))
+    if reason == .expired { routes.removeAll(to: RelayedEndpoint(info)) }
+    routesChanged(via: info.id, isGone: true)
     releaseClaims(on: .peer(info.id, info.incarnation), at: now)
   }
 

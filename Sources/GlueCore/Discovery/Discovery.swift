@@ -46,6 +46,7 @@ public struct Discovery: Sendable {
   var interestVersion: UInt64 = 0
 
   var table: PeerTable
+  var routes: RouteTable
   /// Peers with a WELCOME to repeat, a probe or a move under way.
   var busy: OrderedSet<Int> = []
   var handshakes: [Handshake] = []
@@ -119,6 +120,7 @@ public struct Discovery: Sendable {
     challengeBudget = TokenBucket(perSecond: limits.challengesPerSecond, burst: limits.challengeBurst)
     introductionBudget = TokenBucket(perSecond: limits.introductionsPerSecond, burst: limits.introductionsPerSecond)
     table = PeerTable(capacity: limits.peers + limits.handshakes)
+    routes = RouteTable(capacity: limits.routes)
     announcedInterval = configuration.interval
   }
 
@@ -301,7 +303,7 @@ public struct Discovery: Sendable {
       guard case .send(var frames, address, let minimum) = actions[index] else { continue }
       let overhead = WireLimits.longHeaderBytes + (configuration.isSealed ? DatagramSeal.longOverhead : 0)
       let bytes = frames.reduce(overhead + frame.byteCount) { $0 + $1.byteCount }
-      guard bytes <= WireLimits.baseDatagramBytes else { break }
+      guard bytes <= (address.isRelayed ? WireLimits.relayedBaseBytes : WireLimits.baseDatagramBytes) else { break }
       if case .answer = frame {
         // An answer proves the address from which the other frames are to be believed.
         frames.insert(frame, at: 0)
@@ -331,8 +333,11 @@ public struct Discovery: Sendable {
 
   /// Says goodbye and forgets everything.
   mutating func leave(reason: ByeReason, at now: Timestamp) {
-    for slot in table.indices where table.contains(slot) {
-      actions.append(.sendBye(to: table[slot].info, reason: reason))
+    // Whoever passes on our goodbyes must not have had its own before.
+    for isRelayed in [true, false] {
+      for slot in table.indices where table.contains(slot) && table[slot].info.address.isRelayed == isRelayed {
+        actions.append(.sendBye(to: table[slot].info, reason: reason))
+      }
     }
     for target in configuration.targets {
       send(.announce(makeAnnouncement(listing: .nobody, isLeaving: true, at: now)), to: target)

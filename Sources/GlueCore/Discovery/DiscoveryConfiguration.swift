@@ -14,6 +14,10 @@ public struct DiscoveryConfiguration: Sendable {
   /// without waiting for proof that they do not hear each other.
   public var isRendezvous = false
 
+  /// Whether this endpoint passes on datagrams between peers that do not hear each other. Costs what these send to each other;
+  /// without it two that hear nobody else in common have no way.
+  public var relays = true
+
   /// Whether datagrams are sealed: who has no key then has no say, and what was recorded is not believed again.
   var isSealed = false
 

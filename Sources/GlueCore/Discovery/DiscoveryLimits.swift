@@ -23,6 +23,9 @@ public struct DiscoveryLimits: Sendable {
   public var challengeBurst = 1_024
   /// Introductions per second, and in a burst. A rendezvous of 200 introduces 40,000 pairs while they join.
   public var introductionsPerSecond = 2_000
+  /// Endpoints of which ways by way of peers are remembered. Each costs some hundred bytes; what is told of further ones is
+  /// ignored, so that they are not reached unless they are heard.
+  public var routes = 1_024
   /// Resets per second, and in a burst, to those who use a session that is not known here. Peers of an endpoint that was
   /// restarted need one each.
   public var resetsPerSecond = 100
@@ -50,6 +53,7 @@ extension DiscoveryLimits: BoundedSettings {
       SettingBounds("challengesPerSecond", \.challengesPerSecond, 1...1_000_000),
       SettingBounds("challengeBurst", \.challengeBurst, 1...1_000_000),
       SettingBounds("introductionsPerSecond", \.introductionsPerSecond, 1...1_000_000),
+      SettingBounds("routes", \.routes, 1...65_536),
       SettingBounds("resetsPerSecond", \.resetsPerSecond, 1...1_000_000),
       SettingBounds("strangersPerSecond", \.strangersPerSecond, 10...10_000_000),
       SettingBounds("queuedReplies", \.queuedReplies, 256...1_048_576),

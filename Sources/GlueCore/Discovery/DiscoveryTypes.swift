@@ -20,8 +20,10 @@ public struct PeerInfo: Equatable, Sendable {
   public internal(set) var name: String
   /// Its life.
   public internal(set) var incarnation: Incarnation
-  /// Where it is reached; proven.
+  /// Where it is reached; proven. If that is by way of others it is no place in the network: see `SocketAddress.isRelayed`.
   public internal(set) var address: SocketAddress
+  /// The peer that passes on what goes to it; nil if it is reached directly, or nobody does at the moment.
+  public internal(set) var relay: EndpointID?
   /// The number of the peer's place here: small, its own while it is a peer, used again later. For indexing arrays.
   public internal(set) var slot: Int
   /// The session ID in datagrams from the peer.
@@ -133,7 +135,7 @@ extension Discovery {
     case send([DiscoveryFrame], to: SocketAddress, minimumBytes: Int)
     /// A session with a new peer is up.
     case peerAdded(PeerInfo)
-    /// Something that others may care about changed: address, remote session, capabilities, interest version, locators,
+    /// Something that others may care about changed: address, relay, remote session, capabilities, interest version, locators,
     /// attributes, who hears whom by multicast.
     case peerUpdated(PeerInfo)
     /// A peer is gone, as it last was.

@@ -44,6 +44,10 @@ struct Peer: Sendable {
   /// When to look whether the peer has to be introduced to others, and the time until the next look.
   var introductionAt: Timestamp
   var introductionDelay: Nanoseconds
+  /// Peers in later places with which it exchanges datagrams that this endpoint passes on, since it was last looked at.
+  var passing = SlotSet()
+  /// When it may be tried to reach directly; only used while it is reached by way of others.
+  var directTryAt: Timestamp
 
   /// A challenge to another address that the peer was heard from.
   struct Move: Sendable {
@@ -226,7 +230,10 @@ struct PeerTable: Sendable {
   mutating func insert(_ peer: Peer) {
     let slot = peer.info.slot
     if wasTaken.contains(slot) {
-      for other in indices where isTaken[other] { self[other].listing.forget(slot) }
+      for other in indices where isTaken[other] {
+        self[other].listing.forget(slot)
+        self[other].passing.remove(slot)
+      }
     }
     wasTaken.insert(slot)
     peers[slot] = peer

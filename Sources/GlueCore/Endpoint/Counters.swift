@@ -28,6 +28,10 @@ struct Counters {
   var datagramsLost: UInt64 = 0
   var probeTimeouts: UInt64 = 0
   var pathFallbacks: UInt64 = 0
+  var relaysSent: UInt64 = 0
+  var relaysReceived: UInt64 = 0
+  var relaysForwarded: UInt64 = 0
+  var relaysDropped: UInt64 = 0
 
   var list: [(name: String, value: UInt64)] {
     [
@@ -45,7 +49,8 @@ struct Counters {
       ("fragments_late", lateFragments),
       ("fragments_repeated", fragmentsRepeated), ("bytes_repeated", bytesRepeated),
       ("datagrams_lost", datagramsLost), ("probe_timeouts", probeTimeouts),
-      ("path_fallbacks", pathFallbacks),
+      ("path_fallbacks", pathFallbacks), ("relays_sent", relaysSent), ("relays_received", relaysReceived),
+      ("relays_forwarded", relaysForwarded), ("relays_dropped", relaysDropped),
     ]
   }
 }

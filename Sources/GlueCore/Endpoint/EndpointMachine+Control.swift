@@ -113,10 +113,8 @@ extension EndpointMachine {
           TypeMismatch(
             topic: topic, publisherType: publisherType.isEmpty ? nil : publisherType, subscriberType: subscriberType,
             publisher: session.peer.id, subscriber: configuration.id)))
-    case .introduce(let endpoint, let incarnation, let heldMilliseconds, let locators):
-      discovery.receiveIntroduction(
-        endpoint: endpoint, incarnation: incarnation, heldMilliseconds: heldMilliseconds, locators: locators,
-        from: session.peer.id, at: now)
+    case .introduce(let introduction):
+      discovery.receive(introduction, from: session.peer.id, at: now)
       drainDiscovery(at: now)
     case .refused(.stream(let number)):
       if let reader = session.readers[number], reader.isRequested { return forget(reader, at: now) }

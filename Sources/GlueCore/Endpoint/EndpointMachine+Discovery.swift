@@ -28,7 +28,10 @@ extension EndpointMachine {
       case .peerAdded(let peer):
         addSession(with: peer, at: now)
       case .peerUpdated(let peer):
-        sessionsByPeer[peer.id]?.peer = peer
+        if let session = sessionsByPeer[peer.id] {
+          session.update(peer, at: now)
+          makeReady(session, at: now)
+        }
         events.append(.peerUpdated(peer))
       case .peerRemoved(let peer, let reason):
         removeSession(with: peer, reason: reason, at: now)
@@ -72,7 +75,7 @@ extension EndpointMachine {
     assert(!bytes.isEmpty, "frames that do not fit: \(frames)")
     guard !bytes.isEmpty else { return }
     sealIfKeyed(&bytes, headerBytes: header.byteCount, packetNumber: header.packetNumber)
-    outbox.append((destination, bytes))
+    post(bytes, to: destination)
   }
 
   /// Whether another datagram outside sessions may wait to be sent.
@@ -102,7 +105,7 @@ extension EndpointMachine {
       _ = writer.frame(.bye) { $0.u8(reason.rawValue) }
     }
     sealIfKeyed(&bytes, headerBytes: WireLimits.shortHeaderBytes, packetNumber: number)
-    outbox.append((peer.address, bytes))
+    post(bytes, to: peer.address, via: peer.relay)
   }
 
   // MARK: Sessions

@@ -12,9 +12,18 @@ extension EndpointMachine {
     _ datagram: UnsafeRawBufferPointer, from source: SocketAddress, arrival: Arrival, at now: Timestamp,
     receivedAt: Timestamp
   ) {
-    guard !isStopped else { return }
+    // Nobody can have sent it from such an address.
+    guard !isStopped, !source.isRelayed else { return }
     inbox.counters.datagramsReceived += 1
     inbox.counters.bytesReceived += UInt64(datagram.count)
+    take(datagram, from: source, arrival: arrival, at: now, receivedAt: receivedAt)
+  }
+
+  /// Takes a datagram that came in as it is, or within another.
+  func take(
+    _ datagram: UnsafeRawBufferPointer, from source: SocketAddress, arrival: Arrival, at now: Timestamp,
+    receivedAt: Timestamp
+  ) {
     var reader = WireReader(datagram)
     let header: DatagramHeader
     do {
@@ -130,13 +139,10 @@ extension EndpointMachine {
     guard resetBudget.take(at: now) else { return reach(.resetsPerSecond, at: now) }
     guard hasRoomForReply(at: now) else { return }
     inbox.counters.resetsSent += 1
-    outbox.append(
-      (
-        source,
-        WireWriter.encode(atMost: WireLimits.resetBytes) {
-          DatagramHeader.writeReset(connection: header.connection, to: &$0)
-        }
-      ))
+    let reset = WireWriter.encode(atMost: WireLimits.resetBytes) {
+      DatagramHeader.writeReset(connection: header.connection, to: &$0)
+    }
+    post(reset, to: source)
   }
 
   private func receiveDiscovery(
@@ -260,6 +266,9 @@ extension EndpointMachine {
       let bytes = Int(try frame.decode(MTUProbe.self).datagramBytes)
       session.path.replied(size: bytes)
       session.echoes?.replied(bytes: bytes, at: arrival.now)
+      return false
+    case .relay:
+      try receiveRelay(frame, of: session, at: arrival.now, receivedAt: arrival.receivedAt)
       return false
     case .bye:
       discovery.receiveBye(from: session.peer.id, reason: try frame.decode(), at: arrival.now)

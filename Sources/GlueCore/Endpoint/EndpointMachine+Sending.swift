@@ -17,9 +17,15 @@ extension EndpointMachine {
     guard !isStopped else { return nil }
     while let session = ready.first {
       if !session.isClosed {
-        let size = session.nextDatagram(
-          into: buffer, packetNumber: nextPacketNumber, at: now, counters: &inbox.counters)
-        if let size {
+        let datagram: OutgoingDatagram?
+        if let endpoint = RelayedEndpoint(session.peer.address) {
+          datagram = nextRelayedDatagram(of: session, to: endpoint, into: buffer, at: now)
+        } else {
+          datagram = session.nextDatagram(
+            into: buffer, packetNumber: nextPacketNumber, at: now, counters: &inbox.counters
+          ).map { OutgoingDatagram(destination: session.peer.address, byteCount: $0) }
+        }
+        if let datagram {
           session.turn += 1
           if session.turn >= Self.turn {
             session.turn = 0
@@ -28,7 +34,7 @@ extension EndpointMachine {
             // One that always has more to send needs time all the same: another of its streams may wait for a probe.
             alarms.set(session, at: session.nextWakeup)
           }
-          return sent(OutgoingDatagram(destination: session.peer.address, byteCount: size))
+          return sent(datagram)
         }
       }
       session.turn = 0

@@ -130,7 +130,7 @@ public final class EndpointMachine {
     for session in sessions.values {
       guard var bytes = session.lastAcknowledgement(packetNumber: nextPacketNumber, at: now) else { continue }
       sealIfKeyed(&bytes, headerBytes: WireLimits.shortHeaderBytes, packetNumber: packetNumber)
-      outbox.append((session.peer.address, bytes))
+      post(bytes, to: session.peer.address)
     }
     discovery.stop(at: now)
     drainDiscovery(at: now)
@@ -202,7 +202,7 @@ public final class EndpointMachine {
     var sum = historyMemory.bytes + topics.received.values.reduce(0) { $0 + $1.waitingBytes }
     sum += topics.publications.values.reduce(0) { $0 + $1.stream.log.byteCount }
     for session in sessions.values {
-      sum += session.control.stream.log.byteCount + session.direct.stream.log.byteCount
+      sum += session.control.stream.log.byteCount + session.direct.stream.log.byteCount + session.relayedBytes
       sum += session.inbound.values.reduce(0) { $0 + $1.bufferedBytes }
     }
     return sum

@@ -2,9 +2,9 @@
 public enum Limit: Int, CaseIterable, Sendable {
   // ``DiscoveryLimits``.
   case peers, handshakes, pendingChallenges, repliesPerSecond, replySources, challengesPerSecond, introductionsPerSecond
-  case resetsPerSecond, strangersPerSecond, queuedReplies
+  case routes, resetsPerSecond, strangersPerSecond, queuedReplies
   // ``TransportConfiguration``.
-  case streamWindowBytes, reassemblyBytes, reorderBytes, sendBufferBytes, maximumGaps
+  case streamWindowBytes, reassemblyBytes, reorderBytes, sendBufferBytes, maximumGaps, relayQueueBytes
   // ``TopicsConfiguration``.
   case maximumMessageBytes, nameBytes, streamsPerPeer, subscriptionsPerPeer, controlBytes, mismatchesPerSecond
   case localTopics, historyBytes, rememberedStreams, holdingsPerPeer, requestsPerSecond, inquiryAnswers

@@ -50,8 +50,11 @@ extension ControlMessage {
         attributes: reader.remaining > 0 ? try Attributes(from: &reader) : Attributes())
     case .introduce:
       return .introduce(
-        endpoint: try reader.endpointID(), incarnation: try reader.incarnation(),
-        heldMilliseconds: try reader.varint(), locators: try reader.locators())
+        Introduction(
+          endpoint: try reader.endpointID(), incarnation: try reader.incarnation(),
+          heldMilliseconds: try reader.varint(), locators: try reader.locators(),
+          // It came later: without it the message ends here.
+          hops: reader.remaining > 0 ? try reader.u8() : 0))
     case .refused:
       let code = try reader.u8()
       let number = try reader.varint()
@@ -104,12 +107,13 @@ extension ControlMessage {
       writer.text(publisherType)
       writer.text(subscriberType)
       if !attributes.isEmpty { attributes.write(to: &writer) }
-    case .introduce(let endpoint, let incarnation, let heldMilliseconds, let locators):
+    case .introduce(let introduction):
       writer.u8(Code.introduce.rawValue)
-      writer.u64(endpoint.rawValue)
-      writer.u64(incarnation.rawValue)
-      writer.varint(heldMilliseconds)
-      writer.locators(locators)
+      writer.u64(introduction.endpoint.rawValue)
+      writer.u64(introduction.incarnation.rawValue)
+      writer.varint(introduction.heldMilliseconds)
+      writer.locators(introduction.locators)
+      if introduction.hops > 0 { writer.u8(introduction.hops) }
     case .refused(let request):
       writer.u8(Code.refused.rawValue)
       switch request {
@@ -156,7 +160,7 @@ extension ControlMessage {
       64 + opening.topic.utf8.count + (opening.type?.utf8.count ?? 0) + opening.attributes.byteCount
     case .mismatch(_, let topic, let publisherType, let subscriberType, let attributes):
       64 + topic.utf8.count + publisherType.utf8.count + subscriberType.utf8.count + attributes.byteCount
-    case .introduce(_, _, _, let locators): 64 + 20 * locators.count
+    case .introduce(let introduction): 64 + 20 * introduction.locators.count
     case .have(let holdings, _, _): 64 + 28 * holdings.count
     case .stored(_, let ranges): 64 + 28 * ranges.count
     case .unsubscribe, .interest, .close, .refused, .fetch, .answered: 64

@@ -4,6 +4,12 @@ public enum WireLimits {
   public static let datagramBytes = 65_507
   /// Bytes every path is taken to carry before it has been probed.
   public static let baseDatagramBytes = 1_200
+  /// Bytes that passing on a datagram adds to it: a short header, a RELAY frame's fields, and a seal.
+  public static let relayBytes = 53
+  /// Bytes that a path by way of others is taken to carry before it has been probed.
+  public static let relayedBaseBytes = baseDatagramBytes - relayBytes
+  /// How often a datagram may be passed on.
+  public static let relayHops: UInt8 = 8
   /// Bytes of the long header without extensions.
   public static let longHeaderBytes = 40
   /// Bytes of the short header.
@@ -128,6 +134,7 @@ public enum FrameType: UInt8, CaseIterable, Sendable {
   case ack = 0x11
   case mtuProbe = 0x12
   case mtuReply = 0x13
+  case relay = 0x14
   case data = 0x20
   case status = 0x21
   case heartbeat = 0x22

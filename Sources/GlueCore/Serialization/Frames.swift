@@ -282,7 +282,7 @@ public enum ControlMessage: Equatable, Sendable {
     subscription: UInt64, topic: String, publisherType: String, subscriberType: String,
     attributes: Attributes = Attributes())
   /// Another endpoint, and where it is.
-  case introduce(endpoint: EndpointID, incarnation: Incarnation, heldMilliseconds: UInt64, locators: [SocketAddress])
+  case introduce(Introduction)
   /// The sender has reached a limit and does not take this; nothing comes of it.
   case refused(RefusedRequest)
   /// What the sender has of streams. `asks`: the receiver is to say what it has of them; `isAll`: it has been told of all that is
@@ -294,6 +294,32 @@ public enum ControlMessage: Equatable, Sendable {
   case answered(subscription: UInt64, omitted: UInt64)
   /// The sender has stored messages that the receiver published.
   case stored(StoreID, [StoredRange])
+}
+
+/// INTRODUCE: another endpoint, and where it is (docs/protocol.md §7).
+public struct Introduction: Hashable, Sendable {
+  /// Which.
+  public var endpoint: EndpointID
+  /// Which life of it.
+  public var incarnation: Incarnation
+  /// Milliseconds since the introducer heard from it.
+  public var heldMilliseconds: UInt64
+  /// Where it may be reached, the likeliest first.
+  public var locators: [SocketAddress]
+  /// How many endpoints pass on what goes from the introducer to it; 0: they hear each other.
+  public var hops: UInt8
+
+  /// All fields.
+  public init(
+    endpoint: EndpointID, incarnation: Incarnation, heldMilliseconds: UInt64, locators: [SocketAddress],
+    hops: UInt8 = 0
+  ) {
+    self.endpoint = endpoint
+    self.incarnation = incarnation
+    self.heldMilliseconds = heldMilliseconds
+    self.locators = locators
+    self.hops = hops
+  }
 }
 
 /// What an endpoint has of a stream (docs/protocol.md §7.1).

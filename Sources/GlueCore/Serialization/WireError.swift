@@ -46,6 +46,7 @@ public enum WireField: String, Sendable {
   case gapCount = "count of GAP"
   case refused = "what is refused"
   case holdings, stored
+  case hops
   case position
   case sequence
   case lag

@@ -14,21 +14,31 @@ struct PathProbe {
   /// do the same.
   static let fallbackAfterRequests = 5
 
-  private(set) var current = WireLimits.baseDatagramBytes
+  private(set) var current: Int
+  /// What the path is taken to carry before it has been probed.
+  let base: Int
   private var candidates: [Int]
   private let maximum: Int
+  /// What whoever passes the datagrams on adds to them.
+  private let overhead: Int
   private var attempt = 0
   private(set) var nextAt: Timestamp
 
-  init(maximum: Int, at now: Timestamp) {
-    self.maximum = maximum
-    candidates = Self.candidates(upTo: maximum)
+  /// - Parameter isRelayed: whether the path is by way of others.
+  init(maximum: Int, isRelayed: Bool = false, at now: Timestamp) {
+    overhead = isRelayed ? WireLimits.relayBytes : 0
+    base = WireLimits.baseDatagramBytes - overhead
+    self.maximum = maximum - overhead
+    current = base
+    candidates = []
     nextAt = now
+    candidates = sizes
   }
 
-  private static func candidates(upTo maximum: Int) -> [Int] {
-    guard maximum > WireLimits.baseDatagramBytes else { return [] }
-    return [maximum] + usualSizes.filter { $0 < maximum }
+  /// What may be tried, the largest first.
+  private var sizes: [Int] {
+    guard maximum > base else { return [] }
+    return [maximum] + Self.usualSizes.map { $0 - overhead }.filter { $0 < maximum }
   }
 
   /// The size to probe now, if one is due.
@@ -42,7 +52,7 @@ struct PathProbe {
     guard let size = candidates.first else {
       // The search is over. Larger sizes are tried again after a while: routes change.
       if current < maximum {
-        candidates = Self.candidates(upTo: maximum)
+        candidates = sizes
         attempt = 0
         nextAt = now + Self.searchAgain
       } else {
@@ -65,14 +75,14 @@ struct PathProbe {
   mutating func refused(size: Int, at now: Timestamp) {
     candidates.removeAll { $0 >= size }
     attempt = 0
-    if current >= size { current = WireLimits.baseDatagramBytes }
+    if current >= size { current = base }
     nextAt = min(nextAt, now)
   }
 
   /// Large datagrams vanish.
   mutating func fallBack(at now: Timestamp) {
-    current = WireLimits.baseDatagramBytes
-    candidates = Self.candidates(upTo: maximum)
+    current = base
+    candidates = sizes
     attempt = 0
     nextAt = now + .seconds(1)
   }

@@ -3,11 +3,24 @@ extension Session {
   func hasWork(at now: Timestamp) -> Bool {
     if let acknowledgeAt, acknowledgeAt <= now { return true }
     if let echoes, echoes.nextAt <= now { return true }
-    return pathReply != nil || path.nextAt <= now || (hasReaders && congestion.isOpen)
+    return pathReply != nil || path.nextAt <= now || (hasReaders && congestion.isOpen) || !relays.isEmpty
   }
 
   /// Writes the next datagram. Returns its size; nil if there is nothing to send, or the congestion window is shut.
   func nextDatagram(
+    into buffer: UnsafeMutableRawBufferPointer, packetNumber: () -> UInt64, at now: Timestamp, counters: inout Counters
+  ) -> Int? {
+    // In turn: what is passed on does not hold up what is this endpoint's own, nor the other way round.
+    if isRelaysTurn, let size = nextRelay(into: buffer, packetNumber: packetNumber) {
+      isRelaysTurn = false
+      return size
+    }
+    isRelaysTurn = true
+    return nextOwn(into: buffer, packetNumber: packetNumber, at: now, counters: &counters)
+      ?? nextRelay(into: buffer, packetNumber: packetNumber)
+  }
+
+  private func nextOwn(
     into buffer: UnsafeMutableRawBufferPointer, packetNumber: () -> UInt64, at now: Timestamp, counters: inout Counters
   ) -> Int? {
     if let size = dueProbe(fitting: buffer.count, at: now) {
@@ -55,7 +68,7 @@ extension Session {
   /// A datagram that acknowledges what has not been acknowledged yet, for a session that ends; nil if there is nothing.
   func lastAcknowledgement(packetNumber: () -> UInt64, at now: Timestamp) -> [UInt8]? {
     guard acknowledgeAt != nil else { return nil }
-    let bytes = WireWriter.encode(atMost: WireLimits.baseDatagramBytes) { writer in
+    let bytes = WireWriter.encode(atMost: path.base - sealBytes) { writer in
       shortHeader(packetNumber: packetNumber()).write(to: &writer)
       writeAcknowledgement(to: &writer, at: now)
     }
@@ -69,7 +82,7 @@ extension Session {
   }
 
   /// Puts the header before a body, and seals it in a network with a key. Returns the size of the whole.
-  private func finish(
+  func finish(
     _ buffer: UnsafeMutableRawBufferPointer, byteCount: Int, packetNumber: UInt64, acknowledgeNow: Bool
   ) -> Int {
     var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<WireLimits.shortHeaderBytes]))

@@ -54,6 +54,13 @@ final class Session {
   /// From when on a request for repetition measures a round trip.
   @exclusivity(unchecked) var measureAt = Timestamp(nanoseconds: 0)
 
+  // For others.
+  /// Datagrams to be passed on to the peer, with what RELAY says of them.
+  @exclusivity(unchecked) var relays = Deque<(header: RelayHeader, datagram: [UInt8])>()
+  @exclusivity(unchecked) var relayedBytes = 0
+  /// Whether one of them has its turn, rather than this endpoint's own datagrams.
+  @exclusivity(unchecked) var isRelaysTurn = false
+
   // Receiving.
   @exclusivity(unchecked) var replay = ReplayWindow()
   @exclusivity(unchecked) var reordering = Reordering()
@@ -112,7 +119,8 @@ final class Session {
     self.receiveBufferBytes = receiveBufferBytes
     roundTrip = RoundTripEstimator(initial: configuration.initialRoundTrip)
     congestion = CongestionWindow(receiveBufferBytes: peerReceiveBufferBytes)
-    path = PathProbe(maximum: configuration.maximumDatagramBytes, at: now)
+    path = PathProbe(
+      maximum: configuration.maximumDatagramBytes, isRelayed: peer.address.isRelayed, at: now)
     // The control stream is bounded by whoever writes to it: see EndpointMachine.tellInterest.
     let control = OutboundStream(number: Self.controlStream, isReliable: true, epoch: now, limitBytes: .max)
     let direct = OutboundStream(
@@ -214,7 +222,7 @@ final class Session {
     guard verdict.datagrams > 0 else { return }
     counters.datagramsLost += verdict.lost
     // The path still carries datagrams that are larger than the base.
-    if verdict.arrivedBytes > WireLimits.baseDatagramBytes { fruitlessRequests = 0 }
+    if verdict.arrivedBytes > path.base { fruitlessRequests = 0 }
     congestion.acknowledged(
       charge: verdict.charge, datagrams: verdict.datagrams, lost: verdict.lost, roundTrip: roundTrip, at: now)
     silences = 0
@@ -224,7 +232,7 @@ final class Session {
 
   /// Notes a STATUS: a path that no longer carries large datagrams shows in requests that repetition does not satisfy.
   func noteStatus(asksForRepetition: Bool, hasProgress: Bool, at now: Timestamp, counters: inout Counters) {
-    guard !hasProgress, asksForRepetition, path.current > WireLimits.baseDatagramBytes else {
+    guard !hasProgress, asksForRepetition, path.current > path.base else {
       if hasProgress { fruitlessRequests = 0 }
       return
     }
@@ -237,9 +245,27 @@ final class Session {
 
   private func fallBack(at now: Timestamp, counters: inout Counters) {
     fruitlessRequests = 0
-    guard path.current > WireLimits.baseDatagramBytes else { return }
+    guard path.current > path.base else { return }
     path.fallBack(at: now)
     counters.pathFallbacks += 1
+  }
+
+  /// Takes note of what has changed of the peer. A way by way of others is another path than the direct one: what is known of the
+  /// one says nothing of the other.
+  func update(_ peer: PeerInfo, at now: Timestamp) {
+    let isRelayed = peer.address.isRelayed
+    let isOther = isRelayed != self.peer.address.isRelayed
+    self.peer = peer
+    guard isOther else { return }
+    path = PathProbe(maximum: configuration.maximumDatagramBytes, isRelayed: isRelayed, at: now)
+    roundTrip = RoundTripEstimator(initial: configuration.initialRoundTrip)
+    congestion = CongestionWindow(receiveBufferBytes: peer.receiveBufferBytes)
+    sent.forget()
+    fruitlessRequests = 0
+    silences = 0
+    silenceAt = nil
+    relays.removeAll()
+    relayedBytes = 0
   }
 
   // MARK: Timers

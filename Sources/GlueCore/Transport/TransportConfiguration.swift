@@ -24,6 +24,10 @@ public struct TransportConfiguration: Sendable {
   /// endpoint's processor: a STATUS looks at all gaps of its stream.
   public var maximumGaps: Int = 1_024
 
+  /// Bytes that wait to be passed on to one peer for others. They wait no longer than this endpoint's own datagrams, so this is for
+  /// bursts, and while the system takes none; what goes beyond it is dropped, and repeated by who sent it.
+  public var relayQueueBytes: Int = 1 << 20
+
   /// The defaults.
   public init() {}
 }
@@ -41,6 +45,7 @@ extension TransportConfiguration: BoundedSettings {
       SettingBounds("acknowledgementDelay", \.acknowledgementDelay, .zero ... .seconds(1)),
       SettingBounds("maximumRetryInterval", \.maximumRetryInterval, .milliseconds(10) ... .seconds(60)),
       SettingBounds("maximumGaps", \.maximumGaps, 16...65_536),
+      SettingBounds("relayQueueBytes", \.relayQueueBytes, 4_096...1 << 30),
     ]
   }
 }

@@ -32,12 +32,14 @@ public enum Invariant: String, CaseIterable, Sendable {
   case oneHolder
   /// An address that has proven nothing is sent no more bytes than came from it.
   case amplification
-  /// After healing everybody knows everybody within a bound.
+  /// After healing everybody knows everybody within a bound, and before that those do that have a peer in common.
   case convergence
   /// State for endpoints that have proven nothing stays within its cap, and none of them becomes a peer.
   case unprovenState
   /// An endpoint that no multicast passes to or from says so, and one says so only if that is so.
   case multicastTold
+  /// Datagrams are passed on a bounded number of times, and not between endpoints that hear each other.
+  case relaying
   /// What a subscription wants and somebody still holds arrives, or is reported lost, within a bound after the network is sound:
   /// also what was published while it was away, and when its publisher is gone.
   case reunion

@@ -49,6 +49,7 @@ package struct Recorder {
   var convergence = Convergence()
   var unprovenState = UnprovenState()
   var multicastTold = MulticastTold()
+  var relaying = Relaying()
   var reunion = Reunion()
   var durability = Durability()
   var hostileDatagrams: UInt64 = 0
@@ -56,6 +57,7 @@ package struct Recorder {
   var ignoresContent = false
 
   private var livesByIncarnation: [UInt64: Life] = [:]
+  private var livesByName: [RelayedEndpoint: Life] = [:]
   private var topicsByName: [String: Int] = [:]
   private var messages: [StreamKey: [MessageRecord]] = [:]
   private var directs: [UInt64: UInt64] = [:]
@@ -73,6 +75,7 @@ package struct Recorder {
   // MARK: Names
 
   package func life(of incarnation: Incarnation) -> Life? { livesByIncarnation[incarnation.rawValue] }
+  package func life(named endpoint: RelayedEndpoint) -> Life? { livesByName[endpoint] }
   package func topic(named name: String) -> Int? { topicsByName[name] }
   package func message(_ stream: StreamKey, _ sequence: UInt64) -> MessageRecord? {
     guard let list = messages[stream], sequence < UInt64(list.count) else { return nil }
@@ -109,6 +112,7 @@ package struct Recorder {
       LifeRecord(
         host: host, id: id, incarnation: incarnation, name: name, startedAt: now, lease: lease, interval: interval))
     livesByIncarnation[incarnation.rawValue] = life
+    livesByName[RelayedEndpoint(id: id, tag: UInt32(truncatingIfNeeded: incarnation.rawValue))] = life
     disturbances += 1
     trace.note(.started, life, host, Int(truncatingIfNeeded: id.rawValue), at: now)
     return life
@@ -261,6 +265,7 @@ package struct Recorder {
       case .convergence: convergence.checks
       case .unprovenState: unprovenState.checks
       case .multicastTold: multicastTold.checks
+      case .relaying: relaying.checks
       case .reunion: reunion.checks
       case .durability: durability.checks
       case .totalDecoder: hostileDatagrams

@@ -123,6 +123,9 @@ package final class SimulatedEndpoint {
     let source = datagram.source
     if let fromHost = datagram.sender {
       simulation.noteTransit(from: fromHost, to: host, receivedAt.since(datagram.sentAt))
+      if let (fromHost, sentAt) = datagram.original {
+        simulation.noteTransit(from: fromHost, to: host, receivedAt.since(sentAt))
+      }
     } else {
       simulation.recorder.amplification.received(life, from: source, bytes: datagram.bytes.count)
       simulation.recorder.hostileDatagrams += 1

@@ -216,9 +216,11 @@ package final class Simulation {
   // MARK: Datagrams
 
   func send(_ bytes: UnsafeRawBufferPointer, from endpoint: SimulatedEndpoint, to destination: SocketAddress) {
-    watch(bytes, from: endpoint, to: destination)
+    let original = watch(bytes, from: endpoint, to: destination)
     onDatagram?(bytes, endpoint, destination)
     let isSent = network.send(bytes, from: endpoint.host, to: destination, at: now) { time, datagram in
+      var datagram = datagram
+      datagram.original = original
       queue.schedule(.arrival(datagram), at: time)
     }
     if !isSent {
@@ -278,7 +280,10 @@ package final class Simulation {
 
   // MARK: Watching
 
-  private func watch(_ bytes: UnsafeRawBufferPointer, from endpoint: SimulatedEndpoint, to destination: SocketAddress) {
+  /// Judges a datagram that is sent. Gives who sent first what is passed on in it, and when.
+  private func watch(
+    _ bytes: UnsafeRawBufferPointer, from endpoint: SimulatedEndpoint, to destination: SocketAddress
+  ) -> (host: Int, sentAt: Timestamp)? {
     let wire = endpoint.machine.withoutSeal(bytes).map { WireView($0) } ?? WireView(bytes)
     let life = endpoint.life
     recorder.report.datagrams += 1
@@ -297,11 +302,12 @@ package final class Simulation {
         life, uptime: now.since(record.startedAt), interval: record.interval)
       recorder.judge(.announcementRate, verdict, at: now)
     }
-    guard !destination.ip.isMulticast else { return }
+    guard !destination.ip.isMulticast else { return nil }
     guard let host = network.host(at: destination) else {
-      guard !isTarget, isForeign(destination) else { return }
+      guard !isTarget, isForeign(destination) else { return nil }
       let verdict = recorder.amplification.sent(life, to: destination, bytes: bytes.count)
-      return recorder.judge(.amplification, verdict, at: now)
+      recorder.judge(.amplification, verdict, at: now)
+      return nil
     }
     for frame in wire.data {
       recorder.repetition.sent(
@@ -313,6 +319,29 @@ package final class Simulation {
       let verdict = recorder.interestOnly.sent(topic: topic, by: life, to: host, isSettled: isSettled)
       recorder.judge(.interestOnly, verdict, at: now)
     }
+    guard let relay = wire.relays.first else { return nil }
+    return watch(relay.header, digest: relay.digest, from: endpoint)
+  }
+
+  /// Judges a datagram that is sent by way of others, or passed on.
+  private func watch(
+    _ header: RelayHeader, digest: UInt64, from endpoint: SimulatedEndpoint
+  ) -> (host: Int, sentAt: Timestamp)? {
+    let key = Relaying.Key(header, digest: digest)
+    let life = endpoint.life
+    let verdict: String?
+    if recorder.life(named: header.origin) == life {
+      let isNeedless =
+        recorder.life(named: header.destination).map {
+          recorder.lives[$0].endedAt == nil && isSound(between: life, and: $0)
+        } ?? false
+      verdict = recorder.relaying.sent(
+        key, hopsLeft: header.hopsLeft, by: life, host: endpoint.host, isNeedless: isNeedless, at: now)
+    } else {
+      verdict = recorder.relaying.passedOn(key, hopsLeft: header.hopsLeft, by: life)
+    }
+    recorder.judge(.relaying, verdict, at: now)
+    return recorder.relaying.original(of: key)
   }
 
   /// Whether no host was ever at the address.
@@ -416,10 +445,11 @@ extension FrameType {
     case .ack: 7
     case .mtuProbe: 8
     case .mtuReply: 9
-    case .data: 10
-    case .status: 11
-    case .heartbeat: 12
-    case .gap: 13
+    case .relay: 10
+    case .data: 11
+    case .status: 12
+    case .heartbeat: 13
+    case .gap: 14
     }
   }
 }

@@ -35,8 +35,12 @@ public enum Mutant: String, CaseIterable, Sendable {
   case yieldsToAnyClaim
   /// Replies twice to strangers.
   case answersTwice
-  /// Does not listen to some endpoints.
+  /// Does not listen to some endpoints, nor takes what others pass on of them.
   case ignoresSome
+  /// Does not listen to some endpoints, and so reaches them by way of others.
+  case relaysNeedlessly
+  /// Passes datagrams on without counting how often that was done.
+  case countsNoHops
   /// Takes endpoints for peers that have proven nothing.
   case believesAnybody
   /// Says nothing of multicast that does not get through.
@@ -69,6 +73,7 @@ public enum Mutant: String, CaseIterable, Sendable {
     case .ignoresClashes, .yieldsToAnyClaim: .oneHolder
     case .answersTwice: .amplification
     case .ignoresSome: .convergence
+    case .relaysNeedlessly, .countsNoHops: .relaying
     case .believesAnybody: .unprovenState
     case .hidesDeadMulticast, .ignoresMulticast: .multicastTold
     case .forgetsThePast: .reunion

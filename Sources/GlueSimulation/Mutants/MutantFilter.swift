@@ -54,9 +54,14 @@ package struct MutantFilter {
       return [original, lastSession]
     case .answersTwice:
       return wire.types.contains(.challenge) || wire.types.contains(.answer) ? [original, original] : [original]
+    case .countsNoHops:
+      guard !wire.relays.isEmpty else { return [original] }
+      var bytes = bytes
+      bytes[WireLimits.shortHeaderBytes + WireLimits.frameHeaderBytes] = WireLimits.relayHops
+      return [(bytes, destination)]
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .keepsPastExpiry, .hoards, .ignoresWelcomes,
-      .ignoresClashes, .yieldsToAnyClaim, .ignoresSome, .believesAnybody, .hidesDeadMulticast, .ignoresMulticast,
-      .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition:
+      .ignoresClashes, .yieldsToAnyClaim, .ignoresSome, .relaysNeedlessly, .believesAnybody, .hidesDeadMulticast,
+      .ignoresMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition:
       return [original]
     }
   }
@@ -114,8 +119,11 @@ package struct MutantFilter {
       if let sender = wire.sender, sender.id == own.id, sender.incarnation != own.incarnation {
         return (true, sender.incarnation)
       }
-    case .ignoresSome:
+    case .ignoresSome, .relaysNeedlessly:
       if let fromHost, host % 3 == 1, fromHost % 3 == 0, !wire.isSession { return (false, nil) }
+      if mutant == .ignoresSome, host % 3 == 1, wire.relays.contains(where: { Self.isIgnored($0.header.origin) }) {
+        return (false, nil)
+      }
     case .ignoresMulticast:
       if isGroup, uptime > .seconds(4) { return (false, nil) }
     case .believesAnybody:
@@ -124,10 +132,15 @@ package struct MutantFilter {
       }
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .neverRepeats, .claimsEverything,
       .keepsPastExpiry, .sendsToEverybody, .hoards, .repeatsEverything, .announcesTooOften, .chatters, .answersTwice,
-      .hidesDeadMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition:
+      .hidesDeadMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .countsNoHops:
       break
     }
     return (true, nil)
+  }
+
+  /// Whether an endpoint runs on one of the hosts that ``Mutant/ignoresSome`` ignores; a plan's IDs are in thousands.
+  private static func isIgnored(_ endpoint: RelayedEndpoint) -> Bool {
+    endpoint.id.rawValue >= 1_000 && (endpoint.id.rawValue / 1_000 - 1) % 3 == 0
   }
 
   // MARK: Deliveries and events
@@ -145,8 +158,8 @@ package struct MutantFilter {
     case .hoards: hoardedBytes += deliveries.reduce(0) { $0 + $1.bytes * 64 }
     case .hidesLosses, .neverRepeats, .claimsEverything, .keepsPastExpiry, .sendsToEverybody, .waitsForTheSlowest,
       .repeatsEverything, .announcesTooOften, .chatters, .ignoresWelcomes, .ignoresClashes, .yieldsToAnyClaim,
-      .answersTwice, .ignoresSome, .believesAnybody, .hidesDeadMulticast, .ignoresMulticast, .confirmsBeforeTheSync,
-      .forgetsPosition:
+      .answersTwice, .ignoresSome, .relaysNeedlessly, .countsNoHops, .believesAnybody, .hidesDeadMulticast,
+      .ignoresMulticast, .confirmsBeforeTheSync, .forgetsPosition:
       break
     }
     return result

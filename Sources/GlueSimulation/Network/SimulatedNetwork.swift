@@ -13,6 +13,8 @@ package struct SimulatedNetwork {
     package var isGroup: Bool
     package var bytes: [UInt8]
     package var sentAt: Timestamp
+    /// Who sent first what is passed on in it, and when.
+    package var original: (host: Int, sentAt: Timestamp)?
   }
 
   /// Why a datagram did not arrive.

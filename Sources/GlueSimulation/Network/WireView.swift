@@ -15,6 +15,9 @@ package struct WireView {
   /// Its DATA frames: header, number of units, bytes.
   package private(set) var data: [(header: DataHeader, units: UInt64, bytes: Int)] = []
 
+  /// The datagrams within it that are passed on, and hashes of them; not resets, which are all alike.
+  package private(set) var relays: [(header: RelayHeader, digest: UInt64)] = []
+
   /// Reads a datagram as far as it makes sense.
   package init(_ bytes: [UInt8]) {
     self = bytes.withUnsafeBytes { WireView($0) }
@@ -39,8 +42,11 @@ package struct WireView {
     while let frame = try? frames.next() {
       guard let type = frame.known else { continue }
       types.append(type)
-      guard type == .data else { continue }
       var body = WireReader(frame.body)
+      if type == .relay, let header = try? RelayHeader(from: &body), body.remaining > WireLimits.resetBytes {
+        relays.append((header, payloadDigest(body.rest(), attributes: UnsafeRawBufferPointer(start: nil, count: 0))))
+      }
+      guard type == .data else { continue }
       guard let header = try? DataHeader(from: &body) else { continue }
       var units = UnitReader(body.rest())
       var count: UInt64 = 0

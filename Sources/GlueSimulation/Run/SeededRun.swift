@@ -243,6 +243,7 @@ final class SeededRun {
     let alive = simulation.alive
     for endpoint in alive { Samples.take(of: endpoint, in: simulation) }
     Samples.takeOfPairs(alive, in: simulation)
+    Samples.takeOfNeighbours(alive, in: simulation)
     Samples.takeOfMulticast(alive, in: simulation)
     simulation.schedule(after: .milliseconds(500)) { [unowned self] _ in sample() }
   }

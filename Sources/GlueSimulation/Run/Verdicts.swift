@@ -30,6 +30,40 @@ enum Samples {
       + configuration.topics.historyBytes + configuration.topics.maximumMessageBytes
   }
 
+  /// Every two endpoints: does each know the other, if a third one knows both?
+  static func takeOfNeighbours(_ alive: [SimulatedEndpoint], in simulation: Simulation) {
+    let running = alive.filter(\.isRunning)
+    func knows(_ one: SimulatedEndpoint, _ other: SimulatedEndpoint) -> Bool {
+      one.peers[other.machine.configuration.id] == other.life
+    }
+    /// Of two with one ID or name one has to go, and until then others need not know it.
+    func isUnique(_ endpoint: SimulatedEndpoint) -> Bool {
+      let own = endpoint.machine.configuration
+      return alive.count {
+        $0.machine.configuration.id == own.id || $0.machine.configuration.name == own.name
+      } == 1
+    }
+    let unique = running.filter(isUnique)
+    for one in unique {
+      let thirds = unique.filter {
+        $0 !== one && knows(one, $0) && knows($0, one) && simulation.isSound(between: one.life, and: $0.life)
+      }
+      for other in unique where other !== one {
+        let hasWay = thirds.contains {
+          $0 !== other && knows($0, other) && knows(other, $0)
+            && simulation.isSound(between: $0.life, and: other.life)
+        }
+        // An introducer looks again after up to 16 intervals.
+        let interval = max(
+          one.machine.configuration.discovery.interval, other.machine.configuration.discovery.interval)
+        let verdict = simulation.recorder.convergence.sampled(
+          one.life, other.life, isKnown: knows(one, other), hasWay: hasWay, patience: interval * 20 + .seconds(2),
+          at: simulation.now)
+        simulation.recorder.judge(.convergence, verdict, at: simulation.now)
+      }
+    }
+  }
+
   /// Every two endpoints: do both have the session, or none?
   static func takeOfPairs(_ alive: [SimulatedEndpoint], in simulation: Simulation) {
     let tables = alive.map(\.machine.peers)

@@ -95,9 +95,10 @@ import Testing
       network.run(milliseconds: 100)
       let local = network.nodes[0].machine.local
       let sent = network.nodes[1].machine.counters.challengesSent
-      network.nodes[1].machine.receiveIntroduction(
+      let introduction = Introduction(
         endpoint: EndpointID(9), incarnation: Incarnation(9), heldMilliseconds: 0,
-        locators: [SocketAddress(ip: addressV6(9).ip, port: 4_000)], from: local.id, at: network.time)
+        locators: [SocketAddress(ip: addressV6(9).ip, port: 4_000)])
+      network.nodes[1].machine.receive(introduction, from: local.id, at: network.time)
       #expect(network.nodes[1].machine.counters.challengesSent == sent + (isOnTheLink ? 1 : 0))
       if isOnTheLink {
         guard case .send(_, let destination, _) = network.nodes[1].machine.nextAction() else {

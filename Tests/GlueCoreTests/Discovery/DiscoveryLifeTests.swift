@@ -238,8 +238,10 @@ import Testing
     for index in 0..<3 { network.start(index) }
     network.run(milliseconds: 500)
     let introductions = network.nodes[0].events.compactMap { action -> [SocketAddress]? in
-      guard case .introduce(.introduce(let id, _, _, let locators), _) = action, id == EndpointID(2) else { return nil }
-      return locators
+      guard case .introduce(.introduce(let introduction), _) = action, introduction.endpoint == EndpointID(2) else {
+        return nil
+      }
+      return introduction.locators
     }
     #expect(introductions == [[address(2), address(40)]])
   }

@@ -257,12 +257,10 @@ final class DiscoveryNetwork {
       nodes[index].machine.receiveBye(from: peer.id, reason: reason, at: time)
     case .introduce(let session, let message):
       guard let peer = nodes[index].machine.peer(session: session),
-        case .introduce(let endpoint, let incarnation, let held, let locators) = message
+        case .introduce(let introduction) = message
       else { return }
       nodes[index].machine.signOfLife(session: session, from: packet.source, at: time)
-      nodes[index].machine.receiveIntroduction(
-        endpoint: endpoint, incarnation: incarnation, heldMilliseconds: held, locators: locators, from: peer.id,
-        at: time)
+      nodes[index].machine.receive(introduction, from: peer.id, at: time)
     case .reset(let session):
       nodes[index].machine.receiveReset(connection: session, from: packet.source, at: time)
     }

@@ -16,6 +16,8 @@ final class Segment {
   var wallOffset: UInt64 = 0
   /// Sees each datagram that is sent: by whom, and its bytes.
   var tap: (Int, [UInt8]) -> Void = { _, _ in }
+  /// Whether anything gets from one to another.
+  var passes: (Int, Int) -> Bool = { _, _ in true }
   private var inFlight: [(at: Timestamp, order: Int, to: Int, from: SocketAddress, group: Bool, bytes: [UInt8])] = []
   private var order = 0
   private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_507, alignment: 16)
@@ -63,7 +65,8 @@ final class Segment {
       let bytes = [UInt8](buffer[..<datagram.byteCount])
       tap(index, bytes)
       let isGroup = datagram.destination == Self.group
-      for other in machines.indices where isGroup || address(other) == datagram.destination {
+      for other in machines.indices
+      where (isGroup || address(other) == datagram.destination) && passes(index, other) {
         order += 1
         inFlight.append((now + delay, order, other, address(index), isGroup, bytes))
       }

@@ -24,6 +24,7 @@ import Testing
     case .sendBufferBytes, .maximumMessageBytes, .nameBytes, .localTopics: try reachByCalls(limit)
     case .streamsPerPeer, .subscriptionsPerPeer, .controlBytes, .mismatchesPerSecond, .inquiryAnswers:
       try reachByTopics(limit)
+    case .routes, .relayQueueBytes: try reachByRelays(limit)
     case .historyBytes, .rememberedStreams, .holdingsPerPeer, .requestsPerSecond: try reachByHistory(limit)
     }
   }
@@ -40,6 +41,26 @@ import Testing
     }
     segment.run(for: .milliseconds(200))
     return (segment.machines[0]!, segment.events[0])
+  }
+
+  private func reachByRelays(_ limit: Limit) throws -> (EndpointMachine, [EndpointEvent]) {
+    let row = RelayRow(of: limit == .routes ? 2 : 3) {
+      $0.discovery.limits.routes = limit == .routes ? 1 : 100
+      $0.transport.relayQueueBytes = 4_096
+    }
+    let machine = row.segment.machines[1]!
+    for number in 50..<53 as Range<UInt64> where limit == .routes {
+      let introduction = Introduction(
+        endpoint: EndpointID(number), incarnation: Incarnation(number), heldMilliseconds: 0, locators: [])
+      machine.discovery.receive(introduction, from: EndpointID(1), at: row.segment.now)
+      machine.drainDiscovery(at: row.segment.now)
+    }
+    for _ in 0..<10 where limit == .relayQueueBytes {
+      let header = RelayHeader(hopsLeft: 8, destination: row.name(2), origin: row.name(0))
+      row.send(from: 0, to: 1, header, bytes: 1_000)
+    }
+    row.segment.drain(1)
+    return (machine, row.segment.events[1])
   }
 
   private func reachByStrangers(_ limit: Limit) throws -> (EndpointMachine, [EndpointEvent]) {

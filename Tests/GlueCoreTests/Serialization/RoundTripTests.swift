@@ -85,7 +85,8 @@ import Testing
     .close(stream: .max, position: WireLimits.position),
     .mismatch(subscription: 1, topic: "t", publisherType: "", subscriberType: String(repeating: "t", count: 256)),
     .introduce(
-      endpoint: EndpointID(1), incarnation: Incarnation(2), heldMilliseconds: 3, locators: announcement.locators),
+      Introduction(
+        endpoint: EndpointID(1), incarnation: Incarnation(2), heldMilliseconds: 3, locators: announcement.locators)),
     .refused(.stream(.max)), .refused(.subscription(1)), .refused(.fetch(2)),
     .have(
       [StreamHolding(stream: StreamHash(rawValue: .max), first: 1, end: WireLimits.position)], asks: true, isAll: true),
@@ -98,6 +99,27 @@ import Testing
     let bytes = message.encoded()
     let read = { (r: inout WireReader) throws(WireError) in try ControlMessage.read(from: &r) }
     #expect(try bytes.read(read) == message)
+    for count in 0..<bytes.count {
+      #expect(throws: WireError.truncated) { try Array(bytes[..<count]).read(read) }
+    }
+  }
+
+  @Test func introductionsTellHops() throws {
+    let introduction = ControlMessage.introduce(
+      Introduction(
+        endpoint: EndpointID(.max), incarnation: Incarnation(.max), heldMilliseconds: .max, locators: [], hops: .max))
+    let read = { (r: inout WireReader) throws(WireError) in try ControlMessage.read(from: &r) }
+    #expect(try introduction.encoded().read(read) == introduction)
+  }
+
+  @Test func relays() throws {
+    let header = RelayHeader(
+      hopsLeft: 8, destination: RelayedEndpoint(id: EndpointID(.max), tag: .max),
+      origin: RelayedEndpoint(id: EndpointID(1), tag: 0))
+    let bytes = try #require([UInt8].written { header.write(to: &$0) })
+    #expect(bytes.count == 25)
+    let read = { (r: inout WireReader) throws(WireError) in try RelayHeader(from: &r) }
+    #expect(try bytes.read(read) == header)
     for count in 0..<bytes.count {
       #expect(throws: WireError.truncated) { try Array(bytes[..<count]).read(read) }
     }

@@ -17,6 +17,7 @@ extension FrameType {
     case .ack: "ACK"
     case .mtuProbe: "MTU_PROBE"
     case .mtuReply: "MTU_REPLY"
+    case .relay: "RELAY"
     case .data: "DATA"
     case .status: "STATUS"
     case .heartbeat: "HEARTBEAT"
@@ -230,10 +231,11 @@ extension ControlMessage {
         "publisherType": .string(publisherType), "subscriberType": .string(subscriberType),
         "attributes": attributes.fields(),
       ]
-    case .introduce(let endpoint, let incarnation, let heldMilliseconds, let locators):
+    case .introduce(let introduction):
       [
-        "message": "INTRODUCE", "endpoint": JSON(endpoint.rawValue), "incarnation": JSON(incarnation.rawValue),
-        "held": JSON(heldMilliseconds), "locators": .array(locators.map(\.fields)),
+        "message": "INTRODUCE", "endpoint": JSON(introduction.endpoint.rawValue),
+        "incarnation": JSON(introduction.incarnation.rawValue), "held": JSON(introduction.heldMilliseconds),
+        "locators": .array(introduction.locators.map(\.fields)), "hops": JSON(introduction.hops),
       ]
     case .refused(.stream(let number)): ["message": "REFUSED", "of": "OPEN", "number": JSON(number)]
     case .refused(.subscription(let number)): ["message": "REFUSED", "of": "SUBSCRIBE", "number": JSON(number)]

@@ -183,6 +183,7 @@ extension RawFrame {
           ["largest": JSON($0.largest), "delay": JSON($0.delayMicroseconds), "count": JSON($0.count)]
         }
       case .mtuProbe, .mtuReply: return try all(MTUProbe.self) { ["size": JSON($0.datagramBytes)] }
+      case .relay: return try relayFields()
       case .data: return try dataFields()
       case .status: return try all(Status.self, \.fields)
       case .heartbeat:
@@ -194,6 +195,19 @@ extension RawFrame {
     } catch {
       return (["error": .string(error.className)], [])
     }
+  }
+
+  private func relayFields() throws(WireError) -> (JSON, [UInt8]) {
+    var reader = WireReader(body)
+    let header = try RelayHeader(from: &reader)
+    let datagram = reader.rest()
+    return (
+      [
+        "hopsLeft": JSON(header.hopsLeft), "destination": JSON(header.destination.id.rawValue),
+        "destinationTag": JSON(header.destination.tag), "origin": JSON(header.origin.id.rawValue),
+        "originTag": JSON(header.origin.tag), "datagram": JSON(hex: datagram),
+      ], .written { header.write(to: &$0) }! + Array(datagram)
+    )
   }
 
   private func dataFields() throws(WireError) -> (JSON, [UInt8]) {

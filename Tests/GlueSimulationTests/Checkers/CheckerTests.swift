@@ -297,11 +297,46 @@ private func at(_ milliseconds: UInt64) -> Timestamp { Timestamp(nanoseconds: mi
     #expect(checker.settled([3, 4], what: "ID 1") != nil)
   }
 
+  @Test func convergenceNoticesTwoThatAThirdOneKnows() {
+    var checker = Convergence()
+    func sample(_ second: UInt64, isKnown: Bool = false, hasWay: Bool = true) -> String? {
+      checker.sampled(0, 1, isKnown: isKnown, hasWay: hasWay, patience: .seconds(5), at: at(second * 1_000))
+    }
+    #expect(sample(0) == nil && sample(5) == nil && sample(6) != nil)
+    #expect(sample(10) == nil && sample(12, isKnown: true) == nil && sample(16) == nil)
+    #expect(sample(18, hasWay: false) == nil && sample(22) == nil)
+    #expect(checker.checks > 0)
+  }
+
   @Test func convergenceNoticesStrangersAndGhosts() {
     var checker = Convergence()
     #expect(checker.settled(0, knows: [1, 2], of: [0, 1, 2]) == nil)
     #expect(checker.settled(0, knows: [1], of: [0, 1, 2]) != nil)
     #expect(checker.settled(0, knows: [1, 2, 9], of: [0, 1, 2]) != nil)
+  }
+}
+
+@Suite struct RelayingTests {
+  private let header = RelayHeader(
+    hopsLeft: 8, destination: RelayedEndpoint(id: EndpointID(2), tag: 2),
+    origin: RelayedEndpoint(id: EndpointID(1), tag: 1))
+
+  @Test func noticesHopsThatAreNotCounted() {
+    var checker = Relaying()
+    let key = Relaying.Key(header, digest: 7)
+    #expect(checker.sent(key, hopsLeft: 8, by: 0, host: 0, isNeedless: false, at: at(1)) == nil)
+    #expect(checker.passedOn(key, hopsLeft: 7, by: 1) == nil)
+    #expect(checker.passedOn(key, hopsLeft: 7, by: 2) != nil)
+    #expect(checker.original(of: key)?.sentAt == at(1))
+    // Of what was not seen before nothing is known.
+    #expect(checker.passedOn(Relaying.Key(header, digest: 8), hopsLeft: 8, by: 1) == nil)
+  }
+
+  @Test func noticesWhatIsNotNeeded() {
+    var checker = Relaying()
+    let verdict = checker.sent(
+      Relaying.Key(header, digest: 7), hopsLeft: 8, by: 0, host: 0, isNeedless: true, at: at(1))
+    #expect(verdict != nil)
   }
 }
 

@@ -57,6 +57,17 @@ struct Scenario {
     simulation.noteLinks()
   }
 
+  /// Nothing passes between two hosts any more.
+  func block(_ a: Int, _ b: Int) { set(a, b) { ($0.isUnicastBlocked, $0.isGroupBlocked) = (true, true) } }
+  /// Everything does again.
+  func join(_ a: Int, _ b: Int) { set(a, b) { ($0.isUnicastBlocked, $0.isGroupBlocked) = (false, false) } }
+
+  private func set(_ a: Int, _ b: Int, _ change: (inout LinkConditions) -> Void) {
+    change(&simulation.network[a, b])
+    change(&simulation.network[b, a])
+    simulation.noteLinks()
+  }
+
   func counter(_ name: String, of endpoint: SimulatedEndpoint) -> UInt64 {
     endpoint.machine.counters.first { $0.name == name }!.value
   }
