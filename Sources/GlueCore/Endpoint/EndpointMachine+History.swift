@@ -375,8 +375,7 @@ extension EndpointMachine {
     guard excess > 0 else { return }
     let idle = topics.received.values.filter { $0.carriers.isEmpty && $0.fetch == nil && $0.late.isEmpty }
     // What holds the value of a topic goes last.
-    func rank(_ stream: ReceivedStream) -> Int { stream.retained == nil || stream.kept.sequences.isEmpty ? 0 : 1 }
-    let order = idle.sorted { (rank($0), $0.orphanedAt, $0.hash) < (rank($1), $1.orphanedAt, $1.hash) }
+    let order = idle.sorted { ($0.valueRank, $0.orphanedAt, $0.hash) < ($1.valueRank, $1.orphanedAt, $1.hash) }
     for stream in order.prefix(excess + limit / 16) {
       reach(.rememberedStreams, at: now)
       historyMemory.storing?.forget(stream.kept)
@@ -443,12 +442,13 @@ extension EndpointMachine {
     if trimDue == .distantFuture, publication.stream.holdsHistory { trimDue = now + Self.trimInterval }
   }
 
-  /// Lets go of a sixteenth of all that is held, the oldest first, so that the search for it is seldom.
+  /// Lets go of a sixteenth of all that is held, the oldest first and the values of topics last, so that the search for it is seldom.
   private func makeRoomInHistory(at now: Timestamp) {
     reach(.historyBytes, at: now)
     let target = historyMemory.limitBytes / 16 * 15
     let streams = topics.received.values.filter { !$0.kept.sequences.isEmpty }
-    for stream in streams.sorted(by: { ($0.kept.oldest, $0.hash) < ($1.kept.oldest, $1.hash) }) {
+    let order = streams.sorted { ($0.valueRank, $0.kept.oldest, $0.hash) < ($1.valueRank, $1.kept.oldest, $1.hash) }
+    for stream in order {
       guard historyMemory.bytes > target else { return }
       stream.kept.trim(byBytes: historyMemory.bytes - target)
     }

@@ -75,6 +75,9 @@ extension ReceivedStream {
     return retaining.judgedEnd < next ? next - 1 : next
   }
 
+  /// By which streams are ordered where some have to go: what holds the value of a topic goes last.
+  var valueRank: Int { retained == nil || kept.sequences.isEmpty ? 0 : 1 }
+
   /// Takes over values from a store.
   func restore(_ messages: [LoadedMessage], of topic: RetainedTopic, at now: Timestamp) {
     retaining.judgedEnd = next
