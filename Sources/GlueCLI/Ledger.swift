@@ -52,12 +52,27 @@ final class Ledger: Sendable {
   /// Waits until so many stores have everything, or, where only the last messages are kept, the last one: they are stored in order.
   func awaitStored(by count: Int, on topic: String, keeping history: HistoryPolicy, timeout: Duration) async throws {
     var (first, last) = state.withLock { ($0.first, $0.last) }
-    if case .last = history { first = last }
+    switch history {
+    case .last, .retained: first = last
+    case .untilExpiry, .none: break
+    }
     guard let first, let last else { return }
     do {
       try await last.stored(by: count, since: first, timeout: timeout)
     } catch EndpointFailure.notStored(_, let stores, _) {
       throw CommandFailure("messages on \(topic) are stored by \(stores) of \(count) caches after \(timeout)")
+    }
+  }
+
+  /// Waits until somebody else holds the last value.
+  func awaitHolder(on topic: String, timeout: Duration) async throws {
+    guard let last = state.value.last else { return }
+    do {
+      try await last.held(by: 1, timeout: timeout)
+    } catch EndpointFailure.notHeld {
+      throw CommandFailure("nobody else holds the value of \(topic) after \(timeout); glue cache would")
+    } catch EndpointFailure.superseded {
+      throw CommandFailure("the value of \(topic) is superseded by a higher one of another publisher")
     }
   }
 

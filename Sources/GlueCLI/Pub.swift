@@ -10,7 +10,9 @@ struct Pub: AsyncParsableCommand {
       Waits up to half a second for a first subscriber, or as long as it takes with --await-subscribers. \
       Ends with status 0 when every matched subscriber has acknowledged everything, also when there is none, otherwise \
       with status 1 after telling who has not. With --await-stored N the status is 0 when N caches have stored everything, \
-      whoever has acknowledged it, and else 1. On SIGINT, SIGTERM or SIGHUP it takes no more messages, waits up to 2s for \
+      whoever has acknowledged it, and else 1. With --retain the topic keeps the last value for ever, and with --clear it has none \
+      any more: first everybody known is asked, for up to 1s, which value he holds, so that the new one is higher; then the \
+      status is 0 when somebody else holds it, and else 1. On SIGINT, SIGTERM or SIGHUP it takes no more messages, waits up to 2s for \
       acknowledgements, tells how many messages were published and who has not acknowledged them, and ends with status \
       130, 143 or 129. A second signal ends it at once.
       """)
@@ -61,9 +63,15 @@ struct Pub: AsyncParsableCommand {
 
   @Option(
     help:
-      "What is kept for subscribers that come later: expiry (messages with --expiry, until then), none, or the last N.",
+      "What is kept for subscribers that come later: expiry (messages with --expiry, until then), none, or the last N. (default: expiry)",
     transform: parseHistoryPolicy)
-  var keep: HistoryPolicy = .untilExpiry
+  var keep: HistoryPolicy?
+
+  @Flag(help: "The topic keeps its last value for ever, of all publishers' one; wait until somebody else holds it.")
+  var retain = false
+
+  @Flag(help: "End the value that the topic retains; takes no payload.")
+  var clear = false
 
   @Flag(help: "Send each message once, and do not repeat what the network loses.")
   var bestEffort = false
@@ -75,8 +83,17 @@ struct Pub: AsyncParsableCommand {
 
   func validate() throws {
     let sources = [payload != nil, file != nil, stdin, size != nil].filter { $0 }.count
+    if clear, sources > 0 || retain || count != nil || rate != nil || expiry != nil {
+      throw ValidationError("--clear takes no payload, and none of --retain, --count, --rate and --expiry")
+    }
     if sources > 1 { throw ValidationError("give only one of PAYLOAD, --file, --stdin and --size") }
-    if sources == 0 {
+    if retain || clear {
+      if keep != nil { throw ValidationError("--keep does not go with --retain or --clear, which keep one value") }
+      if bestEffort {
+        throw ValidationError("--best-effort does not go with --retain or --clear: nothing of it is kept")
+      }
+    }
+    if sources == 0, !clear {
       throw ValidationError(
         "give one of PAYLOAD, --file, --stdin and --size; a PAYLOAD that begins with - goes after --")
     }
@@ -86,20 +103,24 @@ struct Pub: AsyncParsableCommand {
     if let expiry, expiry <= .zero { throw ValidationError("--expiry must be longer than 0") }
     if awaitStored != nil {
       if bestEffort { throw ValidationError("--await-stored does not go with --best-effort, of which nothing is kept") }
-      if keep == .none || keep == .untilExpiry && expiry == nil {
-        throw ValidationError("--await-stored needs messages that are kept: --expiry, or --keep N")
+      if history == .none || history == .untilExpiry && expiry == nil {
+        throw ValidationError("--await-stored needs messages that are kept: --expiry, --keep N, or --retain")
       }
     }
     if stdin && count != nil { throw ValidationError("--count does not go with --stdin") }
   }
 
+  /// What the topic keeps.
+  private var history: HistoryPolicy { retain || clear ? .retained : keep ?? .untilExpiry }
+
   func run() async throws {
     let source = try makeSource()
+    let retains = retain || clear
     let endpoint = try await options.makeEndpoint()
     var settings = TopicSettings()
     settings.reliability = bestEffort ? .bestEffort : .reliable
     settings.whenFull = .block(timeout: .seconds(10))
-    settings.history = keep
+    settings.history = history
     let publication = try endpoint.publication(topic, type: type, settings)
     let ledger = Ledger()
     try await GlueCLI.run(
@@ -110,6 +131,9 @@ struct Pub: AsyncParsableCommand {
         } else {
           // Whoever is there already should get the first message too; nobody need be.
           try? await publication.awaitSubscribers(1, timeout: Self.acquaintance)
+        }
+        if retains {
+          do { try await publication.awaitValue(timeout: Self.inquiry) } catch EndpointFailure.timedOut {}
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
           group.addTask { await ledger.watch() }
@@ -132,14 +156,18 @@ struct Pub: AsyncParsableCommand {
               + (isAcknowledgeable || !list.isEmpty ? "; \(rest)" : ""))
           throw ExitCode(signal.status)
         }
-        if ledger.published > 0 && missing.isEmpty && publication.matchedSubscribers == 0 {
+        if ledger.published > 0 && missing.isEmpty && publication.matchedSubscribers == 0 && !retains {
           Console.error("glue: \(topic) has no subscriber now; --await-subscribers N waits for N of them")
         }
         let failure = CommandFailure("messages on \(topic) were not acknowledged by \(list)")
-        if let awaitStored {
-          // What is stored outlives subscribers, and caches, that have gone.
+        if retains || awaitStored != nil {
+          // What is held or stored outlives subscribers, and caches, that have gone.
           if !missing.isEmpty { Console.error("glue: \(failure)") }
-          return try await ledger.awaitStored(by: awaitStored, on: topic, keeping: keep, timeout: timeout)
+          if retains { try await ledger.awaitHolder(on: topic, timeout: timeout) }
+          if let awaitStored {
+            try await ledger.awaitStored(by: awaitStored, on: topic, keeping: history, timeout: timeout)
+          }
+          return
         }
         if !missing.isEmpty { throw failure }
       })
@@ -147,6 +175,9 @@ struct Pub: AsyncParsableCommand {
 
   /// How long a signal lets it wait for acknowledgements: supervisors kill what takes much longer.
   private static let patience = Duration.seconds(2)
+
+  /// How long it waits for others to say which value they hold. Who takes longer is not there.
+  private static let inquiry = Duration.seconds(1)
 
   /// How long the first message waits for a subscriber when none is demanded: ten times what it takes to find one.
   private static let acquaintance = Duration.milliseconds(500)
@@ -177,7 +208,7 @@ struct Pub: AsyncParsableCommand {
     while let bytes = try await source.message(sent, lines) {
       if let rate { try await Task.sleep(until: start + .seconds(Double(sent) / rate), clock: .continuous) }
       try Task.checkCancellation()
-      then(try await publication.publish(bytes, expiry: expiry))
+      then(try await clear ? publication.clear() : publication.publish(bytes, expiry: expiry))
       sent += 1
     }
   }
@@ -207,6 +238,7 @@ struct Pub: AsyncParsableCommand {
 
   private func makeSource() throws -> Source {
     let count = count ?? (rate == nil ? 1 : .max)
+    if clear { return .repeated([], count: 1) }
     if let payload { return .repeated(Array(payload.utf8), count: count) }
     if let size { return .sized(size, count: count) }
     guard let file else { return .lines }

@@ -19,7 +19,8 @@ struct Sub: AsyncParsableCommand {
   var type: String?
 
   @Option(
-    help: "Also what was published before: the last N messages of each publisher on each topic, or all that are kept.",
+    help:
+      "Also what was published before: the value of topics that retain their last one (retained), the last N messages of each publisher on each topic, or all that are kept. (default: retained)",
     transform: parseHistoryRequest)
   var history: HistoryRequest?
 
@@ -65,7 +66,7 @@ struct Sub: AsyncParsableCommand {
       if let start {
         try endpoint.subscribe(to: filter, from: start, type: type)
       } else {
-        try endpoint.subscribe(to: filter, type: type, history: history ?? .none)
+        try endpoint.subscribe(to: filter, type: type, history: history ?? .retained)
       }
     let record = Shared(Record(position: start ?? ReadPosition()))
     // An error here rather than at the end, when much would have to be read again.
@@ -106,6 +107,7 @@ struct Sub: AsyncParsableCommand {
   private func textLine(_ message: Message) -> String {
     let age = Format.milliseconds(message.age)
     let head = "\(message.topic) from \(message.publisher.name) seq=\(message.sequence) age=\(age)"
+    if message.isCleared { return "\(head) cleared" }
     guard !noPayload, let text = String(validating: message.bytes, as: UTF8.self) else {
       return "\(head) \(message.bytes.count) B"
     }
@@ -122,6 +124,7 @@ struct Sub: AsyncParsableCommand {
     line.add("type", message.type)
     line.add("publisher", publisher)
     line.add("sequence", message.sequence)
+    if message.isCleared { line.add("cleared", true) }
     if !noPayload {
       if let text = String(validating: message.bytes, as: UTF8.self) {
         line.add("payload", text)

@@ -45,9 +45,10 @@ enum TopicReport {
   }
 
   private static func held(_ publisher: TopicOverview.Publisher) -> String {
+    func what(_ held: HeldMessages) -> String { publisher.history == .retained ? "retained" : "\(held.count)" }
     var parts: [String] = []
-    if let kept = publisher.kept { parts.append("\(kept.count)") }
-    parts += publisher.holders.prefix(namesShown).map { "\($0.held.count) by \($0.party)".printable }
+    if let kept = publisher.kept { parts.append(what(kept)) }
+    parts += publisher.holders.prefix(namesShown).map { "\(what($0.held)) by \($0.party)".printable }
     if publisher.holders.count > namesShown { parts.append("and \(publisher.holders.count - namesShown) more") }
     return parts.isEmpty ? "-" : parts.joined(separator: ", ")
   }
@@ -136,12 +137,13 @@ enum TopicReport {
     return line
   }
 
-  /// As `glue pub --keep` takes it.
+  /// As `glue pub --keep` takes it, or `--retain`.
   private static func text(_ policy: HistoryPolicy) -> String {
     switch policy {
     case .none: "none"
     case .untilExpiry: "expiry"
     case .last(let count): "\(count)"
+    case .retained: "retained"
     }
   }
 }

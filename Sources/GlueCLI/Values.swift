@@ -44,11 +44,12 @@ func parsePositive(_ text: String) throws -> Int {
   return number
 }
 
-/// Reads what a subscription wants of what was published before: a number of messages, or `all`.
+/// Reads what a subscription wants of what was published before: a number of messages, `retained` or `all`.
 func parseHistoryRequest(_ text: String) throws -> HistoryRequest {
   if text == "all" { return .all }
+  if text == "retained" { return .retained }
   guard let count = Int(text), count >= 0 else {
-    throw ValidationError("expected a number of messages, or all")
+    throw ValidationError("expected a number of messages, retained, or all")
   }
   return count == 0 ? .none : .last(count)
 }

@@ -18,6 +18,7 @@ enum Columns {
     case .none: (0, nil)
     case .untilExpiry: (1, nil)
     case .last(let count): (2, Int64(count))
+    case .retained: (3, nil)
     }
   }
 }
@@ -72,6 +73,7 @@ struct RowReader {
     case (0, nil): return .none
     case (1, nil): return .untilExpiry
     case (2, let depth?): return .last(Int(clamping: depth))
+    case (3, nil): return .retained
     default: throw DamagedRow(text: "there is no history policy \(code)")
     }
   }

@@ -57,6 +57,18 @@ import Testing
     #expect(TopicReport.lines(nothing) == ["0 topics, 0 other endpoints"])
   }
 
+  @Test func aRetainedValueIsShownAsOne() {
+    let held = HeldMessages(first: 4, end: 5, bytes: 30)
+    let publisher = TopicOverview.Publisher(
+      party: party(6, "old"), isPresent: false, type: nil, history: .retained, published: nil, messagesPerSecond: nil,
+      bytesPerSecond: nil, kept: nil, holders: [TopicOverview.Holder(party: party(1, "h1"), held: held)])
+    let topic = TopicOverview.Topic(name: "a", publishers: [publisher], subscriptions: [])
+    let overview = TopicOverview(topics: [topic], unmatched: [], peers: 1, incomplete: [])
+    #expect(
+      TopicReport.lines(overview)[1] == "a      -     old (6), gone      -        -     -  retained by h1 (1)  -")
+    #expect(TopicReport.jsonLines(overview, seconds: 1)[0].contains(#""history":"retained""#))
+  }
+
   @Test func programsReadObjects() {
     let lines = TopicReport.jsonLines(overview, seconds: 2)
     #expect(lines.count == 3)

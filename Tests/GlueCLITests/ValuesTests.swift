@@ -28,6 +28,16 @@ import Testing
     #expect(throws: (any Error).self) { try parseByteCount(text) }
   }
 
+  @Test func historyRequests() throws {
+    #expect(try parseHistoryRequest("0") == .none)
+    #expect(try parseHistoryRequest("3") == .last(3))
+    #expect(try parseHistoryRequest("retained") == .retained)
+    #expect(try parseHistoryRequest("all") == .all)
+    for text in ["", "-1", "none", "Retained"] {
+      #expect(throws: (any Error).self) { try parseHistoryRequest(text) }
+    }
+  }
+
   @Test func numbersForPeople() {
     #expect(Format.fixed(1.005, 1) == "1.0")
     #expect(Format.fixed(-0.04, 1) == "0.0")

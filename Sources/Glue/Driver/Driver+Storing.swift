@@ -48,6 +48,23 @@ extension Driver {
     }
   }
 
+  /// Waits until so many others hold a value, or it is superseded.
+  func awaitHolders(
+    of sequence: UInt64, of publication: PublicationID, _ count: Int, timeout: Duration?
+  ) async throws {
+    let outcome = await wait(for: .stored(publication), timeout: timeout) { state in
+      state.machine.retention(of: publication, sequence).map { $0.holders >= count || $0.isSuperseded } ?? true
+    }
+    switch outcome {
+    case .ready, .timedOut:
+      let retention = lock.withLock { $0.machine.retention(of: publication, sequence) }
+      if let retention, retention.holders >= count { return }
+      if retention?.isSuperseded ?? false { throw EndpointFailure.superseded(sequence: sequence) }
+      throw EndpointFailure.notHeld(sequence: sequence, holders: retention?.holders ?? 0, wanted: count)
+    case .cancelled, .stopped: try outcome.check(waitingFor: "holders", failure: failure)
+    }
+  }
+
   func storedCount(_ sequences: Range<UInt64>, of publication: PublicationID) -> Int {
     lock.withLock { $0.machine.storedCount(of: publication, sequences) } ?? 0
   }

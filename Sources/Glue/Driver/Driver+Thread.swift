@@ -179,7 +179,7 @@ extension Driver {
       takeOutputs(&state, turn)
       var resumptions: [Resumption] = []
       state.waiters.removeExpired(at: now, into: &resumptions)
-      return (resumptions + state.ready(for: [.allAcknowledged]), isGathering)
+      return (resumptions + state.ready(for: [.allAcknowledged, .topicValue]), isGathering)
     }
     for resumption in resumptions { resumption.resume() }
     handOver(turn, drains: !isGathering)

@@ -80,6 +80,9 @@ final class DriverLog: Sendable {
       )
     case .storeFailing(let reason): (.error, nil, ["reason": "\(reason)"])  // limited where it is made
     case .storeRecovered(let duration): (.notice, nil, ["duration": "\(duration)"])
+    case .timeAhead(let topic, let publisher, let lead):
+      // Limited where it is made.
+      (.warning, nil, ["topic": "\(topic)", "publisher": "\(publisher.id)", "lead": "\(lead)"])
     case .networkError: (.warning, nil, [:])  // limited where it is made, by cause
     case .eventsDropped(let count): (.warning, "events dropped", ["count": "\(count)"])
     }

@@ -101,6 +101,8 @@ extension DriverState {
       return (nil, [.writable(id)])
     case .acknowledged(let id, below: _): return (nil, [.acknowledged(id)])
     case .stored(let id): return (nil, [.stored(id)])
+    case .timeAhead(let stream, let lead):
+      return (.timeAhead(topic: stream.topic, publisher: Publisher(stream), by: lead.duration), [])
     case .directAcknowledged(let peer): return (nil, [.direct(peer)])
     case .keyMismatch(let mismatch): return (.keyMismatch(mismatch), [])
     case .publicationRefused(let topic, let peer): return (.publicationRefused(topic: topic, by: peer), [])

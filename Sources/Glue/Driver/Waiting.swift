@@ -8,8 +8,10 @@ enum WaitKey: Hashable, Sendable {
   case matched(PublicationID)
   /// The acknowledgements of a publication.
   case acknowledged(PublicationID)
-  /// What stores have of a publication.
+  /// What stores, and others' memories, have of a publication.
   case stored(PublicationID)
+  /// What is known of a topic's value; looked at in every turn.
+  case topicValue
   /// The acknowledgements of direct messages to a peer.
   case direct(EndpointID)
   /// The acknowledgements of everything; looked at in every turn.

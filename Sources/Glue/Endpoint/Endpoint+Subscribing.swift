@@ -6,15 +6,15 @@ extension Endpoint {
   /// - Parameters:
   ///   - filter: A topic's name, or a filter by MQTT's rules: `+` stands for one level, `#` at the end for all the rest.
   ///   - type: Only topics of this type; a topic of another type is an event. `nil`: all types.
-  ///   - history: What is wanted of what was published before. It comes first, in the order of each stream, from the publisher or
-  ///     whoever else holds it.
+  ///   - history: What is wanted of what was published before, by default the value of topics that retain their last one. It comes first,
+  ///     in the order of each stream, from the publisher or whoever else holds it.
   ///   - buffering: What happens to messages that arrive faster than they are taken.
   /// - Returns: The messages. Those published from now on are among them also if the publisher is met only later, as far as its topic
   ///   keeps them. The subscription ends with ``Subscription/cancel()``, or when the last
   ///   reference to it is gone.
   /// - Throws: ``EndpointFailure`` if the filter is invalid, there are too many, or the endpoint is shut down.
   public func subscribe(
-    to filter: String, type: String? = nil, history: HistoryRequest = .none, buffering: Buffering = .default
+    to filter: String, type: String? = nil, history: HistoryRequest = .retained, buffering: Buffering = .default
   ) throws(EndpointFailure) -> Subscription {
     let queue = try driver.subscribe(to: filter, type: type, history: history, buffering: buffering)
     return Subscription(endpoint: self, filter: filter, queue: queue)
@@ -45,7 +45,7 @@ extension Endpoint {
   ///
   /// - Throws: As ``subscribe(to:type:history:buffering:)``.
   public func subscribe<Value>(
-    to topic: Topic<Value>, history: HistoryRequest = .none, buffering: Buffering = .default
+    to topic: Topic<Value>, history: HistoryRequest = .retained, buffering: Buffering = .default
   ) throws(EndpointFailure) -> TypedSubscription<Value> {
     TypedSubscription(
       subscription: try subscribe(to: topic.name, type: topic.type, history: history, buffering: buffering),
@@ -81,7 +81,7 @@ extension Endpoint {
   /// - Throws: As ``subscribe(to:type:history:buffering:)``.
   @discardableResult
   public func subscribe(
-    to filter: String, type: String? = nil, history: HistoryRequest = .none, buffering: Buffering = .default,
+    to filter: String, type: String? = nil, history: HistoryRequest = .retained, buffering: Buffering = .default,
     onMessage: @escaping @Sendable (borrowing MessageView) -> Void
   ) throws(EndpointFailure) -> CallbackSubscription {
     let sink = CallbackSink(filter: filter, buffering: buffering, onMessage: onMessage)

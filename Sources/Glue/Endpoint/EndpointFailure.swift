@@ -26,6 +26,12 @@ public enum EndpointFailure: Error, Hashable, Sendable {
   case timedOut(waitingFor: String)
   /// Fewer stores than were asked for have the message, when the time was up or the publication was over.
   case notStored(sequence: UInt64, stores: Int, wanted: Int)
+  /// Fewer others than were asked for hold the value, when the time was up or the publication was over; or its topic does not retain values.
+  case notHeld(sequence: UInt64, holders: Int, wanted: Int)
+  /// Another publisher's value of the topic is higher than this one, so that nobody holds this one any more.
+  case superseded(sequence: UInt64)
+  /// The topic does not retain its last value, so there is none to clear.
+  case notRetained(topic: String)
   /// The store could not be read.
   case store(String)
   /// A value could not be made a payload.
@@ -41,6 +47,7 @@ public enum EndpointFailure: Error, Hashable, Sendable {
       case .unknownHandle: .closed
       case .unknownPeer(let name): .unknownPeer(name)
       case .limitReached(let name, let limit): .limitReached(name: name, limit: limit)
+      case .notRetained(let topic): .notRetained(topic: topic)
       case .conflictingPublication(let topic): .conflictingPublication(topic: topic)
       case .stopped: .stopped
       }
@@ -64,6 +71,10 @@ extension EndpointFailure: CustomStringConvertible {
     case .timedOut(let what): "timed out waiting for \(what)"
     case .notStored(let sequence, let stores, let wanted):
       "message \(sequence) is stored by \(stores) of \(wanted) stores"
+    case .notHeld(let sequence, let holders, let wanted):
+      "value \(sequence) is held by \(holders) of \(wanted) others"
+    case .superseded(let sequence): "value \(sequence) is superseded by a higher one of another publisher"
+    case .notRetained(let topic): "\(topic) does not retain its last value"
     case .store(let reason): reason
     case .notEncodable(let reason): "the value cannot be encoded: \(reason)"
     case .network(let reason): reason

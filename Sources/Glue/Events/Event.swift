@@ -48,6 +48,9 @@ public enum Event: Sendable {
   case storeFailing(reason: String)
   /// The store can be written again, so long after it first failed.
   case storeRecovered(after: Duration)
+  /// A value of a topic that retains its last one is dated so far ahead of this endpoint's wall clock, more than a second: one of the two
+  /// clocks is wrong. It is taken all the same; what this endpoint publishes on that topic is dated after it. At most once in ten seconds.
+  case timeAhead(topic: String, publisher: Publisher, by: Duration)
   /// The network refused datagrams; at most one event a second for each cause.
   case networkError(String)
   /// This reader of events was so slow that so many were dropped.
@@ -101,6 +104,8 @@ extension Event: CustomStringConvertible {
         + (undatable > 0 ? ", \(undatable) of unknown age deleted" : "")
     case .storeFailing(let reason): "store fails: \(reason); nothing is confirmed as stored meanwhile"
     case .storeRecovered(let duration): "store works again after \(duration)"
+    case .timeAhead(let topic, let publisher, let lead):
+      "time ahead: the value of \(topic) by \(publisher.name) (\(publisher.id)) is dated \(lead) ahead of this host's clock"
     case .networkError(let text): "network: \(text)"
     case .eventsDropped(let count): "\(count) events were dropped, as they were not read"
     }

@@ -51,6 +51,8 @@ public struct Message: Sendable {
   public var isDirect: Bool { stream.isDirect }
   /// Facts about the message that its publisher sent with it.
   public var attributes: Attributes { encodedAttributes.withUnsafeBytes(Attributes.init(decoding:)) }
+  /// Whether it says that its topic, which retains its last value, has none any more. It has no payload then.
+  public var isCleared: Bool { attributes.retained?.isCleared ?? false }
   /// The payload as text. What is not UTF-8 becomes the replacement character.
   public var text: String { String(decoding: bytes, as: UTF8.self) }
 }

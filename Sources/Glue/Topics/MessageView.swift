@@ -47,6 +47,8 @@ public struct MessageView: ~Copyable {
   public var byteCount: Int { payload.count }
   /// Facts about the message that its publisher sent with it. Decoded, and allocated, with each call.
   public var attributes: Attributes { Attributes(decoding: encodedAttributes) }
+  /// Whether it says that its topic, which retains its last value, has none any more. It has no payload then.
+  public var isCleared: Bool { attributes.retained?.isCleared ?? false }
   /// The payload as text. What is not UTF-8 becomes the replacement character.
   public var text: String { String(decoding: payload, as: UTF8.self) }
 

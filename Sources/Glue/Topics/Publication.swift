@@ -94,6 +94,25 @@ public struct Publication: Sendable {
     }
   }
 
+  /// Publishes that the topic, which retains its last value, has none any more. Subscribers get a message without a payload, whose
+  /// ``Message/isCleared`` says so. It is remembered for seven days: a cache that is away for longer brings the value back that it has.
+  ///
+  /// - Returns: A receipt, of which ``Receipt/held(by:timeout:)`` tells whether the value is gone everywhere for good.
+  /// - Throws: ``EndpointFailure/notRetained(topic:)``; otherwise as ``publish(_:expiry:attributes:)-(String,_,_)``.
+  @discardableResult
+  public func clear() async throws -> Receipt { try await publish([UInt8](), attributes: .clearing) }
+
+  /// Waits until all peers have told which value of the topic they hold, if it retains its last one: what is published then is
+  /// higher, even if this host's clock is behind. Endpoints that are met later may still have a higher one.
+  ///
+  /// - Throws: ``EndpointFailure/timedOut(waitingFor:)``, ``EndpointFailure/stopped`` or `CancellationError`.
+  public func awaitValue(timeout: Duration? = nil) async throws {
+    let outcome = await endpoint.driver.wait(for: .topicValue, timeout: timeout) { [id] in
+      $0.machine.knowsValue(of: id)
+    }
+    try outcome.check(waitingFor: "the value of \(topic)", failure: endpoint.failure)
+  }
+
   /// How many other endpoints have a subscription that matches now.
   public var matchedSubscribers: Int { endpoint.driver.matchedSubscribers(of: id) }
 
@@ -172,6 +191,13 @@ public struct TypedPublication<Value: Codable & Sendable>: Sendable {
   ) throws(EndpointFailure) -> Receipt? {
     try publication.tryPublish(try encode(value), expiry: expiry, attributes: attributes)
   }
+
+  /// See ``Publication/clear()``. A ``TypedSubscription`` skips it, as it is no value.
+  @discardableResult
+  public func clear() async throws -> Receipt { try await publication.clear() }
+
+  /// See ``Publication/awaitValue(timeout:)``.
+  public func awaitValue(timeout: Duration? = nil) async throws { try await publication.awaitValue(timeout: timeout) }
 
   /// How many other endpoints have a subscription that matches now.
   public var matchedSubscribers: Int { publication.matchedSubscribers }

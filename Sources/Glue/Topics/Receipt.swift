@@ -41,6 +41,22 @@ public struct Receipt: Sendable {
     try await endpoint.driver.awaitStored(start..<sequence + 1, of: id, by: count, timeout: timeout)
   }
 
+  /// Waits until so many other endpoints hold the value of a topic that retains its last one, in memory at least: it then outlives this
+  /// process. Whoever holds a later value of this publication counts as well.
+  ///
+  /// - Parameters:
+  ///   - count: How many have to hold it; at most 64 are counted.
+  ///   - timeout: How long to wait; `nil`: as long as it takes, which may be for ever.
+  /// - Throws: ``EndpointFailure/superseded(sequence:)`` if another publisher's value is higher;
+  ///   ``EndpointFailure/notHeld(sequence:holders:wanted:)`` if the time is up or the publication is over, also at once for a message
+  ///   that is no such value; ``EndpointFailure/stopped`` or `CancellationError`.
+  public func held(by count: Int = 1, timeout: Duration? = nil) async throws {
+    guard case .publication(let id) = target else {
+      throw EndpointFailure.notHeld(sequence: sequence, holders: 0, wanted: count)
+    }
+    try await endpoint.driver.awaitHolders(of: sequence, of: id, count, timeout: timeout)
+  }
+
   /// How many caches have stored the message durably, as far as is known now.
   public var storedCount: Int {
     guard case .publication(let id) = target else { return 0 }

@@ -79,6 +79,8 @@ public struct TypedSubscription<Value: Codable & Sendable>: AsyncSequence, Senda
     /// Waits for the next value. `nil` when the subscription has ended or the task is cancelled.
     public func next(isolation actor: isolated (any Actor)?) async -> Element? {
       while let message = await messages.next(isolation: actor) {
+        // That there is no value is none.
+        if message.isCleared { continue }
         do {
           return Element(value: try coding.decode(Value.self, from: message.bytes), message: message)
         } catch {

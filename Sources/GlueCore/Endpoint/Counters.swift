@@ -20,6 +20,8 @@ struct Counters {
   var messagesDelivered: UInt64 = 0
   var messagesLost: UInt64 = 0
   var messagesStored: UInt64 = 0
+  var messagesSuperseded: UInt64 = 0
+  var timesAhead: UInt64 = 0
   var duplicateFragments: UInt64 = 0
   var duplicateMessages: UInt64 = 0
   var lateFragments: UInt64 = 0
@@ -45,6 +47,7 @@ struct Counters {
       ("frames_unknown_stream", framesUnknownStream), ("resets_sent", resetsSent),
       ("messages_published", messagesPublished), ("messages_delivered", messagesDelivered),
       ("messages_lost", messagesLost), ("messages_stored", messagesStored),
+      ("messages_superseded", messagesSuperseded), ("times_ahead", timesAhead),
       ("fragments_duplicate", duplicateFragments), ("messages_duplicate", duplicateMessages),
       ("fragments_late", lateFragments),
       ("fragments_repeated", fragmentsRepeated), ("bytes_repeated", bytesRepeated),

@@ -194,6 +194,9 @@ extension EndpointMachine {
     let stream = addInbound(opening, to: session, sink: received)
     stream.isClosing = received.isUnwanted
     received.carriers.append(stream)
+    if received.retained != nil, !stream.isRequested {
+      received.retaining.promisedEnd = opening.attributes.held?.end ?? 0
+    }
     received.begins(stream, at: opening.sequence, at: arrival.now, into: inbox)
     settle(received, at: arrival.now)
     // The sender learns the window, which may be larger than the one it starts with.
@@ -300,6 +303,7 @@ extension EndpointMachine {
     var attributes = Attributes()
     attributes.schemaHash = publication.options.schemaHash
     if publication.options.history.keepsSomething { attributes.historyPolicy = publication.options.history }
+    if publication.retained != nil { attributes.held = HeldMessages(stream.keptSequences, bytes: stream.keptBytes) }
     session.send(
       .open(
         StreamOpening(

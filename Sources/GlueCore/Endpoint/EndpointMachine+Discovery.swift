@@ -164,6 +164,7 @@ extension EndpointMachine {
     session.isClosed = true
     for stream in session.inbound.values { (stream.sink as? ReceivedStream)?.carriers.removeAll { $0 === stream } }
     noteDeparture(of: session, at: now)
+    drainNews(at: now)
     endWithdrawn(at: now)
     events.append(.peerRemoved(peer, reason: reason))
     retryBudgetWaiters(at: now)

@@ -27,7 +27,8 @@ extension EndpointMachine {
       let subscription = topics.subscriptions[id]
       return ReceivedStream.Subscriber(
         id: id, holdsBackPublisher: subscription?.options.holdsBackPublisher ?? false,
-        from: subscription?.options.position?.next(of: hash) ?? 0, isStuck: subscription?.isStuck ?? false)
+        from: subscription?.options.position?.next(of: hash) ?? 0, isStuck: subscription?.isStuck ?? false,
+        began: subscription?.began ?? now)
     }
     var next = opening.sequence
     if opening.isReliable, opening.attributes.request == nil {
@@ -40,7 +41,7 @@ extension EndpointMachine {
     let stream = makeReceivedStream(
       info, isReliable: opening.isReliable, history: opening.attributes.historyPolicy ?? .none,
       epochMicroseconds: opening.epochMicroseconds, next: next, subscribers: subscribers, at: now)
-    guard !matching.isEmpty else { return stream }
+    guard !stream.isUnwanted else { return stream }
     forgetOldest(leaving: configuration.topics.rememberedStreams - 1, at: now)
     topics.received[hash] = stream
     return stream
@@ -50,11 +51,14 @@ extension EndpointMachine {
     _ info: StreamInfo, isReliable: Bool, history: HistoryPolicy, epochMicroseconds: UInt64, next: UInt64,
     subscribers: [ReceivedStream.Subscriber], at now: Timestamp
   ) -> ReceivedStream {
-    ReceivedStream(
+    let retained = isReliable && history == .retained ? topics.retained.topic(named: info.topic) : nil
+    let stream = ReceivedStream(
       info: info, isReliable: isReliable, history: history, epochMicroseconds: epochMicroseconds, next: next,
-      subscribers: subscribers, memory: historyMemory, budget: budget,
+      subscribers: subscribers, retained: retained, memory: historyMemory, budget: budget,
       windowBytes: configuration.transport.streamWindowBytes,
       maximumMessageBytes: configuration.topics.maximumMessageBytes, at: now)
+    stream.retaining.isOfPublishedTopic = topics.publicationsByTopic[TopicKey(info.topic)]?.listener != nil
+    return stream
   }
 
   /// Whether the publisher's session is up.
@@ -80,6 +84,7 @@ extension EndpointMachine {
     tell(streams.map(holding), to: session, at: now)
     tellSavedPositions(to: session, at: now)
     tellStored(to: session, of: streams, at: now)
+    tellHeld(streams.filter { $0.retained != nil }, to: session, at: now)
   }
 
   /// Tells a publisher how far its streams, of which nothing else is known here, were read in an earlier life.
@@ -307,7 +312,8 @@ extension EndpointMachine {
     }
     if let asking = pending.stream { return asking }
     if stream.fetch == nil {
-      stream.begin(from: opening.sequence, into: inbox)
+      // Of a topic that retains its last value nobody misses what was before.
+      if stream.retained == nil { stream.begin(from: opening.sequence, into: inbox) }
       drainLosses()
       // Others, who told before, may have more than whoever is asked.
       for other in sessions.values { stream.noteExists(below: other.history.holdings[stream.hash]?.end ?? 0) }
@@ -368,7 +374,9 @@ extension EndpointMachine {
     let excess = topics.received.count - limit
     guard excess > 0 else { return }
     let idle = topics.received.values.filter { $0.carriers.isEmpty && $0.fetch == nil && $0.late.isEmpty }
-    for stream in idle.sorted(by: { ($0.orphanedAt, $0.hash) < ($1.orphanedAt, $1.hash) }).prefix(excess + limit / 16) {
+    // What holds the value of a topic goes last.
+    let order = idle.sorted { ($0.valueRank, $0.orphanedAt, $0.hash) < ($1.valueRank, $1.orphanedAt, $1.hash) }
+    for stream in order.prefix(excess + limit / 16) {
       reach(.rememberedStreams, at: now)
       historyMemory.storing?.forget(stream.kept)
       stream.subscribers = []
@@ -434,12 +442,13 @@ extension EndpointMachine {
     if trimDue == .distantFuture, publication.stream.holdsHistory { trimDue = now + Self.trimInterval }
   }
 
-  /// Lets go of a sixteenth of all that is held, the oldest first, so that the search for it is seldom.
+  /// Lets go of a sixteenth of all that is held, the oldest first and the values of topics last, so that the search for it is seldom.
   private func makeRoomInHistory(at now: Timestamp) {
     reach(.historyBytes, at: now)
     let target = historyMemory.limitBytes / 16 * 15
     let streams = topics.received.values.filter { !$0.kept.sequences.isEmpty }
-    for stream in streams.sorted(by: { ($0.kept.oldest, $0.hash) < ($1.kept.oldest, $1.hash) }) {
+    let order = streams.sorted { ($0.valueRank, $0.kept.oldest, $0.hash) < ($1.valueRank, $1.kept.oldest, $1.hash) }
+    for stream in order {
       guard historyMemory.bytes > target else { return }
       stream.kept.trim(byBytes: historyMemory.bytes - target)
     }

@@ -42,7 +42,9 @@ extension EndpointMachine {
     let own = TopicSurvey(
       id: configuration.id, name: configuration.name, incarnation: incarnation, isPresent: true, omitted: 0,
       hasToldSubscriptions: true,
-      subscriptions: topics.subscriptions.values.filter { !$0.options.isInquiry }.map { ($0.filter, $0.options.type) },
+      subscriptions: topics.subscriptions.values.filter { !$0.options.isInquiry && !$0.options.isListener }.map {
+        ($0.filter, $0.options.type)
+      },
       answers: topicAnswers(matching: filter, at: now))
     var respondents = topics.inquiries[inquiry]?.respondents ?? [:]
     var others = sessions.values.map { session in
@@ -167,7 +169,7 @@ extension EndpointMachine {
 
 extension HeldMessages {
   /// Nil if there are none.
-  fileprivate init?(_ sequences: Range<UInt64>, bytes: Int) {
+  init?(_ sequences: Range<UInt64>, bytes: Int) {
     guard !sequences.isEmpty else { return nil }
     self.init(first: sequences.lowerBound, end: sequences.upperBound, bytes: UInt64(max(0, bytes)))
   }

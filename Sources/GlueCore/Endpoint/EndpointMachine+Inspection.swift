@@ -39,6 +39,17 @@ extension EndpointMachine {
     guard position < log.end else { return held.upperBound..<held.upperBound }
     return held.clamped(to: log.message(at: position).sequence..<held.upperBound)
   }
+
+  /// The highest value of a topic that retains its last one, as far as is known here.
+  package func retainedValue(of topic: String) -> (stamp: RetainedStamp, isCleared: Bool)? {
+    topics.retained[topic]?.value.map { ($0.stamp, $0.isCleared) }
+  }
+  /// How many values of a topic this endpoint holds: one, or none.
+  package func retainedValuesHeld(of topic: String) -> Int {
+    let own = topics.publicationsByTopic[TopicKey(topic)]?.stream.holdsHistory ?? false
+    return (own ? 1 : 0) + topics.received.values.count { $0.info.topic == topic && !$0.kept.sequences.isEmpty }
+  }
+
   /// Whether a message has arrived here, or is known to be lost, and that has to wait for what comes before it.
   package func isWaiting(_ topic: String, _ sequence: UInt64, of publisher: EndpointID, _ incarnation: Incarnation)
     -> Bool

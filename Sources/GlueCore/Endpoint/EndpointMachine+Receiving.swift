@@ -221,6 +221,7 @@ extension EndpointMachine {
       }
     }
     drainLosses()
+    drainNews(at: now)
     guard !session.isClosed else { return }
     session.noteArrival(
       asksForAnswer: asksForAnswer, acknowledgeNow: header.acknowledgeNow, byteCount: byteCount, at: now)

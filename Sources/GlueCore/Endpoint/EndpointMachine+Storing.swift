@@ -79,6 +79,7 @@ extension EndpointMachine {
 
   /// A peer has stored messages of this endpoint.
   func receive(_ ranges: [StoredRange], in store: StoreID, of session: Session, at now: Timestamp) {
+    guard store != .memory else { return noteHeld(ranges, by: session.peer.id) }
     // Nobody speaks for more than one store: a peer could make up as many as it likes.
     guard session.store == nil || session.store == store else {
       inbox.counters.framesMalformed += 1

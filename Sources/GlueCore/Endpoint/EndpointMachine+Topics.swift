@@ -26,6 +26,7 @@ extension EndpointMachine {
       reach(.localTopics, at: now)
       throw .limitReached(name: "localTopics", limit: configuration.topics.localTopics)
     }
+    let listener = try options.retainsLastValue ? listen(to: topic, at: now) : nil
     let number = topics.nextStream
     topics.nextStream += 1
     let publication = LocalPublication(
@@ -37,6 +38,7 @@ extension EndpointMachine {
       info: StreamInfo(
         topic: topic, type: options.type, publisher: configuration.id, publisherName: configuration.name,
         incarnation: incarnation, number: number, isDirect: false))
+    if let listener { retain(publication, by: listener) }
     topics.publications[number] = publication
     topics.ownStreams[publication.info.hash] = number
     topics.publicationsByTopic[TopicKey(topic)] = publication
@@ -84,6 +86,8 @@ extension EndpointMachine {
       throw .unknownHandle
     }
     let stream = publication.stream
+    var (attributes, lifetime) = (attributes, lifetime)
+    let mark = try date(&attributes, lifetime: &lifetime, of: publication, at: now)
     guard attributes.isWithinLimits else {
       throw .limitReached(name: "attributes", limit: WireLimits.attributeBytes)
     }
@@ -123,6 +127,10 @@ extension EndpointMachine {
       _ = stream.log.append(
         payload, attributes: attributes, time: stream.time(at: now), lifetime: lifetime, published: now,
         expires: expires ?? .distantFuture)
+    }
+    if let mark {
+      let value = RetainedValue(mark, of: publication.info, sequence: sequence)
+      publication.retained?.raise(to: value, in: stream)
     }
     if publication.options.history != .none { noteKept(by: publication, at: now) }
     for reader in stream.readers where !reader.isQueued { enqueue(reader, at: now) }
@@ -183,6 +191,7 @@ extension EndpointMachine {
     topics.publications[publication.id.rawValue] = nil
     topics.publicationsByTopic[TopicKey(publication.topic)] = nil
     topics.ownStreams[publication.info.hash] = nil
+    if let listener = publication.listener { endListening(listener, to: publication, at: now) }
     if publication.stream.hasUnserved { pastPublications.remember(publication.stream, as: publication.id.rawValue) }
     for reader in publication.stream.readers { close(reader, at: now) }
     // Whoever waits for stores waits in vain.
@@ -251,7 +260,8 @@ extension EndpointMachine {
     topics.insert(LocalSubscription(filter: filter, options: options, began: now), id)
     topics.interestVersion += 1
     discovery.interestChanged(to: topics.interestVersion)
-    for publication in topics.publications.values where TopicName.matches(filter: filter, topic: publication.topic) {
+    for publication in topics.publications.values
+    where !options.isListener && TopicName.matches(filter: filter, topic: publication.topic) {
       if options.type == nil || options.type == publication.options.type {
         share(publication, with: id, at: now)
       } else {
@@ -286,6 +296,8 @@ extension EndpointMachine {
   /// Hands what is kept of an own publication to a new subscription that wants it.
   private func replayHistory(of publication: LocalPublication, to id: SubscriptionID, at now: Timestamp) {
     guard let options = topics.subscriptions[id]?.options, options.history != .none else { return }
+    // That a topic has no value is no value.
+    if let retained = publication.retained, !retained.hasValue { return }
     let stream = publication.stream
     stream.trimHistory(at: now)
     let position = options.position?.next(of: publication.info.hash)
@@ -314,7 +326,7 @@ extension EndpointMachine {
   private func attach(_ id: SubscriptionID, filter: String, options: SubscriptionOptions, at now: Timestamp)
     -> [ReceivedStream]
   {
-    guard !options.isInquiry else { return [] }
+    guard !options.isInquiry, !options.isListener else { return [] }
     var toSettle: [ReceivedStream] = []
     for stream in topics.received.values.sorted(by: { $0.hash < $1.hash }) {
       guard TopicName.matches(filter: filter, topic: stream.info.topic),
@@ -344,10 +356,7 @@ extension EndpointMachine {
     discovery.interestChanged(to: topics.interestVersion)
     for publication in topics.publications.values { publication.localSubscribers.removeAll { $0 == subscription } }
     for stream in topics.received.values.sorted(by: { $0.hash < $1.hash }) {
-      guard stream.remove(subscription), stream.isUnwanted else { continue }
-      for carrier in stream.carriers { carrier.isClosing = true }
-      stream.backlog.bytes = 0
-      forgetIfUnwanted(stream)
+      if stream.remove(subscription) { endIfUnwanted(stream) }
     }
     for session in sessions.values {
       if subscription.rawValue <= session.toldSubscriptions {
@@ -355,6 +364,14 @@ extension EndpointMachine {
         makeReady(session, at: now)
       }
     }
+  }
+
+  /// Lets go of a stream that nobody here wants any more, although it may still be sent.
+  func endIfUnwanted(_ stream: ReceivedStream) {
+    guard stream.isUnwanted else { return }
+    for carrier in stream.carriers { carrier.isClosing = true }
+    stream.backlog.bytes = 0
+    forgetIfUnwanted(stream)
   }
 
   /// Tells whether a subscription that does not hold back publishers is stuck, so that its deliveries pile up. While it is, it

@@ -49,6 +49,8 @@ public final class EndpointMachine {
   let seal: DatagramSeal?
   /// When a datagram with another key, or with none, was last reported.
   @exclusivity(unchecked) var keyMismatchReportedAt: Timestamp?
+  /// When a time far ahead of this endpoint's was last reported.
+  @exclusivity(unchecked) var timeAheadReportedAt: Timestamp?
   @exclusivity(unchecked) var events = Deque<EndpointEvent>()
   @exclusivity(unchecked) var packetNumber: UInt64 = 0
   /// When sessions need time. Those in ``ready`` are noted when they have nothing more to send, or have had a turn.

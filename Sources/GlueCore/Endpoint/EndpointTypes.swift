@@ -63,6 +63,8 @@ public struct SubscriptionOptions: Sendable, Hashable {
   public var position: ReadPosition? {
     didSet { if position != nil { history = .all } }
   }
+  /// Whether nothing is delivered: the endpoint publishes the topic, which retains its last value, and has to know that.
+  var isListener = false
 
   /// The defaults with a type.
   public init(
@@ -106,6 +108,8 @@ public enum EndpointError: Error, Equatable, Sendable {
   case unknownPeer(String)
   /// A limit of the configuration was reached.
   case limitReached(name: String, limit: Int)
+  /// The topic does not retain its last value, so there is none to clear.
+  case notRetained(topic: String)
   /// The topic is already published by this endpoint with other options.
   case conflictingPublication(topic: String)
   /// The endpoint was stopped, or lost a clash.
@@ -241,8 +245,11 @@ public enum EndpointEvent: Sendable {
   case writable(PublicationID)
   /// Every matched reliable reader has everything of the publication below this position.
   case acknowledged(PublicationID, below: UInt64)
-  /// A store has more of a publication: ``EndpointMachine/storedCount(of:_:)``.
+  /// A store has more of a publication: ``EndpointMachine/storedCount(of:_:)``. Or somebody holds its value, or a higher one is known:
+  /// ``EndpointMachine/retention(of:_:)``.
   case stored(PublicationID)
+  /// A value of a topic that retains its last one is dated so far ahead of this endpoint's wall clock. At most once in ten seconds.
+  case timeAhead(StreamInfo, Nanoseconds)
   /// A peer acknowledged direct messages; ``EndpointMachine/directOutcome(in:endingAt:)`` tells which.
   case directAcknowledged(EndpointID)
 }

@@ -41,6 +41,8 @@ extension Attributes {
     public static let held: UInt64 = 18
     /// What was published of a stream.
     public static let published: UInt64 = 19
+    /// The time of a topic's value.
+    public static let retained: UInt64 = 20
     /// Lowest key that belongs to applications.
     public static let firstOfApplications: UInt64 = 64
   }
@@ -197,6 +199,7 @@ extension Attributes {
       case (0, _)?: .some(.none)
       case (1, _)?: .untilExpiry
       case (2, let depth)?: .last(depth)
+      case (3, _)?: .retained
       default: nil
       }
     }
@@ -204,6 +207,7 @@ extension Attributes {
       switch newValue {
       case .untilExpiry: history = (1, 0)
       case .last(let depth): history = (2, depth)
+      case .retained: history = (3, 0)
       case .some(.none): history = (0, 0)
       case nil: history = nil
       }
@@ -217,6 +221,7 @@ extension Attributes {
       case (0, _)?: .some(.none)
       case (1, _)?: .all
       case (2, let depth)?: .last(depth)
+      case (3, _)?: .retained
       default: nil
       }
     }
@@ -224,13 +229,14 @@ extension Attributes {
       switch newValue {
       case .all: history = (1, 0)
       case .last(let depth): history = (2, depth)
+      case .retained: history = (3, 0)
       case .some(.none): history = (0, 0)
       case nil: history = nil
       }
     }
   }
 
-  /// How much, as an attribute says it: nothing (0), all (1), or so many of the last messages (2).
+  /// How much, as an attribute says it: nothing (0), all (1), so many of the last messages (2), or the topic's last value (3).
   private var history: (kind: UInt8, depth: Int)? {
     get {
       read(Key.history) { (reader) throws(WireError) in
@@ -322,6 +328,28 @@ extension Attributes {
       set(Key.published, to: value)
     }
   }
+
+  /// The time of a value of a topic that retains its last one, and whether it clears it.
+  public var retained: RetainedMark? {
+    get {
+      read(Key.retained) { (reader) throws(WireError) in
+        let time = try reader.u64()
+        guard time <= WireLimits.position else { throw .invalidValue(.attributeValue) }
+        return RetainedMark(time: time, isCleared: try reader.u8() & Self.isClearedFlag != 0)
+      }
+    }
+    set {
+      let value = newValue.map { mark in
+        WireWriter.encode(atMost: 9) {
+          $0.u64(mark.time)
+          $0.u8(mark.isCleared ? Self.isClearedFlag : 0)
+        }
+      }
+      set(Key.retained, to: value)
+    }
+  }
+
+  private static let isClearedFlag: UInt8 = 1
 
   // MARK: Values
 

@@ -6,6 +6,8 @@ public enum HistoryPolicy: Hashable, Sendable {
   case untilExpiry
   /// The last messages, as many as this; those that have an expiry no longer than that.
   case last(Int)
+  /// The topic's last value, for ever: one of all publishers, the one with the highest time.
+  case retained
 
   /// Whether anything is kept.
   var keepsSomething: Bool { self != .none && self != .last(0) }
@@ -17,8 +19,20 @@ public enum HistoryRequest: Hashable, Sendable {
   case none
   /// The last messages of each stream, as many as this.
   case last(Int)
+  /// The value of topics that retain their last one; of others nothing.
+  case retained
   /// All that is left.
   case all
+
+  /// Whether it wants anything of a topic with a policy.
+  func wants(of policy: HistoryPolicy) -> Bool {
+    switch self {
+    case .none: false
+    case .last(let count): count > 0
+    case .retained: policy == .retained
+    case .all: true
+    }
+  }
 }
 
 /// Where a stream comes from, where it is not its publisher who sends it (docs/protocol.md §8, attribute *origin*).

@@ -13,12 +13,10 @@ extension KeptHistory {
     to writes: inout [StoreWrite], _ bytes: inout Int, limit: Int, added: inout StoredRanges
   ) -> Bool {
     guard let log = stream?.log else { return true }
+    guard !mustOutlast else { return false }
     let first = log.firstSequence
-    if first > cursor.keptFrom {
-      cursor.keptFrom = first
-      writes.append(.forget(hash, below: first))
-      bytes += StoreQueue.writeOverhead
-    }
+    // A value is let go when the next one is in the same batch or in one before.
+    if policy != .retained { letGo(below: first, in: &writes, &bytes) }
     cursor.next = max(cursor.next, first)
     while cursor.next < log.endSequence {
       guard bytes < limit else { return false }
@@ -33,7 +31,15 @@ extension KeptHistory {
       }
       cursor.next += 1
     }
+    letGo(below: first, in: &writes, &bytes)
     return true
+  }
+
+  private func letGo(below first: UInt64, in writes: inout [StoreWrite], _ bytes: inout Int) {
+    guard first > cursor.keptFrom else { return }
+    cursor.keptFrom = first
+    writes.append(.forget(hash, below: first))
+    bytes += StoreQueue.writeOverhead
   }
 
   /// Whether a message is kept for its own sake, and not only as it lies between such that are. Only those are confirmed: the others

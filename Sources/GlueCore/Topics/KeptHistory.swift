@@ -10,6 +10,8 @@ final class KeptHistory {
   /// How much of it is stored.
   @exclusivity(unchecked) var cursor = StoreCursor()
 
+  /// Who holds a higher value of the topic instead. Until that is stored, this one's is not let go in the store.
+  private weak var successor: KeptHistory?
   private let memory: HistoryMemory
   /// What it is charged with in ``HistoryMemory``.
   private var chargedBytes = 0
@@ -41,7 +43,11 @@ final class KeptHistory {
   private var log: SendLog? { stream.flatMap { $0.log.isEmpty ? nil : $0.log } }
 
   /// What it can give to others, as sequence numbers.
-  var sequences: Range<UInt64> { log.map { $0.firstSequence..<$0.endSequence } ?? 0..<0 }
+  var sequences: Range<UInt64> {
+    // A value that was given up may still be on its way to readers.
+    if policy == .retained { return stream?.keptSequences ?? 0..<0 }
+    return log.map { $0.firstSequence..<$0.endSequence } ?? 0..<0
+  }
 
   /// When the oldest message was published.
   var oldest: Timestamp { log.map { $0.message(at: $0.first).message.published } ?? .distantFuture }
@@ -58,6 +64,7 @@ final class KeptHistory {
     _ = log.append(
       message.body, hasAttributes: message.hasAttributes, time: message.time, lifetime: message.lifetime,
       published: message.publishedAt, expires: message.expiresAt ?? .distantFuture)
+    successor = nil
     stream.trimHistory(at: now)
     charge()
     if !stream.readers.isEmpty { hasGrown = true }
@@ -104,6 +111,17 @@ final class KeptHistory {
     stream.evict(toBytes: max(0, stream.log.byteCount - bytes))
     charge()
   }
+
+  /// Lets go of the topic's value: there is a higher one. Whoever reads it gets it still.
+  func giveUp(to successor: KeptHistory?) {
+    guard let stream else { return }
+    self.successor = successor
+    stream.forgetHistory()
+    charge()
+  }
+
+  /// Whether the value that replaces this one's is not stored, nor in the batch that is being made.
+  var mustOutlast: Bool { successor?.hasUnstored ?? false }
 
   private func charge() {
     let bytes = log.map { $0.footprint + Self.overhead } ?? 0

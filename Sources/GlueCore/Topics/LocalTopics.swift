@@ -19,6 +19,12 @@ final class LocalPublication {
   var unconsumedBytes = 0
   /// Who has stored what of it.
   var copies = StoredCopies()
+  /// What is known of the topic, if it retains its last value.
+  var retained: RetainedTopic?
+  /// The subscription by which this endpoint then learns the topic's value.
+  var listener: SubscriptionID?
+  /// Who has confirmed that he holds its newest value.
+  var holders = RetainedHolders()
   /// They were waited for long enough once, and do not hold up the publisher until they have caught up.
   var isHeldByLaggards = false
   /// The own subscription that was stuck when another one joined it: until it has caught up it holds up nobody.
@@ -59,7 +65,7 @@ struct LocalTopics {
   var publications: OrderedDictionary<UInt64, LocalPublication> = [:]
   var publicationsByTopic: [TopicKey: LocalPublication] = [:]
   private(set) var subscriptions: OrderedDictionary<SubscriptionID, LocalSubscription> = [:]
-  /// Those that want something of what was published before.
+  /// Those that want something of what was published before, other than the values of topics that retain them.
   private var wantingHistory = 0
   /// Those of them that have read something before.
   private(set) var withPosition: [SubscriptionID] = []
@@ -79,6 +85,8 @@ struct LocalTopics {
   var unknownUnderWay: Set<StreamHash> = []
   /// When the first of the others was heard of.
   var unknownSince = Timestamp.distantFuture
+  /// The topics that retain their last value.
+  let retained = RetainedTopics()
   /// Requests for history that are under way, by their numbers.
   var fetches: [UInt64: PendingFetch] = [:]
   var nextRequest: UInt64 = 0
@@ -118,7 +126,7 @@ struct LocalTopics {
   mutating func setStuck(_ isStuck: Bool, _ id: SubscriptionID) { subscriptions[id]?.isStuck = isStuck }
 
   private mutating func count(_ options: SubscriptionOptions, _ id: SubscriptionID, isNew: Bool) {
-    if options.history != .none { wantingHistory += isNew ? 1 : -1 }
+    if options.history != .none, options.history != .retained { wantingHistory += isNew ? 1 : -1 }
     guard options.position != nil else { return }
     if isNew { withPosition.append(id) } else { withPosition.removeAll { $0 == id } }
   }
@@ -128,7 +136,7 @@ struct LocalTopics {
     var matching: [SubscriptionID] = []
     var mismatched: [SubscriptionID] = []
     for id in ownFilters.matches(topic).sorted() {
-      guard let subscription = subscriptions[id] else { continue }
+      guard let subscription = subscriptions[id], !subscription.options.isListener else { continue }
       if subscription.options.type == nil || subscription.options.type == type {
         matching.append(id)
       } else {

@@ -17,6 +17,8 @@ public struct StoreID: RawRepresentable, Hashable, Comparable, Sendable {
   public let rawValue: UInt64
   /// Wraps bits.
   public init(rawValue: UInt64) { self.rawValue = rawValue }
+  /// No store: the memory of the endpoint that speaks (docs/protocol.md §7.1, STORED).
+  static let memory = StoreID(rawValue: 0)
   /// Orders by the bits.
   public static func < (one: StoreID, other: StoreID) -> Bool { one.rawValue < other.rawValue }
 }

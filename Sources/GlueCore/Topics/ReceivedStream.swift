@@ -11,37 +11,6 @@
 final class ReceivedStream: MessageSink {
   // Its properties are exempt from the run-time exclusivity check, as those of InboundStream are.
 
-  /// A subscription of this endpoint that gets the stream.
-  struct Subscriber {
-    var id: SubscriptionID
-    var holdsBackPublisher: Bool
-    /// What is below this is not for it, and no loss to it either: it was read in an earlier life, or is older than what the
-    /// others go on with.
-    var from: UInt64 = 0
-    /// Whether it came later than the stream.
-    var isLater = false
-    /// See ``EndpointMachine/setStuck(_:_:)``.
-    var isStuck = false
-    /// Whether another one joined it here while it was stuck: until it has caught up it loses what it has no room for, and holds
-    /// nobody back.
-    var wasJoined = false
-  }
-
-  /// A request for a part of it that is under way.
-  struct Fetch {
-    /// The session of whom it was sent to.
-    var session: UInt32
-    var request: UInt64
-    /// What was asked for.
-    var from: UInt64
-    var below: UInt64
-  }
-
-  /// Delivered bytes that subscribers who hold back the publisher have not used up yet.
-  final class Backlog {
-    @exclusivity(unchecked) var bytes = 0
-  }
-
   /// What will not come by the carrier that said so.
   private struct Mark {
     var range: Range<UInt64>
@@ -58,7 +27,7 @@ final class ReceivedStream: MessageSink {
   let backlog: Backlog
   @exclusivity(unchecked) var subscribers: [Subscriber]
   /// Who gets them next: everything below was delivered, or reported as lost.
-  @exclusivity(unchecked) private(set) var next: UInt64
+  @exclusivity(unchecked) var next: UInt64
   /// What does not come below this is no loss: it was published before the subscription, and may not be kept any more.
   private var owedFrom: UInt64 = 0
   /// Whoever sends it to this endpoint now.
@@ -75,10 +44,14 @@ final class ReceivedStream: MessageSink {
   /// Subscriptions that have to catch up, each by itself.
   @exclusivity(unchecked) private(set) var late: [ReceivedStream] = []
   /// Whom it joins when it has caught up; nil if it is not late.
-  private weak var front: ReceivedStream?
+  private(set) weak var front: ReceivedStream?
   let isLate: Bool
   /// Whoever sends may send more than it was told.
   var hasMoreRoom = false
+
+  /// What is known of its topic, if that retains its last value.
+  let retained: RetainedTopic?
+  var retaining = Retaining()
 
   // What the machine notes of its search for what is missing.
 
@@ -104,9 +77,10 @@ final class ReceivedStream: MessageSink {
 
   init(
     info: StreamInfo, isReliable: Bool, history: HistoryPolicy, epochMicroseconds: UInt64, next: UInt64,
-    subscribers: [Subscriber], memory: HistoryMemory, budget: ReceiveBudget, windowBytes: Int, maximumMessageBytes: Int,
-    at now: Timestamp
+    subscribers: [Subscriber], retained: RetainedTopic? = nil, memory: HistoryMemory, budget: ReceiveBudget,
+    windowBytes: Int, maximumMessageBytes: Int, at now: Timestamp
   ) {
+    self.retained = retained
     orphanedAt = now
     self.info = info
     self.isReliable = isReliable
@@ -130,6 +104,7 @@ final class ReceivedStream: MessageSink {
 
   /// For a subscription that wants what was before the others' turn.
   private init(_ subscriber: Subscriber, behind front: ReceivedStream, next: UInt64, owedFrom: UInt64) {
+    retained = front.retained
     orphanedAt = front.orphanedAt
     info = front.info
     isReliable = front.isReliable
@@ -165,9 +140,9 @@ final class ReceivedStream: MessageSink {
   /// It, and those that have to catch up with it.
   var all: [ReceivedStream] { [self] + late }
   /// Whether nobody here wants it.
-  var isUnwanted: Bool { subscribers.isEmpty && late.isEmpty }
+  var isUnwanted: Bool { subscribers.isEmpty && late.isEmpty && !retaining.isOfPublishedTopic }
   /// Whether it was late, and the others get it for its subscription now.
-  private var hasCaughtUp: Bool { isLate && subscribers.isEmpty }
+  var hasCaughtUp: Bool { isLate && subscribers.isEmpty }
   /// Whether its publisher, or somebody who relays it, sends it as it is published.
   var isLive: Bool { carriers.contains { !$0.isRequested } }
   /// Bytes that wait for a hole.
@@ -181,6 +156,7 @@ final class ReceivedStream: MessageSink {
   // MARK: Arrival
 
   func take(_ message: ArrivedMessage, at now: Timestamp, into inbox: Inbox) throws(WireError) {
+    if let retained { return try take(message, of: retained, at: now, into: inbox) }
     guard message.sequence == next, !hasCaughtUp else {
       if message.sequence > next, !hasCaughtUp { return wait(message, at: now, into: inbox) }
       return inbox.counters.duplicateMessages += 1
@@ -212,13 +188,15 @@ final class ReceivedStream: MessageSink {
     for reader in late { reader.wait(message, at: now, into: inbox) }
   }
 
-  private func deliver(_ message: ArrivedMessage, into inbox: Inbox) throws(WireError) {
+  /// - Parameter limit: Subscriptions that began later do not get it; nil: all do.
+  func deliver(_ message: ArrivedMessage, into inbox: Inbox, toThoseBefore limit: Timestamp? = nil) throws(WireError) {
     var delivery = try message.delivery(of: info, epochMicroseconds: epochMicroseconds)
     next = message.sequence + 1
     // From the first message on that it gets of what was published before, there are no gaps without a word.
     owedFrom = min(owedFrom, message.sequence)
     inbox.counters.messagesDelivered += 1
     for subscriber in subscribers where subscriber.from <= message.sequence {
+      if let limit, subscriber.began > limit { continue }
       delivery.subscription = subscriber.id
       let holdsBack =
         subscriber.holdsBackPublisher || (subscriber.isStuck && !subscriber.wasJoined && subscribers.count == 1)
@@ -236,7 +214,7 @@ final class ReceivedStream: MessageSink {
   }
 
   /// Hands over whatever has its turn, and passes over what is lost for good.
-  private func drain(at now: Timestamp, into inbox: Inbox) {
+  func drain(at now: Timestamp, into inbox: Inbox) {
     while true {
       if let message = waiting.remove(next) {
         do throws(WireError) {
@@ -263,6 +241,9 @@ final class ReceivedStream: MessageSink {
   func lose(
     _ sequences: Range<UInt64>, reason: LossReason, by carrier: InboundStream, at now: Timestamp, into inbox: Inbox
   ) {
+    if retained != nil, !carrier.isRequested, reason == .evicted || reason == .dropped {
+      return passOver(below: sequences.upperBound, into: inbox)
+    }
     let isFinal = !mayBeHeld(after: reason)
     var sequences = sequences
     if carrier.isRequested {
@@ -282,6 +263,7 @@ final class ReceivedStream: MessageSink {
       marks[index].range = marks[index].range.clamped(to: 0..<sequence)
     }
     marks.removeAll(where: \.range.isEmpty)
+    if retained != nil { return passOver(below: sequence, into: inbox) }
     guard next < sequence else { return }
     lose(
       next..<sequence, reason: .evicted, isFinal: !mayBeHeld(after: .evicted), at: now, into: inbox)
@@ -390,9 +372,13 @@ final class ReceivedStream: MessageSink {
   func noteSettled() { needsSettling = false }
 
   /// Goes on behind a range that begins at the next message or before.
-  private func giveUp(_ range: Range<UInt64>, reason: LossReason, into inbox: Inbox) {
+  func giveUp(_ range: Range<UInt64>, reason: LossReason, into inbox: Inbox) {
     let owed = max(next, owedFrom)
-    if owed < range.upperBound { report(owed..<range.upperBound, reason: reason, into: inbox) }
+    if owed < range.upperBound, retained != nil, reason != .expired, reason != .tooLarge {
+      inbox.counters.messagesSuperseded &+= range.upperBound - owed
+    } else if owed < range.upperBound {
+      report(owed..<range.upperBound, reason: reason, into: inbox)
+    }
     if !mayBeHeld(after: reason) {
       for reader in late { reader.mark(range, reason: reason, isFinal: true) }
     }
@@ -419,6 +405,7 @@ final class ReceivedStream: MessageSink {
   func restore(_ messages: [LoadedMessage], at now: Timestamp) {
     kept.restore(messages, at: now)
     next = kept.sequences.upperBound
+    if let retained { restore(messages, of: retained, at: now) }
   }
 
   /// Lets another subscription share the stream: from where it wants to begin if the topic keeps something, else from now on.
@@ -435,12 +422,14 @@ final class ReceivedStream: MessageSink {
       backlog.bytes = 0
       hasMoreRoom = true
     }
-    let newcomer = Subscriber(id: id, holdsBackPublisher: holdsBackPublisher, from: position ?? 0, isLater: true)
+    let newcomer = Subscriber(
+      id: id, holdsBackPublisher: holdsBackPublisher, from: position ?? 0, isLater: true, began: now)
     let live = carriers.lazy.map(\.nextSequence).reduce(next, max)
     let before = if case .last(let count) = history { live - min(live, UInt64(max(0, count))) } else { UInt64(0) }
     // Nobody has subscribed to what comes from a store until now; what came before that was had once.
-    let wanted = position ?? (isUnwanted ? max(before, kept.sequences.lowerBound) : before)
-    guard history != .none, self.history.keepsSomething, wanted < next else {
+    let wanted =
+      retained.map(laterStart) ?? position ?? (isUnwanted ? max(before, kept.sequences.lowerBound) : before)
+    guard history.wants(of: self.history), self.history.keepsSomething, wanted < next else {
       if let position, position < next {
         report(position..<next, reason: .evicted, to: [newcomer], into: inbox)
       }
@@ -466,10 +455,11 @@ final class ReceivedStream: MessageSink {
     } lose: { sequences, reason in
       giveUp(sequences, reason: reason, into: inbox)
     }
+    if retained != nil { next = max(next, front?.next ?? next) }
   }
 
   /// Joins the others if it has got as far as they are.
-  private func catchUp() {
+  func catchUp() {
     guard let front, next >= front.next, !subscribers.isEmpty else { return }
     front.subscribers += subscribers
     front.late.removeAll { $0 === self }

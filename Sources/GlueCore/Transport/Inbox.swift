@@ -4,6 +4,8 @@ final class Inbox {
   var losses: [Loss] = []
   /// Messages of control streams, for the machine itself, and when they were written, on the local clock.
   var control: [(session: Session, body: UnsafeRawBufferPointer, owner: PayloadBuffer?, writtenAt: Timestamp)] = []
+  /// Streams that have brought a higher value of a topic that retains its last one.
+  var news: [ReceivedStream] = []
   @exclusivity(unchecked) var counters = Counters()
   var limits = LimitTally()
   /// Limits that are to be told of, and how often each was reached so far.

@@ -46,7 +46,7 @@ final class OutboundStream {
 
   // MARK: History
 
-  /// No more than half of what may be held is kept, so that what readers still need has room beside it.
+  /// No more than half of what may be held is kept, so that what readers still need has room beside it. A single value is kept anyway.
   private var keptLimitBytes: Int { limitBytes / 2 }
 
   /// Whether something is held for those who come later.
@@ -76,6 +76,7 @@ final class OutboundStream {
     case .none: false
     case .untilExpiry: lifetime != nil || !log.isEmpty
     case .last(let depth): depth > 0
+    case .retained: true
     }
   }
 
@@ -89,7 +90,11 @@ final class OutboundStream {
     }
     while kept < log.end {
       let (message, sequence, next) = log.message(at: kept)
-      if isWorthKeeping(message, sequence, at: now), log.bytes(from: kept, to: log.end) <= keptLimitBytes { break }
+      if isWorthKeeping(message, sequence, at: now),
+        history == .retained || log.bytes(from: kept, to: log.end) <= keptLimitBytes
+      {
+        break
+      }
       kept = next
     }
     if log.first < kept { log.release(below: min(acknowledged, kept)) }
@@ -101,6 +106,13 @@ final class OutboundStream {
       kept = max(kept, log.message(at: log.first).end)
       log.release(below: min(acknowledged, kept))
     }
+  }
+
+  /// Keeps nothing any more of what is there; readers get it still.
+  func forgetHistory() {
+    guard kept != .max else { return }
+    kept = log.end
+    log.release(below: min(acknowledged, kept))
   }
 
   /// Lets go of what is held, the oldest messages first, whoever reads it, until it takes no more than so many bytes.
@@ -116,6 +128,7 @@ final class OutboundStream {
     case .none: return false
     case .untilExpiry: return message.expires != .distantFuture
     case .last(let depth): return log.endSequence - sequence <= UInt64(max(0, depth))
+    case .retained: return log.endSequence - sequence == 1
     }
   }
 
@@ -129,6 +142,7 @@ final class OutboundStream {
     case .last(let count):
       let before = log.endSequence - min(log.endSequence, UInt64(max(0, count)))
       return min(since, max(firstKept, log.position(ofSequence: before)))
+    case .retained: return history == .retained ? firstKept : since
     case .all: return firstKept
     }
   }

@@ -45,6 +45,9 @@ public enum Invariant: String, CaseIterable, Sendable {
   case reunion
   /// What a publisher was told is stored was safe on as many disks, and what is on a disk is held again after a restart.
   case durability
+  /// The values of a topic that retains its last one reach each subscription in ascending order; and within a bound after the network is
+  /// sound each of them has got the highest that anybody holds, so that no value comes back that was cleared.
+  case retained
   /// Any bytes decode to a value or an error. A trap would end the run; what is counted are hostile datagrams survived.
   case totalDecoder
 }

@@ -107,6 +107,11 @@ package struct Order {
     }
   }
 
+  /// What is delivered next may be further on: of a topic that retains its last value nobody has a claim to those before it.
+  package mutating func mayJump(at subscription: SubscriptionKey, _ stream: StreamKey) {
+    accounts[Edge(subscription: subscription, stream: stream)]?.mayJump = true
+  }
+
   /// The turn is over: everything skipped has to have been reported.
   package mutating func endOfTurn() -> String? {
     guard !unsettled.isEmpty else { return nil }

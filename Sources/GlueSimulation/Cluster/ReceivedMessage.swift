@@ -18,6 +18,8 @@ package struct ReceivedMessage {
   package var publishedAt: Timestamp
   /// When it expires on the local clock.
   package var expiresAt: Timestamp?
+  /// What it says of itself as a value that its topic retains.
+  package var mark: RetainedMark?
 
   init(_ delivery: Delivery) {
     subscription = delivery.subscription
@@ -28,6 +30,8 @@ package struct ReceivedMessage {
     bytes = delivery.payload.count + delivery.attributes.count
     publishedAt = delivery.publishedAt
     expiresAt = delivery.expiresAt
+    var reader = WireReader(delivery.attributes)
+    mark = delivery.attributes.isEmpty ? nil : (try? Attributes(from: &reader))?.retained
   }
 }
 

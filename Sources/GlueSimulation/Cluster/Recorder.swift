@@ -52,6 +52,7 @@ package struct Recorder {
   var relaying = Relaying()
   var reunion = Reunion()
   var durability = Durability()
+  var retained = Retained()
   var hostileDatagrams: UInt64 = 0
   /// Damaged payloads are delivered: what depends on their content is not judged.
   var ignoresContent = false
@@ -82,6 +83,17 @@ package struct Recorder {
     return list[Int(sequence)]
   }
 
+  /// The place of a value among those of its topic.
+  private func stamp(_ mark: RetainedMark?, of stream: StreamKey) -> RetainedStamp {
+    let life = lives[stream.publisher]
+    return RetainedStamp(time: mark?.time ?? 0, publisher: life.id, incarnation: life.incarnation)
+  }
+
+  /// Whether every message of a stream that is kept has to reach whoever wants it, or to be reported as lost.
+  private func isSought(_ stream: StreamKey) -> Bool {
+    topics[stream.topic].history != .none && topics[stream.topic].history != .retained
+  }
+
   /// How many messages of a stream there are so far.
   func publishedCount(_ stream: StreamKey) -> UInt64 { UInt64(messages[stream]?.count ?? 0) }
 
@@ -97,7 +109,7 @@ package struct Recorder {
   /// What damaged datagrams may break in a network without a key.
   private static let contentInvariants: Set<Invariant> = [
     .integrity, .atMostOnce, .order, .eventualDelivery, .expiry, .acknowledgement, .interestOnly, .isolation, .reunion,
-    .wholeSessions, .durability,
+    .wholeSessions, .durability, .retained,
     .convergence, .oneHolder, .boundedRepetition, .amplification, .quietNetwork, .announcementRate,
   ]
 
@@ -142,7 +154,8 @@ package struct Recorder {
     trace.note(.published, stream.publisher, stream.topic, Int(sequence), bytes, at: now)
     judge(.integrity, integrity.published(stream, sequence: sequence, digest: digest), at: now)
     messages[stream, default: []].append(MessageRecord(at: now, lifetime: lifetime, bytes: bytes))
-    guard topics[stream.topic].reliability == .reliable else { return }
+    // Of a topic that retains its last value those that a newer one replaces need not arrive.
+    guard topics[stream.topic].reliability == .reliable, topics[stream.topic].history != .retained else { return }
     ledger.published(stream, sequence: sequence, readers: readers)
     acknowledgement.published(stream, sequence: sequence, position: position, readers: readers)
   }
@@ -156,15 +169,20 @@ package struct Recorder {
   /// A message reached the machine of an endpoint; its driver may still drop it as expired. `metAt` is when it last met the publisher.
   package mutating func delivered(
     _ stream: StreamKey, sequence: UInt64, digest: UInt64, to subscription: SubscriptionKey, isSound: Bool,
-    metAt: Timestamp? = nil, at now: Timestamp
+    metAt: Timestamp? = nil, mark: RetainedMark? = nil, at now: Timestamp
   ) {
     report.delivered += 1
     trace.note(
       .delivered, subscription.life, stream.publisher, stream.topic, Int(truncatingIfNeeded: sequence), at: now)
     judge(.integrity, integrity.delivered(stream, sequence: sequence, digest: digest), at: now)
     judge(.atMostOnce, atMostOnce.delivered(to: subscription, stream, sequence: sequence), at: now)
+    if topics[stream.topic].history == .retained {
+      order.mayJump(at: subscription, stream)
+      judge(
+        .retained, retained.delivered(mark, of: stream, as: stamp(mark, of: stream), to: subscription), at: now)
+    }
     judge(.order, order.delivered(to: subscription, stream, sequence: sequence), at: now)
-    if topics[stream.topic].history != .none { reunion.delivered(to: subscription, stream, sequence: sequence) }
+    if isSought(stream) { reunion.delivered(to: subscription, stream, sequence: sequence) }
     if ledger.arrived(stream, sequence: sequence, at: subscription.life) { eventualDelivery.arrived() }
     guard isSound, topics[stream.topic].reliability == .reliable, let message = message(stream, sequence),
       message.bytes <= 1_000,
@@ -199,8 +217,8 @@ package struct Recorder {
     ledger.lost(stream, loss.sequences, at: life)
     for subscription in loss.subscriptions {
       let key = SubscriptionKey(life: life, number: subscription.rawValue)
-      judge(.order, order.lost(to: key, stream, loss.sequences), at: now)
-      if topics[topic].history != .none { reunion.lost(to: key, stream, loss.sequences) }
+      if topics[topic].history != .retained { judge(.order, order.lost(to: key, stream, loss.sequences), at: now) }
+      if isSought(stream) { reunion.lost(to: key, stream, loss.sequences) }
     }
   }
 
@@ -268,6 +286,7 @@ package struct Recorder {
       case .relaying: relaying.checks
       case .reunion: reunion.checks
       case .durability: durability.checks
+      case .retained: retained.checks
       case .totalDecoder: hostileDatagrams
       }
     }

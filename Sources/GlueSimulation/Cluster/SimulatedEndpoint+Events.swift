@@ -56,7 +56,7 @@ extension SimulatedEndpoint {
       simulation.recorder.trace.note(.directAcknowledged, life, peers[id] ?? -1, at: now)
     case .keyMismatch:
       simulation.recorder.trace.note(.keyMismatch, life, at: now)
-    case .inquiryAnswered: break
+    case .inquiryAnswered, .timeAhead: break
     case .publicationRefused(_, let id), .subscriptionRefused(_, let id):
       simulation.recorder.trace.note(.refused, life, peers[id] ?? -1, at: now)
     }
@@ -74,6 +74,8 @@ extension SimulatedEndpoint {
       type: description.type, reliability: description.reliability, history: description.history)
     let id = try machine.advertise(description.name, options: options, at: now)
     publications.append(Publication(id: id, topic: topic))
+    // Who publishes it subscribes to it as well.
+    if description.history == .retained { simulation.recorder.interestOnly.subscribed(host: host, topics: [topic]) }
     drain()
     return id
   }
@@ -135,10 +137,12 @@ extension SimulatedEndpoint {
   /// admitted at once.
   @discardableResult
   package func publish(
-    topic: Int, bytes: Int, lifetime: Nanoseconds? = nil, whenFull: WhenFull = .block
+    topic: Int, bytes: Int, lifetime: Nanoseconds? = nil, whenFull: WhenFull = .block, isClear: Bool = false
   ) -> UInt64? {
     guard let publication = publications.first(where: { $0.topic == topic }) else { return nil }
-    let message = WaitingMessage(serial: simulation.nextSerial(), bytes: bytes, lifetime: lifetime)
+    let message = WaitingMessage(
+      serial: simulation.nextSerial(), bytes: isClear ? 0 : bytes,
+      lifetime: isClear ? EndpointMachine.clearedLifetime : lifetime, isClear: isClear)
     defer { drain() }
     guard blocked[publication.id, default: []].isEmpty else {
       if blocked[publication.id]!.count < 16 { blocked[publication.id]!.append(message) }
@@ -178,7 +182,8 @@ extension SimulatedEndpoint {
     return payload.withUnsafeBytes { bytes -> UInt64? in
       guard
         let result = try? machine.publish(
-          bytes, on: publication.id, lifetime: message.lifetime, whenFull: whenFull, at: now),
+          bytes, on: publication.id, lifetime: message.lifetime,
+          attributes: message.isClear ? .clearing : Attributes(), whenFull: whenFull, at: now),
         case .admitted(let sequence, let position) = result
       else { return nil }
       // Nobody can have the message yet, so whoever lacks it is a reader of it; except those of whose unsubscription the
@@ -187,10 +192,20 @@ extension SimulatedEndpoint {
         .filter { simulation.endpoint(of: $0).isOwed(publication.topic, by: life) }
       simulation.recorder.published(
         StreamKey(publisher: life, topic: publication.topic), sequence: sequence, position: position,
-        digest: payloadDigest(bytes, attributes: UnsafeRawBufferPointer(start: nil, count: 0)), bytes: message.bytes,
-        lifetime: message.lifetime, readers: readers, at: simulation.now)
+        digest: attributes(ofValueOf: publication, isClear: message.isClear).withUnsafeBytes {
+          payloadDigest(bytes, attributes: $0)
+        }, bytes: message.bytes, lifetime: message.lifetime, readers: readers, at: simulation.now)
       return sequence
     }
+  }
+
+  /// The attributes that the machine has given to a value just published.
+  private func attributes(ofValueOf publication: Publication, isClear: Bool) -> [UInt8] {
+    let topic = simulation.recorder.topics[publication.topic]
+    guard topic.history == .retained, let value = machine.retainedValue(of: topic.name) else { return [] }
+    var attributes = Attributes()
+    attributes.retained = RetainedMark(time: value.stamp.time, isCleared: isClear)
+    return attributes.encoded()
   }
 
   /// Sends a direct message to a peer.

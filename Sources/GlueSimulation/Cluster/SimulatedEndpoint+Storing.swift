@@ -12,7 +12,8 @@ extension SimulatedEndpoint {
     machine.restore(streams, at: now)
     // What has more than its limit lets go of the rest.
     guard disk.byteCount < machine.configuration.topics.historyBytes else { return }
-    for loaded in streams {
+    // Of the values of one topic that are on the disk only the highest is taken over.
+    for loaded in streams where loaded.stream.history != .retained {
       let origin = loaded.stream.origin
       let verdict = simulation.recorder.durability.restored(
         loaded, as: machine.held(loaded.stream.topic, of: origin.publisher, origin.incarnation), by: life)

@@ -22,6 +22,8 @@ package final class SimulatedEndpoint {
     private(set) var next: [StreamKey: UInt64] = [:]
 
     mutating func advance(past message: ReceivedMessage, of stream: StreamKey, isReliable: Bool) {
+      // A topic's value comes again.
+      guard message.mark == nil else { return }
       position.advance(past: message.sequence, of: message.info)
       // Whoever publishes best effort promises nothing about what was before.
       if isReliable { next[stream] = message.sequence + 1 }
@@ -56,7 +58,8 @@ package final class SimulatedEndpoint {
   /// What happened, if asked for.
   package internal(set) var events: [EndpointEvent] = []
   /// Messages handed over, if asked for: topic, sequence, serial.
-  package internal(set) var received: [(topic: String, sequence: UInt64, serial: UInt64, at: Timestamp)] = []
+  package internal(set) var received:
+    [(topic: String, sequence: UInt64, serial: UInt64, isCleared: Bool, at: Timestamp)] = []
 
   unowned let simulation: Simulation
   /// Until when it stands still.
@@ -91,6 +94,7 @@ package final class SimulatedEndpoint {
     var serial: UInt64
     var bytes: Int
     var lifetime: Nanoseconds?
+    var isClear = false
   }
 
   init(
@@ -235,7 +239,7 @@ package final class SimulatedEndpoint {
     simulation.recorder.delivered(
       stream, sequence: message.sequence, digest: message.digest, to: SubscriptionKey(life: life, number: id.rawValue),
       isSound: !holdsBack && simulation.isSound(between: publisher, and: life), metAt: metAt[publisher],
-      at: simulation.now)
+      mark: message.mark, at: simulation.now)
     if holdsBack {
       subscriptions[id]!.backlog.append(message)
       if !isSlow { consume(id) } else { simulation.consumeLater(self) }
@@ -259,7 +263,10 @@ package final class SimulatedEndpoint {
       delay: simulation.longestTransit(
         from: stream.publisher, to: life, isKept: simulation.recorder.topics[stream.topic].history != .none),
       at: simulation.now)
-    if keepsEvents { received.append((message.info.topic, message.sequence, message.serial, simulation.now)) }
+    if keepsEvents {
+      let isCleared = message.mark?.isCleared ?? false
+      received.append((message.info.topic, message.sequence, message.serial, isCleared, simulation.now))
+    }
     simulation.onMessage?(self, message)
   }
 

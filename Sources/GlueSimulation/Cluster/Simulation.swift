@@ -148,6 +148,9 @@ package final class Simulation {
     for id in endpoint.subscriptionIDs {
       recorder.interestOnly.unsubscribed(host: endpoint.host, topics: endpoint.subscriptions[id]!.topics)
     }
+    for publication in endpoint.publications where recorder.topics[publication.topic].history == .retained {
+      recorder.interestOnly.unsubscribed(host: endpoint.host, topics: [publication.topic])
+    }
     recorder.ended(endpoint.life, at: now)
     if endpoints[endpoint.host] === endpoint { endpoints[endpoint.host] = nil }
     trouble(host: endpoint.host)

@@ -53,6 +53,8 @@ public enum Mutant: String, CaseIterable, Sendable {
   case confirmsBeforeTheSync
   /// Begins anew where it should go on.
   case forgetsPosition
+  /// Does not deliver that a topic's value was cleared.
+  case hidesClears
 
   /// The invariant whose checker must notice it.
   public var invariant: Invariant {
@@ -78,6 +80,7 @@ public enum Mutant: String, CaseIterable, Sendable {
     case .hidesDeadMulticast, .ignoresMulticast: .multicastTold
     case .forgetsThePast: .reunion
     case .confirmsBeforeTheSync: .durability
+    case .hidesClears: .retained
     }
   }
 }

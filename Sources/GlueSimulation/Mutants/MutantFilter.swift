@@ -61,7 +61,7 @@ package struct MutantFilter {
       return [(bytes, destination)]
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .keepsPastExpiry, .hoards, .ignoresWelcomes,
       .ignoresClashes, .yieldsToAnyClaim, .ignoresSome, .relaysNeedlessly, .believesAnybody, .hidesDeadMulticast,
-      .ignoresMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition:
+      .ignoresMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .hidesClears:
       return [original]
     }
   }
@@ -132,7 +132,7 @@ package struct MutantFilter {
       }
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .neverRepeats, .claimsEverything,
       .keepsPastExpiry, .sendsToEverybody, .hoards, .repeatsEverything, .announcesTooOften, .chatters, .answersTwice,
-      .hidesDeadMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .countsNoHops:
+      .hidesDeadMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .countsNoHops, .hidesClears:
       break
     }
     return (true, nil)
@@ -155,6 +155,7 @@ package struct MutantFilter {
     case .deliversTwice: if turn % 50 == 0 { result.insert(result[0], at: 1) }
     case .swapsDeliveries: if result.count > 1 { result.swapAt(0, result.count - 1) }
     case .forgetsThePast: result.removeAll { now.since($0.publishedAt) > .seconds(2) }
+    case .hidesClears: result.removeAll { $0.mark?.isCleared ?? false }
     case .hoards: hoardedBytes += deliveries.reduce(0) { $0 + $1.bytes * 64 }
     case .hidesLosses, .neverRepeats, .claimsEverything, .keepsPastExpiry, .sendsToEverybody, .waitsForTheSlowest,
       .repeatsEverything, .announcesTooOften, .chatters, .ignoresWelcomes, .ignoresClashes, .yieldsToAnyClaim,

@@ -34,6 +34,8 @@ package struct Plan: Sendable {
     var bytes: Int
     var lifetime: Nanoseconds?
     var whenFull: SimulatedEndpoint.WhenFull
+    /// Whether it clears the topic, if that retains its last value.
+    var isClear = false
   }
 
   package let seed: UInt64
@@ -75,13 +77,18 @@ package struct Plan: Sendable {
     isRendezvous = dice.chance(percent: 20)
     healsAt = Timestamp(nanoseconds: (mode == .liveness ? 42 : 62) * 1_000_000_000)
     hasEcho = dice.chance(percent: 30)
-    topics = Self.makeTopics(&dice)
+    var retainedDice = Dice(seed: seed, concern: .retained)
+    topics = Self.makeTopics(&dice, &retainedDice)
     // Mutants meddle with what is on the wire, which a key would keep from them.
     isSealed = dice.chance(percent: 25) && options.mutant == nil
     participants = Self.makeParticipants(
       count, keys: isSealed ? [Self.key] : [], topics: topics, interval: .milliseconds(intervalMilliseconds),
       isRendezvous: isRendezvous, &dice)
-    messages = Self.makeMessages(topics: topics, until: healsAt, seed: seed)
+    messages = Self.makeMessages(topics: topics, until: healsAt, seed: seed).map { [topics] message in
+      var message = message
+      message.isClear = retainedDice.chance(percent: 10) && topics[message.topic].history == .retained
+      return message
+    }
     var disksDice = Dice(seed: seed, concern: .disks)
     disks = (0..<count).filter { _ in disksDice.chance(percent: 30) }
     faults = PlannedFault.schedule(
@@ -90,7 +97,7 @@ package struct Plan: Sendable {
 
   // MARK: Topics
 
-  private static func makeTopics(_ dice: inout Dice) -> [SimulatedTopic] {
+  private static func makeTopics(_ dice: inout Dice, _ retainedDice: inout Dice) -> [SimulatedTopic] {
     let names = [
       "home/kitchen/temperature", "home/kitchen/light", "home/hall/light", "robot/arm/pose", "robot/base/scan", "fleet",
       "$internal/state", "home/hall", "robot/arm/pose/raw", "a/b/c/d",
@@ -104,6 +111,7 @@ package struct Plan: Sendable {
     topics[0].reliability = .reliable
     for index in topics.indices where topics[index].reliability == .reliable {
       topics[index].history = dice.pick([.none, .none, .untilExpiry, .untilExpiry, .last(dice.int(1...60))])
+      if retainedDice.chance(percent: 20) { topics[index].history = .retained }
     }
     topics.append(SimulatedTopic("echo", reliability: .reliable))
     return topics
@@ -121,7 +129,7 @@ package struct Plan: Sendable {
     // A type that nobody publishes makes a mismatch.
     if dice.chance(percent: 25) { options.type = dice.chance(percent: 20) ? "other" : topic.type }
     options.holdsBackPublisher = dice.chance(percent: 25)
-    options.history = dice.pick([.none, .none, .none, .all, .last(dice.int(1...20))])
+    options.history = dice.pick([.none, .none, .retained, .all, .last(dice.int(1...20))])
     return Wish(filter: levels.joined(separator: "/"), options: options)
   }
 

@@ -80,8 +80,10 @@ final class SeededRun {
     if let name { configuration.name = name }
     let endpoint = simulation.start(on: host, configuration, clock: participant.clock)
     for topic in participant.publishes { _ = try? endpoint.advertise(topic) }
+    // Of topics that retain their last value each publication has taken a number.
+    let first = 1 + participant.publishes.count { plan.topics[$0].history == .retained }
     for (index, wish) in participant.subscribes.enumerated() {
-      let number = SubscriptionID(rawValue: UInt64(index + 1))
+      let number = SubscriptionID(rawValue: UInt64(first + index))
       _ = try? endpoint.subscribe(wish.filter, options: wish.options, resuming: progress[number])
     }
   }
@@ -94,7 +96,8 @@ final class SeededRun {
     }
     if !able.isEmpty {
       dice.pick(able).publish(
-        topic: message.topic, bytes: message.bytes, lifetime: message.lifetime, whenFull: message.whenFull)
+        topic: message.topic, bytes: message.bytes, lifetime: message.lifetime, whenFull: message.whenFull,
+        isClear: message.isClear)
       return
     }
     // Nobody publishes this topic now; somebody publishes something else instead.

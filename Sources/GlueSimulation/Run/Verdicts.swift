@@ -139,6 +139,33 @@ enum Verdicts {
     }
     simulation.recorder.judge(.eventualDelivery, verdict, at: simulation.now)
     for endpoint in alive { reunion(of: endpoint, with: alive, in: simulation) }
+    for (topic, description) in recorder.topics.enumerated() where description.history == .retained {
+      retained(topic, named: description.name, by: alive, in: simulation)
+    }
+  }
+
+  /// Whether all who want a topic's value have got the highest that anybody holds.
+  private static func retained(
+    _ topic: Int, named name: String, by endpoints: [SimulatedEndpoint], in simulation: Simulation
+  ) {
+    for endpoint in endpoints {
+      let held = endpoint.machine.retainedValuesHeld(of: name)
+      let verdict = simulation.recorder.retained.held(held, by: endpoint.life, topic: topic)
+      simulation.recorder.judge(.retained, verdict, at: simulation.now)
+    }
+    let holders = endpoints.filter { $0.machine.retainedValuesHeld(of: name) > 0 }
+    let highest = holders.compactMap { $0.machine.retainedValue(of: name) }.max { $0.stamp < $1.stamp }
+    guard let highest else { return }
+    for endpoint in endpoints {
+      for id in endpoint.subscriptionIDs {
+        let subscription = endpoint.subscriptions[id]!
+        guard subscription.topics.contains(topic), subscription.options.history != .none else { continue }
+        let key = SubscriptionKey(life: endpoint.life, number: id.rawValue)
+        let verdict = simulation.recorder.retained.settled(
+          key, topic: topic, highest: highest.stamp, isCleared: highest.isCleared)
+        simulation.recorder.judge(.retained, verdict, at: simulation.now)
+      }
+    }
   }
 
   /// Whether an endpoint has got what the others hold for it.
@@ -147,7 +174,8 @@ enum Verdicts {
   ) {
     let recorder = simulation.recorder
     for (publisher, record) in recorder.lives.enumerated() where publisher != endpoint.life {
-      for (topic, description) in recorder.topics.enumerated() where description.history != .none {
+      for (topic, description) in recorder.topics.enumerated()
+      where description.history != .none && description.history != .retained {
         let stream = StreamKey(publisher: publisher, topic: topic)
         for holder in others where holder !== endpoint {
           let held = holder.machine.held(description.name, of: record.id, record.incarnation)
@@ -186,7 +214,10 @@ enum Verdicts {
   static func probe(_ simulation: Simulation, topics: Int) {
     for endpoint in simulation.alive {
       for publication in endpoint.publications
-      where simulation.recorder.topics[publication.topic].reliability == .reliable {
+      where simulation.recorder.topics[publication.topic].reliability == .reliable
+        // Of values that are published at once only the highest has to arrive.
+        && simulation.recorder.topics[publication.topic].history != .retained
+      {
         guard let sequence = endpoint.publish(topic: publication.topic, bytes: 64) else { continue }
         let stream = StreamKey(publisher: endpoint.life, topic: publication.topic)
         let wanting = simulation.alive.filter { $0.wants(publication.topic) && $0 !== endpoint }

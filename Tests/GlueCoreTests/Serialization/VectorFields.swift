@@ -122,6 +122,7 @@ extension Attributes {
     case 17: request.map { JSON($0) }
     case 18: held.map { ["first": JSON($0.first), "end": JSON($0.end), "bytes": JSON($0.bytes)] }
     case 19: published.map { ["messages": JSON($0.messages), "bytes": JSON($0.bytes)] }
+    case 20: retained.map { ["time": JSON($0.time), "cleared": .bool($0.isCleared)] }
     default: nil
     }
   }
@@ -133,6 +134,7 @@ extension HistoryPolicy {
     case .none: ["kind": 0, "count": 0]
     case .untilExpiry: ["kind": 1, "count": 0]
     case .last(let count): ["kind": 2, "count": JSON(count)]
+    case .retained: ["kind": 3, "count": 0]
     }
   }
 }

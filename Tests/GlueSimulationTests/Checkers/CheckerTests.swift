@@ -391,3 +391,46 @@ private func at(_ milliseconds: UInt64) -> Timestamp { Timestamp(nanoseconds: mi
     #expect(sample(&checker, 3, isSound: true) == nil)
   }
 }
+
+@Suite struct RetainedCheckerTests {
+  private func stamp(_ time: UInt64, _ publisher: UInt64 = 1) -> RetainedStamp {
+    RetainedStamp(time: time, publisher: EndpointID(publisher), incarnation: Incarnation(1))
+  }
+
+  private func deliver(_ checker: inout Retained, _ stamp: RetainedStamp, isCleared: Bool = false) -> String? {
+    let mark = RetainedMark(time: stamp.time, isCleared: isCleared)
+    return checker.delivered(mark, of: stream, as: stamp, to: subscription)
+  }
+
+  private func settled(_ checker: inout Retained, _ stamp: RetainedStamp, isCleared: Bool = false) -> String? {
+    checker.settled(subscription, topic: 0, highest: stamp, isCleared: isCleared)
+  }
+
+  @Test func noticesALowerValueAfterAHigherOne() {
+    var checker = Retained()
+    #expect(deliver(&checker, stamp(5, 1)) == nil)
+    #expect(deliver(&checker, stamp(5, 2)) == nil)
+    #expect(deliver(&checker, stamp(5, 2)) != nil)
+    #expect(deliver(&checker, stamp(5, 1)) != nil)
+    #expect(deliver(&checker, stamp(4, 3)) != nil)
+    #expect(deliver(&checker, stamp(6, 1), isCleared: true) == nil)
+    #expect(deliver(&checker, stamp(5, 9)) != nil)
+    #expect(checker.delivered(nil, of: stream, as: stamp(0), to: subscription) != nil)
+  }
+
+  @Test func noticesWhoLacksTheHighestValue() {
+    var checker = Retained()
+    #expect(settled(&checker, stamp(5)) != nil)
+    #expect(settled(&checker, stamp(5), isCleared: true) == nil)
+    #expect(deliver(&checker, stamp(5)) == nil)
+    #expect(settled(&checker, stamp(5)) == nil)
+    #expect(settled(&checker, stamp(4)) == nil)
+    #expect(settled(&checker, stamp(6)) != nil)
+    #expect(settled(&checker, stamp(6), isCleared: true) != nil)
+    #expect(deliver(&checker, stamp(6), isCleared: true) == nil)
+    #expect(settled(&checker, stamp(7), isCleared: true) == nil)
+    #expect(settled(&checker, stamp(7)) != nil)
+    #expect(checker.held(1, by: 0, topic: 0) == nil)
+    #expect(checker.held(2, by: 0, topic: 0) != nil)
+  }
+}
