@@ -81,15 +81,21 @@ extension EndpointMachine {
       inbox.counters.relaysDropped += 1
       return
     }
-    guard header.destination == ownName else { return pass(on: datagram, header, from: session, at: now) }
+    guard header.destination == ownName else {
+      return pass(on: datagram, header, from: session, at: now, receivedAt: receivedAt)
+    }
     inbox.counters.relaysReceived += 1
     discovery.noteRelayed(from: header.origin, by: session.peer.id, passedOn: passedOn, at: now)
-    take(datagram, from: header.origin.address, arrival: .unicast, at: now, receivedAt: receivedAt)
+    // Where it lay on the way counts as if it had lain here.
+    take(
+      datagram, from: header.origin.address, arrival: .unicast, at: now,
+      receivedAt: receivedAt - .microseconds(UInt64(header.heldMicroseconds)))
   }
 
   /// Passes a datagram on, in the same turn, behind what waits for the next hop already.
   private func pass(
-    on datagram: UnsafeRawBufferPointer, _ header: RelayHeader, from session: Session, at now: Timestamp
+    on datagram: UnsafeRawBufferPointer, _ header: RelayHeader, from session: Session, at now: Timestamp,
+    receivedAt: Timestamp
   ) {
     guard configuration.discovery.relays, header.hopsLeft > 0,
       let hop = discovery.nextHop(to: header.destination, from: session.peer.id).flatMap({ sessionsByPeer[$0] }),
@@ -100,7 +106,7 @@ extension EndpointMachine {
     }
     var header = header
     header.hopsLeft -= 1
-    guard hop.pass(on: datagram, header) else {
+    guard hop.pass(on: datagram, header, receivedAt: receivedAt) else {
       inbox.counters.relaysDropped += 1
       return reach(.relayQueueBytes, at: now)
     }

@@ -5,7 +5,7 @@ public enum WireLimits {
   /// Bytes every path is taken to carry before it has been probed.
   public static let baseDatagramBytes = 1_200
   /// Bytes that passing on a datagram adds to it: a short header, a RELAY frame's fields, and a seal.
-  public static let relayBytes = 53
+  public static let relayBytes = 57
   /// Bytes that a path by way of others is taken to carry before it has been probed.
   public static let relayedBaseBytes = baseDatagramBytes - relayBytes
   /// How often a datagram may be passed on.

@@ -2,10 +2,10 @@
 /// (docs/protocol.md §5.8). The datagram itself, to the end of the frame, follows these fields.
 ///
 /// ```
-/// 0           1               9         13           21        25
-/// +-----------+---------------+---------+------------+---------+------------
-/// | hops left | destination   | its tag | origin     | its tag | datagram …
-/// +-----------+---------------+---------+------------+---------+------------
+/// 0           1               9         13           21        25     29
+/// +-----------+---------------+---------+------------+---------+------+------------
+/// | hops left | destination   | its tag | origin     | its tag | held | datagram …
+/// +-----------+---------------+---------+------------+---------+------+------------
 /// ```
 public struct RelayHeader: Equatable, Sendable {
   /// How often it may still be passed on, at most ``WireLimits/relayHops``.
@@ -14,16 +14,26 @@ public struct RelayHeader: Equatable, Sendable {
   public var destination: RelayedEndpoint
   /// Who sent it.
   public var origin: RelayedEndpoint
+  /// Microseconds that it lay with those who passed it on, from its arrival there until it left; at most so many as fit.
+  public var heldMicroseconds: UInt32
 
   /// All fields.
-  public init(hopsLeft: UInt8, destination: RelayedEndpoint, origin: RelayedEndpoint) {
+  public init(
+    hopsLeft: UInt8, destination: RelayedEndpoint, origin: RelayedEndpoint, heldMicroseconds: UInt32 = 0
+  ) {
     self.hopsLeft = hopsLeft
     self.destination = destination
     self.origin = origin
+    self.heldMicroseconds = heldMicroseconds
+  }
+
+  /// Adds a time that it lay somewhere.
+  mutating func hold(for span: Nanoseconds) {
+    heldMicroseconds = UInt32(clamping: UInt64(heldMicroseconds) + min(span.wholeMicroseconds, UInt64(UInt32.max)))
   }
 
   /// Bytes that ``write(to:)`` writes.
-  static let byteCount = 25
+  static let byteCount = 29
   /// What stands before the inner datagram: the outer datagram's header, the frame's, and these fields.
   static let prefixBytes = WireLimits.shortHeaderBytes + WireLimits.frameHeaderBytes + byteCount
 }
@@ -35,6 +45,7 @@ extension RelayHeader: FrameBody {
     guard hopsLeft <= WireLimits.relayHops else { throw .invalidValue(.hops) }
     destination = RelayedEndpoint(id: try reader.endpointID(), tag: try reader.u32())
     origin = RelayedEndpoint(id: try reader.endpointID(), tag: try reader.u32())
+    heldMicroseconds = try reader.u32()
   }
 
   /// Writes the fields before the datagram.
@@ -44,6 +55,7 @@ extension RelayHeader: FrameBody {
     writer.u32(destination.tag)
     writer.u64(origin.id.rawValue)
     writer.u32(origin.tag)
+    writer.u32(heldMicroseconds)
   }
 }
 

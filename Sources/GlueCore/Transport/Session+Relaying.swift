@@ -1,10 +1,10 @@
 /// Datagrams of others, or for others, within the session with the next hop (docs/protocol.md §5.8).
 extension Session {
   /// Queues a datagram that is passed on to the peer; false if there is no room.
-  func pass(on datagram: UnsafeRawBufferPointer, _ header: RelayHeader) -> Bool {
+  func pass(on datagram: UnsafeRawBufferPointer, _ header: RelayHeader, receivedAt: Timestamp) -> Bool {
     guard relayedBytes + datagram.count <= configuration.relayQueueBytes else { return false }
     relayedBytes += datagram.count
-    relays.append((header, [UInt8](datagram)))
+    relays.append((header, receivedAt, [UInt8](datagram)))
     return true
   }
 
@@ -12,13 +12,16 @@ extension Session {
   func canCarry(relayed byteCount: Int) -> Bool { byteCount + WireLimits.relayBytes <= path.current }
 
   /// Writes the next datagram that is passed on.
-  func nextRelay(into buffer: UnsafeMutableRawBufferPointer, packetNumber: () -> UInt64) -> Int? {
-    while let (header, datagram) = relays.popFirst() {
+  func nextRelay(into buffer: UnsafeMutableRawBufferPointer, packetNumber: () -> UInt64, at now: Timestamp) -> Int? {
+    while let (named, receivedAt, datagram) = relays.popFirst() {
       relayedBytes -= datagram.count
       // The path may have become smaller since.
       guard datagram.count + WireLimits.relayBytes <= min(path.current, buffer.count) else { continue }
       let place = UnsafeMutableRawBufferPointer(rebasing: buffer[RelayHeader.prefixBytes...])
       datagram.withUnsafeBytes { place.copyMemory(from: $0) }
+      // This process may have stood still since it arrived; whoever gets it has to know how old its messages are.
+      var header = named
+      header.hold(for: now.since(receivedAt))
       return finishRelay(header, in: buffer, byteCount: datagram.count, packetNumber: packetNumber())
     }
     return nil

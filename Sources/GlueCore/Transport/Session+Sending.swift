@@ -11,13 +11,13 @@ extension Session {
     into buffer: UnsafeMutableRawBufferPointer, packetNumber: () -> UInt64, at now: Timestamp, counters: inout Counters
   ) -> Int? {
     // In turn: what is passed on does not hold up what is this endpoint's own, nor the other way round.
-    if isRelaysTurn, let size = nextRelay(into: buffer, packetNumber: packetNumber) {
+    if isRelaysTurn, let size = nextRelay(into: buffer, packetNumber: packetNumber, at: now) {
       isRelaysTurn = false
       return size
     }
     isRelaysTurn = true
     return nextOwn(into: buffer, packetNumber: packetNumber, at: now, counters: &counters)
-      ?? nextRelay(into: buffer, packetNumber: packetNumber)
+      ?? nextRelay(into: buffer, packetNumber: packetNumber, at: now)
   }
 
   private func nextOwn(

@@ -56,7 +56,7 @@ final class Session {
 
   // For others.
   /// Datagrams to be passed on to the peer, with what RELAY says of them.
-  @exclusivity(unchecked) var relays = Deque<(header: RelayHeader, datagram: [UInt8])>()
+  @exclusivity(unchecked) var relays = Deque<(header: RelayHeader, receivedAt: Timestamp, datagram: [UInt8])>()
   @exclusivity(unchecked) var relayedBytes = 0
   /// Whether one of them has its turn, rather than this endpoint's own datagrams.
   @exclusivity(unchecked) var isRelaysTurn = false

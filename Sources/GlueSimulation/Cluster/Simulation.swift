@@ -344,7 +344,9 @@ package final class Simulation {
       verdict = recorder.relaying.passedOn(key, hopsLeft: header.hopsLeft, by: life)
     }
     recorder.judge(.relaying, verdict, at: now)
-    return recorder.relaying.original(of: key)
+    // What lay with others on the way is told, by clocks that drift.
+    let held = Nanoseconds.microseconds(UInt64(header.heldMicroseconds) / 50 * 49)
+    return recorder.relaying.original(of: key).map { ($0.host, $0.sentAt + held) }
   }
 
   /// Whether no host was ever at the address.

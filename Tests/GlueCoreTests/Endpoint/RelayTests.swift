@@ -20,7 +20,10 @@ final class RelayRow {
   }
 
   /// A machine gets a RELAY of a neighbour's making, with a datagram of so many zeros in it, or with this one.
-  func send(from: Int, to: Int, _ header: RelayHeader, bytes: Int = 100, datagram: [UInt8]? = nil) {
+  func send(
+    from: Int, to: Int, _ header: RelayHeader, bytes: Int = 100, datagram: [UInt8]? = nil,
+    after span: Nanoseconds = .zero
+  ) {
     let id = segment.machines[to]!.configuration.id
     let forged = segment.machines[from]!.forgedDatagram(to: id) { writer in
       _ = writer.frame(.relay) {
@@ -28,13 +31,14 @@ final class RelayRow {
         $0.bytes(datagram ?? [UInt8](repeating: 0, count: bytes))
       }
     }
-    receive(forged!.bytes, at: to, from: segment.address(from))
+    receive(forged!.bytes, at: to, from: segment.address(from), after: span)
   }
 
-  func receive(_ bytes: [UInt8], at index: Int, from source: SocketAddress) {
+  /// - Parameter span: how long it has lain in the socket.
+  func receive(_ bytes: [UInt8], at index: Int, from source: SocketAddress, after span: Nanoseconds = .zero) {
     bytes.withUnsafeBytes {
       segment.machines[index]!.receive(
-        $0, from: source, arrival: .unicast, at: segment.now, receivedAt: segment.now)
+        $0, from: source, arrival: .unicast, at: segment.now, receivedAt: segment.now - span)
     }
   }
 
@@ -77,6 +81,23 @@ final class RelayRow {
     #expect(row.growth(at: 1) { row.send(from: 0, to: 1, header(row, 3, to: 2, from: 0)) } == [1, 0, 0])
     row.segment.drain(1)
     #expect(hopsLeft == 2)
+  }
+
+  @Test(arguments: [(0, 3_000, 3_000_000), (5, 1, 1_005), (4_294_967_290, 1, .max)] as [(UInt32, UInt64, UInt32)])
+  func howLongItLayIsTold(before: UInt32, milliseconds: UInt64, after: UInt32) {
+    let row = RelayRow(of: 3)
+    var header = header(row, 8, to: 2, from: 0)
+    header.heldMicroseconds = before
+    var told: UInt32?
+    row.segment.tap = { sender, bytes in
+      guard sender == 1, bytes.count == 100 + RelayHeader.prefixBytes else { return }
+      told = bytes[(RelayHeader.prefixBytes - 4)..<RelayHeader.prefixBytes].reversed().reduce(0) {
+        $0 << 8 | UInt32($1)
+      }
+    }
+    row.send(from: 0, to: 1, header, after: .milliseconds(milliseconds))
+    row.segment.drain(1)
+    #expect(told == after)
   }
 
   @Test func nothingGoesBackOrRound() {

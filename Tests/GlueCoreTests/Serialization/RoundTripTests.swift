@@ -115,9 +115,9 @@ import Testing
   @Test func relays() throws {
     let header = RelayHeader(
       hopsLeft: 8, destination: RelayedEndpoint(id: EndpointID(.max), tag: .max),
-      origin: RelayedEndpoint(id: EndpointID(1), tag: 0))
+      origin: RelayedEndpoint(id: EndpointID(1), tag: 0), heldMicroseconds: .max)
     let bytes = try #require([UInt8].written { header.write(to: &$0) })
-    #expect(bytes.count == 25)
+    #expect(bytes.count == 29)
     let read = { (r: inout WireReader) throws(WireError) in try RelayHeader(from: &r) }
     #expect(try bytes.read(read) == header)
     for count in 0..<bytes.count {

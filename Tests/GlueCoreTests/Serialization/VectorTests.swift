@@ -205,7 +205,7 @@ extension RawFrame {
       [
         "hopsLeft": JSON(header.hopsLeft), "destination": JSON(header.destination.id.rawValue),
         "destinationTag": JSON(header.destination.tag), "origin": JSON(header.origin.id.rawValue),
-        "originTag": JSON(header.origin.tag), "datagram": JSON(hex: datagram),
+        "originTag": JSON(header.origin.tag), "held": JSON(header.heldMicroseconds), "datagram": JSON(hex: datagram),
       ], .written { header.write(to: &$0) }! + Array(datagram)
     )
   }

@@ -5,6 +5,7 @@ import signal
 import time
 
 from lab import expect, wait_until
+from scenarios import relays
 
 EXPIRY = 1.0
 # From the check to the line: the message is handed over, a line is made, and on a busy machine another process runs in between. How old a
@@ -36,8 +37,9 @@ def stand_still(running):
     running.process.send_signal(signal.SIGCONT)
 
 
-def publish(host, *more, expiry=f"{EXPIRY:g}s"):
-    return host.glue("pub", "t", "--size", "100B", "--rate", "100", "--expiry", expiry, "--await-subscribers", "1", *more)
+def publish(host, *more, expiry=f"{EXPIRY:g}s", env=None):
+    return host.glue(
+        "pub", "t", "--size", "100B", "--rate", "100", "--expiry", expiry, "--await-subscribers", "1", *more, env=env)
 
 
 def nobody_gets_it_too_late(lab, which, percent=0):
@@ -74,6 +76,26 @@ def scenario_expiry_while_the_subscriber_stands_still_at_five_percent_loss(lab):
 def scenario_expiry_while_the_publisher_stands_still(lab):
     """What a stopped publisher still had to repeat has expired when it goes on."""
     return nobody_gets_it_too_late(lab, "publisher", percent=5)
+
+
+def scenario_expiry_while_a_relay_stands_still(lab):
+    """What lies in the socket of a stopped endpoint that passes it on has expired when that goes on."""
+    source, target, middle = lab.bridged(3)
+    relays.block(lab, (source, target))
+    relay = middle.glue("sub", "nothing", env={**relays.FAST, "GLUE_ENDPOINT_ID": "3"})
+    subscriber = target.glue("sub", "t", "--json", "--no-payload", env=relays.FAST)
+    publisher = publish(source, env=relays.FAST)
+    subscriber.wait_for_line("peer added: .* at relay 3", 40, "err")
+    pauses = 5 if lab.long else 2
+    for _ in range(pauses):
+        before = len(subscriber.out.all)
+        wait_until(lambda: len(subscriber.out.all) >= before + 100, "messages", 30)
+        stand_still(relay)
+    before = len(subscriber.out.all)
+    wait_until(lambda: len(subscriber.out.all) >= before + 100, "messages after the pause", 30)
+    told = judge(subscriber.out.texts(), 0)
+    publisher.interrupt()
+    return told
 
 
 def scenario_expiry_of_what_a_cache_holds(lab):
