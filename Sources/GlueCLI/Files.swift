@@ -34,13 +34,16 @@ enum Files {
     }
   }
 
-  /// Writes a whole file in place of what was there, so that nobody ever sees half of it.
-  static func write(_ bytes: [UInt8], to name: String, in directory: String) throws(OutputFailure) {
+  /// Writes a whole file in place of what was there, so that nobody ever sees half of it; synced, not even after a loss of power.
+  static func write(
+    _ bytes: [UInt8], to name: String, in directory: String, isSynced: Bool = false
+  ) throws(OutputFailure) {
     let path = "\(directory)/\(name)"
     let part = "\(directory)/.part-\(getpid())"
     let descriptor = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw OutputFailure(path, errno) }
     var number = write(bytes, to: descriptor)
+    if number == 0, isSynced, fsync(descriptor) != 0 { number = errno }
     if close(descriptor) != 0, number == 0 { number = errno }
     if number == 0, rename(part, path) != 0 { number = errno }
     guard number == 0 else {

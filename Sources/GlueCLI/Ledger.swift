@@ -70,7 +70,9 @@ final class Ledger: Sendable {
     do {
       try await last.held(by: 1, timeout: timeout)
     } catch EndpointFailure.notHeld {
-      throw CommandFailure("nobody else holds the value of \(topic) after \(timeout); glue cache would")
+      throw CommandFailure(
+        "nobody else has told within \(timeout) that he holds this value of \(topic), or that it is cleared; a glue cache with room for it would"
+      )
     } catch EndpointFailure.superseded {
       throw CommandFailure("the value of \(topic) is superseded by a higher one of another publisher")
     }

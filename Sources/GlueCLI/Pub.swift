@@ -101,6 +101,9 @@ struct Pub: AsyncParsableCommand {
       throw ValidationError("--size \(size) exceeds the largest message, \(Self.limit) bytes")
     }
     if let expiry, expiry <= .zero { throw ValidationError("--expiry must be longer than 0") }
+    if bestEffort, let keep, keep != .none {
+      throw ValidationError("--keep does not go with --best-effort, of which nothing is kept")
+    }
     if awaitStored != nil {
       if bestEffort { throw ValidationError("--await-stored does not go with --best-effort, of which nothing is kept") }
       if history == .none || history == .untilExpiry && expiry == nil {

@@ -27,7 +27,7 @@ struct Sub: AsyncParsableCommand {
   @Option(
     help: """
       Go on where the last run with this file stopped, and note there how far this one comes: with the first run, or of new \
-      publishers, everything that is kept.
+      publishers, everything that is kept. Only what publishers let be kept can come again (glue pub --expiry, --keep).
       """)
   var position: String?
 
@@ -55,10 +55,11 @@ struct Sub: AsyncParsableCommand {
     if position != nil, history != nil {
       throw ValidationError("--history is for what no earlier run has seen: with --position it is all")
     }
+    if position?.isEmpty == true { throw ValidationError("--position takes the name of a file") }
   }
 
   func run() async throws {
-    let file = position.map(PositionFile.init)
+    let file = position.map { PositionFile(path: $0, filter: filter) }
     let start = try file?.load()
     if let output { try Files.makeDirectory(output) }
     let endpoint = try await options.makeEndpoint()
@@ -71,11 +72,10 @@ struct Sub: AsyncParsableCommand {
     let record = Shared(Record(position: start ?? ReadPosition()))
     // An error here rather than at the end, when much would have to be read again.
     if let file, let start { try file.save(start) }
+    let saving = file.map { file in Task { await Self.save(record, to: file) } }
     try await GlueCLI.run(
       endpoint, quiet: options.quiet, for: duration,
       { _ in
-        let saving = file.map { file in Task { try await Self.save(record, to: file) } }
-        defer { saving?.cancel() }
         for await message in messages {
           let seen = record.withLock { $0.add(message) }
           // First the file: whoever sees the line may look for it.
@@ -87,20 +87,28 @@ struct Sub: AsyncParsableCommand {
         }
       },
       conclude: { _, _ in
+        saving?.cancel()
+        await saving?.value
         try file?.save(record.value.position)
         if summary { try Console.tryLine(record.value.summary) }
       })
   }
 
-  /// Writes the position again and again while it changes.
-  private static func save(_ record: Shared<Record>, to file: PositionFile) async throws {
+  /// Writes the position again and again while it changes, until the task is cancelled. That it cannot is told once, and tried again.
+  private static func save(_ record: Shared<Record>, to file: PositionFile) async {
     var saved = record.value.seen
-    while true {
-      try await Task.sleep(for: PositionFile.interval)
+    var isFailing = false
+    while (try? await Task.sleep(for: PositionFile.interval)) != nil {
       let now = record.value
       guard now.seen > saved else { continue }
-      try file.save(now.position)
-      saved = now.seen
+      do {
+        try file.save(now.position)
+        saved = now.seen
+        isFailing = false
+      } catch {
+        if !isFailing { Console.error("glue: \(error); trying again") }
+        isFailing = true
+      }
     }
   }
 

@@ -48,8 +48,9 @@ func parsePositive(_ text: String) throws -> Int {
 func parseHistoryRequest(_ text: String) throws -> HistoryRequest {
   if text == "all" { return .all }
   if text == "retained" { return .retained }
+  if text == "none" { return .none }
   guard let count = Int(text), count >= 0 else {
-    throw ValidationError("expected a number of messages, retained, or all")
+    throw ValidationError("expected a number of messages, retained, all, or none")
   }
   return count == 0 ? .none : .last(count)
 }

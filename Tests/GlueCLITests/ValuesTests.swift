@@ -30,10 +30,11 @@ import Testing
 
   @Test func historyRequests() throws {
     #expect(try parseHistoryRequest("0") == .none)
+    #expect(try parseHistoryRequest("none") == .none)
     #expect(try parseHistoryRequest("3") == .last(3))
     #expect(try parseHistoryRequest("retained") == .retained)
     #expect(try parseHistoryRequest("all") == .all)
-    for text in ["", "-1", "none", "Retained"] {
+    for text in ["", "-1", "None", "Retained"] {
       #expect(throws: (any Error).self) { try parseHistoryRequest(text) }
     }
   }

@@ -84,9 +84,25 @@ extension Endpoint {
     to filter: String, type: String? = nil, history: HistoryRequest = .retained, buffering: Buffering = .default,
     onMessage: @escaping @Sendable (borrowing MessageView) -> Void
   ) throws(EndpointFailure) -> CallbackSubscription {
+    try subscribe(to: filter, SubscriptionOptions(type: type, history: history), buffering, onMessage)
+  }
+
+  /// Subscribes to all topics that match a filter from where it was read before, with a closure that is called for each message.
+  /// See ``subscribe(to:from:type:buffering:)`` and ``subscribe(to:type:history:buffering:onMessage:)``.
+  @discardableResult
+  public func subscribe(
+    to filter: String, from position: ReadPosition, type: String? = nil, buffering: Buffering = .default,
+    onMessage: @escaping @Sendable (borrowing MessageView) -> Void
+  ) throws(EndpointFailure) -> CallbackSubscription {
+    try subscribe(to: filter, SubscriptionOptions(type: type, position: position), buffering, onMessage)
+  }
+
+  private func subscribe(
+    to filter: String, _ options: SubscriptionOptions, _ buffering: Buffering,
+    _ onMessage: @escaping @Sendable (borrowing MessageView) -> Void
+  ) throws(EndpointFailure) -> CallbackSubscription {
     let sink = CallbackSink(filter: filter, buffering: buffering, onMessage: onMessage)
-    let id = try driver.subscribe(
-      to: filter, SubscriptionOptions(type: type, history: history), sink: .callback(sink))
+    let id = try driver.subscribe(to: filter, options, sink: .callback(sink))
     return CallbackSubscription(driver: driver, id: id, sink: sink)
   }
 }

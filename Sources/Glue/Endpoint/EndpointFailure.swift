@@ -32,6 +32,8 @@ public enum EndpointFailure: Error, Hashable, Sendable {
   case superseded(sequence: UInt64)
   /// The topic does not retain its last value, so there is none to clear.
   case notRetained(topic: String)
+  /// The topic retains a value that is dated at the end of time, so that none can be higher: its publisher's clock is wrong, or lies.
+  case finalValue(topic: String)
   /// The store could not be read.
   case store(String)
   /// A value could not be made a payload.
@@ -48,6 +50,7 @@ public enum EndpointFailure: Error, Hashable, Sendable {
       case .unknownPeer(let name): .unknownPeer(name)
       case .limitReached(let name, let limit): .limitReached(name: name, limit: limit)
       case .notRetained(let topic): .notRetained(topic: topic)
+      case .superseded(let topic): .finalValue(topic: topic)
       case .conflictingPublication(let topic): .conflictingPublication(topic: topic)
       case .stopped: .stopped
       }
@@ -65,7 +68,7 @@ extension EndpointFailure: CustomStringConvertible {
     case .messageTooLarge(let bytes, let limit): "a message of \(bytes) bytes; at most \(limit) are allowed"
     case .unknownPeer(let name): "no peer \(name) is known now"
     case .limitReached(let name, let limit): "the limit \(name) of \(limit) is reached"
-    case .conflictingPublication(let topic): "\(topic) is published already, with another type or reliability"
+    case .conflictingPublication(let topic): "\(topic) is published already, with another type, reliability or history"
     case .closed: "the publication or subscription was closed"
     case .alreadyReceiving: "direct messages have a reader already"
     case .timedOut(let what): "timed out waiting for \(what)"
@@ -75,6 +78,7 @@ extension EndpointFailure: CustomStringConvertible {
       "value \(sequence) is held by \(holders) of \(wanted) others"
     case .superseded(let sequence): "value \(sequence) is superseded by a higher one of another publisher"
     case .notRetained(let topic): "\(topic) does not retain its last value"
+    case .finalValue(let topic): "\(topic) retains a value that is dated at the end of time; none can be higher"
     case .store(let reason): reason
     case .notEncodable(let reason): "the value cannot be encoded: \(reason)"
     case .network(let reason): reason

@@ -44,9 +44,10 @@ extension TopicOverview {
         publishers: publishers.sorted { ($0.isPresent ? 0 : 1, $0.party) < ($1.isPresent ? 0 : 1, $1.party) },
         subscriptions: matching.map { subscriptions[$0] })
     }
+    // Of a filter that matches more than was asked for it is not known whether it matches nothing.
     unmatched = subscriptions.enumerated().filter { number, subscription in
       !matched.contains(number) && TopicName.hasWildcards(subscription.filter)
-        && TopicName.overlap(filter, subscription.filter)
+        && TopicName.covers(filter, subscription.filter)
     }.map(\.element)
     let peers = last.dropFirst().filter(\.isPresent)
     self.peers = peers.count

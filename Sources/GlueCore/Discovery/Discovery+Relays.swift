@@ -43,6 +43,10 @@ extension Discovery {
     return route.map { $0.hops + 1 } ?? WireLimits.relayHops
   }
 
+  private static func isPeer(_ endpoint: RelayedEndpoint, in table: PeerTable) -> Bool {
+    table.slot(of: endpoint.id).map { RelayedEndpoint(table[$0].info) == endpoint } ?? false
+  }
+
   private func slot(of endpoint: RelayedEndpoint) -> Int? {
     guard let slot = table.slot(of: endpoint.id), RelayedEndpoint(table[slot].info) == endpoint else { return nil }
     return slot
@@ -52,9 +56,11 @@ extension Discovery {
   @discardableResult
   mutating func noteRoute(to endpoint: RelayedEndpoint, via peer: EndpointID, hops: UInt8, at now: Timestamp) -> Bool {
     guard hops < WireLimits.relayHops, isRelay(peer), endpoint.id != local.id, endpoint.id != peer else { return false }
-    guard !routes.isFull(for: endpoint) else {
+    if routes.isFull(for: endpoint) {
       hit(.routes, at: now)
-      return false
+      // Somebody may make endpoints up; peers keep their places, and get one.
+      routes.makeRoom(for: endpoint) { [table] in Self.isPeer($0, in: table) }
+      guard !routes.isFull(for: endpoint) else { return false }
     }
     routes.note(Route(via: peer, hops: hops), to: endpoint, at: now)
     if let slot = slot(of: endpoint) { updateRelay(of: slot) }
@@ -134,9 +140,7 @@ extension Discovery {
   /// Looks for another way to peers that have fallen silent, and tries to reach those directly that are reached by way of others.
   /// Goes with the announcements.
   mutating func lookForWays(at now: Timestamp) {
-    routes.forget(notedBefore: now - Self.routeMemory) { [table] endpoint in
-      table.slot(of: endpoint.id).map { RelayedEndpoint(table[$0].info) == endpoint } ?? false
-    }
+    routes.forget(notedBefore: now - Self.routeMemory) { [table] in Self.isPeer($0, in: table) }
     for slot in table.indices where table.contains(slot) {
       if now >= table[slot].directTryAt { tryDirectly(slot, at: now) }
       if now >= table[slot].addressHeardAt + silence(of: slot) { lookForWay(to: slot, at: now) }

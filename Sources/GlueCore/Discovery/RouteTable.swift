@@ -36,6 +36,13 @@ struct RouteTable: Sendable {
   /// Whether nothing can be remembered of an endpoint of which nothing is.
   func isFull(for endpoint: RelayedEndpoint) -> Bool { entries.count >= capacity && entries[endpoint] == nil }
 
+  /// Makes room for an endpoint: the one that nobody has spoken of for longest is forgotten, unless it is wanted.
+  mutating func makeRoom(for endpoint: RelayedEndpoint, unless isWanted: (RelayedEndpoint) -> Bool) {
+    guard isFull(for: endpoint) else { return }
+    let oldest = entries.filter { !isWanted($0.key) }.min { $0.value.notedAt < $1.value.notedAt }
+    if let oldest { entries[oldest.key] = nil }
+  }
+
   /// Remembers a way. Fewer hops go first.
   mutating func note(_ route: Route, to endpoint: RelayedEndpoint, at now: Timestamp) {
     guard !isFull(for: endpoint) else { return }
@@ -44,9 +51,10 @@ struct RouteTable: Sendable {
     if let known = entry.routes.firstIndex(where: { $0.via == route.via }) {
       entry.routes[known].hops = route.hops
     } else {
+      // The last one has led nowhere, or is the longest: what is new may be better.
+      if entry.routes.count >= Self.maximumPerEndpoint { entry.routes.removeLast() }
       let place = entry.routes.firstIndex { $0.hops > route.hops } ?? entry.routes.count
       entry.routes.insert(route, at: place)
-      if entry.routes.count > Self.maximumPerEndpoint { entry.routes.removeLast() }
     }
     entries[endpoint] = entry
   }

@@ -31,7 +31,13 @@ extension EndpointMachine {
         began: subscription?.began ?? now)
     }
     var next = opening.sequence
+    var catchingUp: [SubscriptionID] = []
     if opening.isReliable, opening.attributes.request == nil {
+      // The publisher begins where one of them goes on: it did not know of those that want all when it was told so.
+      if subscribers.contains(where: { $0.from > 0 && $0.from == next }) {
+        catchingUp = subscribers.filter { $0.from == 0 && wantsHistory($0.id) }.map(\.id)
+        subscribers.removeAll { catchingUp.contains($0.id) }
+      }
       // What was not read before that is looked for. To those that have read nothing it is nothing.
       next = subscribers.lazy.map(\.from).filter { $0 > 0 }.reduce(next, min)
       for index in subscribers.indices where subscribers[index].from == 0 && next < opening.sequence {
@@ -44,7 +50,22 @@ extension EndpointMachine {
     guard !stream.isUnwanted else { return stream }
     forgetOldest(leaving: configuration.topics.rememberedStreams - 1, at: now)
     topics.received[hash] = stream
+    for id in catchingUp {
+      guard let options = topics.subscriptions[id]?.options else { continue }
+      let late = stream.join(
+        id, holdsBackPublisher: options.holdsBackPublisher, history: options.history, position: nil, at: now,
+        into: inbox)
+      if let late { settle(late, at: now) }
+    }
     return stream
+  }
+
+  /// Whether a subscription wants more of a stream than the topic's value.
+  private func wantsHistory(_ id: SubscriptionID) -> Bool {
+    switch topics.subscriptions[id]?.options.history {
+    case .all, .last: true
+    case .some(.none), .retained, nil: false
+    }
   }
 
   func makeReceivedStream(
@@ -270,15 +291,18 @@ extension EndpointMachine {
   }
 
   private func subscriptions(of session: Session, wanting info: StreamInfo) -> [RemoteSubscription] {
-    topics.peerFilters.matches(info.topic).filter { $0.session == session.peer.localSession }
+    guard session.subscriptions.count > Self.fewSubscriptions else {
+      return session.subscriptions.values.filter { $0.wants(info) }
+    }
+    return topics.peerFilters.matches(info.topic).filter { $0.session == session.peer.localSession }
       .compactMap { session.subscriptions[$0.subscription] }.filter { $0.wants(info) }
   }
 
   /// Whether a peer has a subscription that wants a stream.
   private func wants(_ info: StreamInfo, _ session: Session) -> Bool {
-    session.subscriptions.count <= Self.fewSubscriptions
-      ? session.subscriptions.values.contains { $0.wants(info) }
-      : !subscriptions(of: session, wanting: info).isEmpty
+    session.subscriptions.count > Self.fewSubscriptions
+      ? !subscriptions(of: session, wanting: info).isEmpty
+      : session.subscriptions.values.contains { $0.wants(info) }
   }
 
   /// So many subscriptions of a peer are looked at one by one; the index of filters gives those of all peers that match.

@@ -22,6 +22,9 @@ extension EndpointMachine {
     }
     let time = retained.nextTime(wallMicroseconds: wallMicroseconds(at: now))
     let mark = RetainedMark(time: time, isCleared: attributes.retained?.isCleared ?? false)
+    // After the last of all times there is none.
+    let stamp = RetainedStamp(time: time, publisher: configuration.id, incarnation: incarnation)
+    guard retained.admits(stamp) else { throw .superseded(topic: publication.topic) }
     attributes.retained = mark
     if mark.isCleared { lifetime = Self.clearedLifetime }
     return mark
@@ -64,11 +67,12 @@ extension EndpointMachine {
     guard !inbox.news.isEmpty else { return }
     let news = inbox.news
     inbox.news.removeAll(keepingCapacity: true)
+    for streams in Dictionary(grouping: news, by: \.info.publisher).sorted(by: { $0.key < $1.key }).map(\.value) {
+      guard let session = sessionsByPeer[streams[0].info.publisher] else { continue }
+      tellHeld(streams.filter { $0.info.incarnation == session.peer.incarnation }, to: session, at: now)
+    }
     for stream in news {
       stream.retaining.hasNews = false
-      if let session = sessionsByPeer[stream.info.publisher], session.peer.incarnation == stream.info.incarnation {
-        tellHeld([stream], to: session, at: now)
-      }
       if let time = stream.retained?.value?.stamp.time { noteTime(time, of: stream.info, at: now) }
       if let own = topics.publicationsByTopic[TopicKey(stream.info.topic)] { events.append(.stored(own.id)) }
     }
@@ -109,8 +113,7 @@ extension EndpointMachine {
       guard let publication = topics.ownStreams[range.stream].flatMap({ topics.publications[$0] }),
         publication.retained != nil, range.end <= publication.stream.log.endSequence
       else { continue }
-      publication.holders.note(range.end - 1, heldBy: peer)
-      events.append(.stored(publication.id))
+      if publication.holders.note(range.end - 1, heldBy: peer) { events.append(.stored(publication.id)) }
     }
   }
 
@@ -128,7 +131,7 @@ extension EndpointMachine {
       return nil
     }
     return Retention(
-      holders: publication.holders.count(of: sequence),
+      holders: publication.holders.count(of: sequence) { sessionsByPeer[$0] != nil },
       isSuperseded: retained.value.map { $0.stream != publication.info.hash } ?? false)
   }
 

@@ -301,9 +301,9 @@ extension EndpointMachine {
     let stream = publication.stream
     stream.trimHistory(at: now)
     let position = options.position?.next(of: publication.info.hash)
-    if let position, position < stream.keptSequences.lowerBound {
-      inbox.lose(
-        position..<stream.keptSequences.lowerBound, of: publication.info, subscriptions: [id], reason: .evicted)
+    let kept = stream.holdsHistory ? stream.keptSequences.lowerBound : stream.log.endSequence
+    if let position, position < kept {
+      inbox.lose(position..<kept, of: publication.info, subscriptions: [id], reason: .evicted)
     }
     let start = position.map(stream.start(after:)) ?? stream.start(for: options.history, began: now)
     stream.log.replay(from: start, at: now) { message in

@@ -120,6 +120,9 @@ final class KeptHistory {
     charge()
   }
 
+  /// It has the highest value of its topic.
+  func waitForNobody() { successor = nil }
+
   /// Whether the value that replaces this one's is not stored, nor in the batch that is being made.
   var mustOutlast: Bool { successor?.hasUnstored ?? false }
 

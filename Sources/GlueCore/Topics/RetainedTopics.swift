@@ -108,6 +108,8 @@ final class RetainedTopic {
     self.value = value
     own?.forgetHistory()
     own = nil
+    // Or two that replaced each other in turn would wait for each other.
+    kept.waitForNobody()
     if self.kept !== kept { self.kept?.giveUp(to: kept) }
     self.kept = kept
   }
@@ -151,15 +153,18 @@ struct RetainedHolders {
   private var sequence: UInt64 = 0
   private var peers: Set<EndpointID> = []
 
-  /// Takes note that a peer holds a value.
-  mutating func note(_ sequence: UInt64, heldBy peer: EndpointID) {
+  /// Takes note that a peer holds a value. Returns whether that is news.
+  mutating func note(_ sequence: UInt64, heldBy peer: EndpointID) -> Bool {
     if sequence > self.sequence {
       self.sequence = sequence
       peers = []
     }
-    if sequence == self.sequence, peers.count < Self.limit { peers.insert(peer) }
+    guard sequence == self.sequence, peers.count < Self.limit else { return false }
+    return peers.insert(peer).inserted
   }
 
-  /// How many hold a value, or a later one of the same publication.
-  func count(of sequence: UInt64) -> Int { sequence <= self.sequence ? peers.count : 0 }
+  /// How many of those that are there hold a value, or a later one of the same publication.
+  func count(of sequence: UInt64, isThere: (EndpointID) -> Bool) -> Int {
+    sequence <= self.sequence ? peers.count(where: isThere) : 0
+  }
 }

@@ -71,13 +71,17 @@ final class StoreQueue {
     forgotten = []
     for hash in attempt.forgotten { writes.append(.forgetStream(hash)) }
     var bytes = 0
-    while bytes < limit, let stream = waiting.popFirst() {
+    // How many in a row had nothing to write yet: they wait for others.
+    var idle = 0
+    while bytes < limit, idle <= waiting.count, let stream = waiting.popFirst() {
       stream.cursor.isQueued = false
+      let before = writes.count
       var part = Part(stream: stream, cursor: stream.cursor)
       let isDone = stream.addUnstored(to: &writes, &bytes, limit: limit, added: &part.added)
       if stream.cursor != part.cursor { attempt.parts.append(part) }
       // The others first.
       if !isDone { note(stream) }
+      idle = isDone || writes.count > before ? 0 : idle + 1
     }
     guard !writes.isEmpty else { return nil }
     lastNumber = attempt.number

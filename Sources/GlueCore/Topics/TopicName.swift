@@ -55,24 +55,11 @@ public enum TopicName {
     return filterLevels.count == topicLevels.count
   }
 
-  /// Whether there can be a topic that two valid filters both match.
-  package static func overlap(_ one: String, _ other: String) -> Bool {
-    func levels(_ filter: String) -> [Substring.UTF8View] {
-      filter.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { Substring($0).utf8 }
-    }
-    let (a, b) = (levels(one), levels(other))
-    // A wildcard in the first level does not match what begins with `$`.
-    func isWildcard(_ level: Substring.UTF8View) -> Bool { level.elementsEqual("+".utf8) || isRest(level) }
-    func isRest(_ level: Substring.UTF8View) -> Bool { level.elementsEqual("#".utf8) }
-    if isWildcard(a[0]), b[0].first == UInt8(ascii: "$") { return false }
-    if isWildcard(b[0]), a[0].first == UInt8(ascii: "$") { return false }
-    for (x, y) in zip(a, b) {
-      if isRest(x) || isRest(y) { return true }
-      guard isWildcard(x) || isWildcard(y) || x.elementsEqual(y) else { return false }
-    }
-    // The parent level too: `a/#` matches `a`.
-    return a.count == b.count || a.count == b.count + 1 && isRest(a[b.count])
-      || b.count == a.count + 1 && isRest(b[a.count])
+  /// Whether a valid filter matches all topics that another one matches.
+  package static func covers(_ filter: String, _ other: String) -> Bool {
+    // Level by level, a wildcard is matched by itself or a larger one; what matches one level does not match the rest.
+    matches(filter: filter, topic: other)
+      && (filter.utf8.last == UInt8(ascii: "#") || other.utf8.last != UInt8(ascii: "#"))
   }
 }
 

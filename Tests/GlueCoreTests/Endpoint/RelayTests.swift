@@ -213,6 +213,24 @@ final class RelayRow {
     #expect(peers(table).isEmpty)
   }
 
+  @Test func aNewWayGoesBeforeThoseThatLedNowhere() {
+    var table = RouteTable(capacity: 10)
+    for via in 1...5 as ClosedRange<UInt64> {
+      table.note(Route(via: EndpointID(via), hops: 0), to: endpoint, at: milliseconds(0))
+    }
+    #expect(peers(table) == [1, 2, 3, 5])
+  }
+
+  @Test func whoIsMadeUpTakesNoPlaceFromAPeer() {
+    var table = RouteTable(capacity: 2)
+    let endpoints = (1...4 as ClosedRange<UInt64>).map { RelayedEndpoint(id: EndpointID($0), tag: 1) }
+    for (index, endpoint) in endpoints.enumerated() {
+      table.makeRoom(for: endpoint) { $0 == endpoints[0] }
+      table.note(Route(via: EndpointID(7), hops: 0), to: endpoint, at: milliseconds(UInt64(index)))
+    }
+    #expect(endpoints.map { !table[$0].isEmpty } == [true, false, false, true])
+  }
+
   @Test func theNewestDirectAddressIsRemembered() {
     var table = RouteTable(capacity: 2)
     func note(_ number: Int, asOf time: UInt64) -> Bool {

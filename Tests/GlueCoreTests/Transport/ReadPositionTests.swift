@@ -100,6 +100,20 @@ import Testing
     #expect(scene.pair.losses.isEmpty)
   }
 
+  /// The publisher is told where to begin before it is told that another subscription wants all.
+  @Test func aSubscriptionThatComesRightAfterGetsWhatItWants() throws {
+    let scene = try Scene()
+    try scene.publish(0..<20)
+    scene.pair.settle()
+    try scene.restart(missing: 20..<30)
+    try scene.subscribe(scene.pair.machines[1], scene.saved)
+    try scene.subscribe(scene.pair.machines[1], SubscriptionOptions(history: .all))
+    scene.pair.settle()
+    #expect(scene.numbers(of: 1) == Array(20..<30))
+    #expect(scene.numbers(of: 2) == Array(0..<30))
+    #expect(scene.pair.losses.isEmpty)
+  }
+
   @Test func twoPositionsOfOneEndpointAreKeptApart() throws {
     let scene = try Scene(.last(8))
     try scene.publish(0..<5)
@@ -164,6 +178,18 @@ import Testing
     #expect(scene.numbers(of: 2, at: 0) == Array(5..<10))
     let losses = scene.pair.events[0].compactMap { if case .loss(let loss) = $0 { loss } else { nil } }
     #expect(losses.map(\.sequences) == [3..<5])
+  }
+
+  @Test func ownMessagesThatWereNotKeptAreLost() throws {
+    let scene = try Scene(.untilExpiry)
+    var early = ReadPosition()
+    early.advance(past: 2, of: scene.pair.machines[0].topics.publications.elements[0].value.info)
+    try scene.publish(0..<10)
+    scene.pair.settle()
+    try scene.subscribe(scene.pair.machines[0], SubscriptionOptions(history: .all, position: early))
+    scene.pair.settle()
+    let losses = scene.pair.events[0].compactMap { if case .loss(let loss) = $0 { loss } else { nil } }
+    #expect(losses.map(\.sequences) == [3..<10])
   }
 
   // MARK: The value

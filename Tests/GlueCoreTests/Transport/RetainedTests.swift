@@ -384,4 +384,75 @@ import Testing
     }
     #expect(disk.load(at: pair.now).flatMap(\.messages).map(\.message.body.last) == [2])
   }
+
+  /// What is let go in the store waits until what replaces it is stored. Two that replaced each other in turn, the last value of which
+  /// could not be kept, must not wait for each other for ever.
+  @Test func valuesThatReplaceEachOtherAreStored() {
+    let memory = HistoryMemory(limitBytes: 1 << 20, store: StoreID(rawValue: 1))
+    let topic = RetainedTopics().topic(named: "t")
+    let infos = [2, 3].map { number in
+      StreamInfo(
+        topic: "t", type: nil, publisher: EndpointID(1), publisherName: "p", incarnation: Incarnation(2),
+        number: number,
+        isDirect: false)
+    }
+    let kept = infos.map { info in
+      KeptHistory(
+        of: StoredStream(
+          origin: StreamOrigin(
+            publisher: info.publisher, incarnation: info.incarnation, name: "p", number: info.number),
+          topic: "t", type: nil, epochMicroseconds: 0, history: .retained),
+        memory: memory)
+    }
+    for (time, index, sequence, units) in [(1, 0, 0, 1), (2, 1, 0, 1), (3, 0, 1, 2)] as [(UInt64, Int, UInt64, UInt64)]
+    {
+      topic.raise(
+        to: RetainedValue(RetainedMark(time: time), of: infos[index], sequence: sequence), in: kept[index])
+      let message = ArrivedMessage(
+        sequence: sequence, position: sequence, units: units, body: UnsafeRawBufferPointer(start: nil, count: 0),
+        hasAttributes: false, time: 0, publishedAt: Timestamp(nanoseconds: 0))
+      // The last one is cut as no other endpoint would cut it.
+      #expect(kept[index].keep(message, at: Timestamp(nanoseconds: 1)) == (units == 1))
+    }
+    var writes: [StoreWrite] = []
+    while let batch = memory.storing?.nextBatch() {
+      writes += batch.writes
+      _ = memory.storing?.stored(batch.number)
+    }
+    #expect(!writes.isEmpty)
+    #expect(kept.allSatisfy { !$0.mustOutlast })
+  }
+
+  @Test func afterTheEndOfTimeNothingIsPublished() throws {
+    let pair = Pair()
+    var attributes = Attributes()
+    attributes.retained = RetainedMark(time: WireLimits.position)
+    let publication = try advertise(pair)
+    let listening = try advertise(pair, 1)
+    let machine = pair.machines[0]
+    // As a peer whose clock is wrong would date it.
+    let value = RetainedValue(
+      RetainedMark(time: WireLimits.position), of: machine.topics.publications.elements[0].value.info, sequence: 0)
+    pair.machines[1].topics.retained["t"]?.raise(
+      to: value, in: OutboundStream(number: 9, isReliable: true, epoch: pair.now, limitBytes: 100, history: .retained))
+    #expect(throws: EndpointError.notRetained(topic: "u")) {
+      let other = try machine.advertise("u", options: PublicationOptions(), at: pair.now)
+      _ = try machine.publish(
+        UnsafeRawBufferPointer(start: nil, count: 0), on: other, attributes: attributes, at: pair.now)
+    }
+    try publish(1, on: publication, of: pair)
+    // Its ID is higher: one value may follow, and then no more.
+    try publish(2, on: listening, of: pair, 1)
+    #expect(throws: EndpointError.superseded(topic: "t")) { try publish(3, on: listening, of: pair, 1) }
+  }
+
+  @Test func whoIsGoneHoldsNothing() throws {
+    let pair = Pair()
+    let publication = try advertise(pair)
+    try subscribe(pair)
+    try publish(1, on: publication, of: pair)
+    #expect(pair.machines[0].retention(of: publication, 0)?.holders == 1)
+    pair.machines[0].removeSession(with: pair.peer(of: 0), reason: .expired, at: pair.now)
+    #expect(pair.machines[0].retention(of: publication, 0)?.holders == 0)
+  }
 }
