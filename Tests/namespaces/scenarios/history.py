@@ -150,6 +150,8 @@ def goes_on_where_it_stopped(lab, percent=0):
         last = target.glue("sub", "t", "--no-payload", "--position", position, "--duration", "1s")
         last.succeed(30)
         expect(not last.out.all, "messages came again")
+        other = target.glue("sub", "u", "--position", position)
+        expect(other.wait(10) == 1 and other.err.matching("is the position of t, not of u"), f"{other.tail()}")
         return f"2,000 messages in {len(shown)} runs, {repeated} of them again after a kill"
 
 
@@ -157,6 +159,6 @@ def written(path, least):
     """Whether a position of at least so much has been noted."""
     try:
         with open(path, encoding="utf-8") as file:
-            return any(stream["next"] >= least for stream in json.load(file)["streams"])
+            return any(stream["next"] >= least for stream in json.load(file)["position"]["streams"])
     except FileNotFoundError:
         return False
