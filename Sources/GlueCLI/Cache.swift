@@ -28,6 +28,10 @@ struct Cache: AsyncParsableCommand {
 
   @OptionGroup var options: EndpointOptions
 
+  func validate() throws {
+    if store?.isEmpty == true { throw ValidationError("--store takes the name of a directory") }
+  }
+
   func run() async throws {
     let limit = limit
     let store = try store.map { directory in try SQLiteStore(directory: directory) }
