@@ -266,6 +266,9 @@ final class SeededRun {
       Verdicts.settled(simulation, healedAt: healedAt)
       Verdicts.probe(simulation, topics: plan.topics.count)
       simulation.run(for: .seconds(2))
+      // A slow disk may still write, and who published it is told then.
+      simulation.run(for: .seconds(20), until: { simulation.alive.allSatisfy { !$0.isWriting } })
+      simulation.run(for: .milliseconds(500))
       simulation.isQuiet = true
       simulation.run(for: max(.seconds(5), Timestamp(nanoseconds: 60_000_000_000).since(simulation.now)))
     }

@@ -157,6 +157,8 @@ enum Verdicts {
     let highest = holders.compactMap { $0.machine.retainedValue(of: name) }.max { $0.stamp < $1.stamp }
     guard let highest else { return }
     for endpoint in endpoints {
+      // Who has known a higher one, which nobody holds any more, takes none that is lower.
+      if let known = endpoint.machine.retainedValue(of: name), known.stamp > highest.stamp { continue }
       for id in endpoint.subscriptionIDs {
         let subscription = endpoint.subscriptions[id]!
         guard subscription.topics.contains(topic), subscription.options.history != .none else { continue }
