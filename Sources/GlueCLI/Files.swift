@@ -34,7 +34,7 @@ enum Files {
     }
   }
 
-  /// Writes a whole file in place of what was there, so that nobody ever sees half of it; synced, not even after a loss of power.
+  /// Writes a whole file in place of what was there, so that nobody ever sees half of it; if it is synced, not even after a loss of power.
   static func write(
     _ bytes: [UInt8], to name: String, in directory: String, isSynced: Bool = false
   ) throws(OutputFailure) {

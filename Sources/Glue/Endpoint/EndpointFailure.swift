@@ -50,7 +50,7 @@ public enum EndpointFailure: Error, Hashable, Sendable {
       case .unknownPeer(let name): .unknownPeer(name)
       case .limitReached(let name, let limit): .limitReached(name: name, limit: limit)
       case .notRetained(let topic): .notRetained(topic: topic)
-      case .superseded(let topic): .finalValue(topic: topic)
+      case .finalValue(let topic): .finalValue(topic: topic)
       case .conflictingPublication(let topic): .conflictingPublication(topic: topic)
       case .stopped: .stopped
       }

@@ -24,7 +24,7 @@ extension Discovery {
 
   /// The peer to which a datagram for an endpoint is passed on that came from another peer; nil if there is none. It never goes back.
   func nextHop(to endpoint: RelayedEndpoint, from origin: EndpointID) -> EndpointID? {
-    if let slot = slot(of: endpoint), !table[slot].info.address.isRelayed {
+    if let slot = table.slot(of: endpoint), !table[slot].info.address.isRelayed {
       return endpoint.id == origin ? nil : endpoint.id
     }
     return routes[endpoint].first { $0.via != origin && isRelay($0.via) }?.via
@@ -43,15 +43,6 @@ extension Discovery {
     return route.map { $0.hops + 1 } ?? WireLimits.relayHops
   }
 
-  private static func isPeer(_ endpoint: RelayedEndpoint, in table: PeerTable) -> Bool {
-    table.slot(of: endpoint.id).map { RelayedEndpoint(table[$0].info) == endpoint } ?? false
-  }
-
-  private func slot(of endpoint: RelayedEndpoint) -> Int? {
-    guard let slot = table.slot(of: endpoint.id), RelayedEndpoint(table[slot].info) == endpoint else { return nil }
-    return slot
-  }
-
   /// Remembers that a peer says, or shows, that it can pass datagrams on to an endpoint. Returns whether that is of any use.
   @discardableResult
   mutating func noteRoute(to endpoint: RelayedEndpoint, via peer: EndpointID, hops: UInt8, at now: Timestamp) -> Bool {
@@ -59,11 +50,11 @@ extension Discovery {
     if routes.isFull(for: endpoint) {
       hit(.routes, at: now)
       // Somebody may make endpoints up; peers keep their places, and get one.
-      routes.makeRoom(for: endpoint) { [table] in Self.isPeer($0, in: table) }
+      routes.makeRoom { [table] in table.slot(of: $0) != nil }
       guard !routes.isFull(for: endpoint) else { return false }
     }
     routes.note(Route(via: peer, hops: hops), to: endpoint, at: now)
-    if let slot = slot(of: endpoint) { updateRelay(of: slot) }
+    if let slot = table.slot(of: endpoint) { updateRelay(of: slot) }
     return true
   }
 
@@ -140,7 +131,7 @@ extension Discovery {
   /// Looks for another way to peers that have fallen silent, and tries to reach those directly that are reached by way of others.
   /// Goes with the announcements.
   mutating func lookForWays(at now: Timestamp) {
-    routes.forget(notedBefore: now - Self.routeMemory) { [table] in Self.isPeer($0, in: table) }
+    routes.forget(notedBefore: now - Self.routeMemory) { [table] in table.slot(of: $0) != nil }
     for slot in table.indices where table.contains(slot) {
       if now >= table[slot].directTryAt { tryDirectly(slot, at: now) }
       if now >= table[slot].addressHeardAt + silence(of: slot) { lookForWay(to: slot, at: now) }
@@ -172,6 +163,13 @@ extension Discovery {
     else { return }
     table[slot].directTryAt = now + table[slot].info.interval * Self.directTries
     beginMove(slot, to: address, paidBy: nil, at: now)
+  }
+}
+
+extension PeerTable {
+  /// The place of a peer that RELAY names, in the life that is meant.
+  fileprivate func slot(of endpoint: RelayedEndpoint) -> Int? {
+    slot(of: endpoint.id).flatMap { RelayedEndpoint(self[$0].info) == endpoint ? $0 : nil }
   }
 }
 

@@ -23,8 +23,8 @@ public struct DiscoveryLimits: Sendable {
   public var challengeBurst = 1_024
   /// Introductions per second, and in a burst. A rendezvous of 200 introduces 40,000 pairs while they join.
   public var introductionsPerSecond = 2_000
-  /// Endpoints of which ways by way of peers are remembered. Each costs some hundred bytes; what is told of further ones is
-  /// ignored, so that they are not reached unless they are heard.
+  /// Endpoints of which ways by way of peers are remembered. Each costs some hundred bytes; for further ones those
+  /// are forgotten that are no peers and that nobody has spoken of for longest.
   public var routes = 1_024
   /// Resets per second, and in a burst, to those who use a session that is not known here. Peers of an endpoint that was
   /// restarted need one each.

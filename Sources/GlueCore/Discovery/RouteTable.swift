@@ -36,9 +36,8 @@ struct RouteTable: Sendable {
   /// Whether nothing can be remembered of an endpoint of which nothing is.
   func isFull(for endpoint: RelayedEndpoint) -> Bool { entries.count >= capacity && entries[endpoint] == nil }
 
-  /// Makes room for an endpoint: the one that nobody has spoken of for longest is forgotten, unless it is wanted.
-  mutating func makeRoom(for endpoint: RelayedEndpoint, unless isWanted: (RelayedEndpoint) -> Bool) {
-    guard isFull(for: endpoint) else { return }
+  /// Makes room for another endpoint: of those that are not wanted the one is forgotten that nobody has spoken of for longest.
+  mutating func makeRoom(unless isWanted: (RelayedEndpoint) -> Bool) {
     let oldest = entries.filter { !isWanted($0.key) }.min { $0.value.notedAt < $1.value.notedAt }
     if let oldest { entries[oldest.key] = nil }
   }

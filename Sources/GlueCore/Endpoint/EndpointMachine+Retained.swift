@@ -24,7 +24,7 @@ extension EndpointMachine {
     let mark = RetainedMark(time: time, isCleared: attributes.retained?.isCleared ?? false)
     // After the last of all times there is none.
     let stamp = RetainedStamp(time: time, publisher: configuration.id, incarnation: incarnation)
-    guard retained.admits(stamp) else { throw .superseded(topic: publication.topic) }
+    guard retained.admits(stamp) else { throw .finalValue(topic: publication.topic) }
     attributes.retained = mark
     if mark.isCleared { lifetime = Self.clearedLifetime }
     return mark

@@ -111,7 +111,7 @@ public enum EndpointError: Error, Equatable, Sendable {
   /// The topic does not retain its last value, so there is none to clear.
   case notRetained(topic: String)
   /// The topic retains a value that is dated at the end of time, so that none can be higher.
-  case superseded(topic: String)
+  case finalValue(topic: String)
   /// The topic is already published by this endpoint with other options.
   case conflictingPublication(topic: String)
   /// The endpoint was stopped, or lost a clash.

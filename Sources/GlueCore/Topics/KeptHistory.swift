@@ -64,7 +64,6 @@ final class KeptHistory {
     _ = log.append(
       message.body, hasAttributes: message.hasAttributes, time: message.time, lifetime: message.lifetime,
       published: message.publishedAt, expires: message.expiresAt ?? .distantFuture)
-    successor = nil
     stream.trimHistory(at: now)
     charge()
     if !stream.readers.isEmpty { hasGrown = true }

@@ -443,7 +443,7 @@ import Testing
     try publish(1, on: publication, of: pair)
     // Its ID is higher: one value may follow, and then no more.
     try publish(2, on: listening, of: pair, 1)
-    #expect(throws: EndpointError.superseded(topic: "t")) { try publish(3, on: listening, of: pair, 1) }
+    #expect(throws: EndpointError.finalValue(topic: "t")) { try publish(3, on: listening, of: pair, 1) }
   }
 
   @Test func whoIsGoneHoldsNothing() throws {
