@@ -3,7 +3,7 @@ import GlueSimulation
 import Testing
 
 /// Short forms of `glue simulate scale`. The figures at full size are in docs/benchmarks.md.
-@Suite struct ScaleTests {
+@Suite(.apart) struct ScaleTests {
   private func run(_ change: (inout DiscoveryScaleOptions) -> Void) -> [DiscoveryScaleResult] {
     var options = DiscoveryScaleOptions()
     options.settling = .seconds(4)

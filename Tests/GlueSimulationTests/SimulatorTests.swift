@@ -2,7 +2,7 @@ import GlueCore
 import GlueSimulation
 import Testing
 
-@Suite struct SimulatorTests {
+@Suite(.apart) struct SimulatorTests {
   @Test func theSameSeedGivesTheSameRun() {
     for seed in [3, 4] as [UInt64] {
       let first = Simulator.run(seed: seed)

@@ -51,13 +51,18 @@ func within<R: Sendable>(
   }
 }
 
-/// Waits until a condition holds.
+/// Waits until a condition holds. Where tests wait in turn for a thread, what is waited for does so too: time alone is no proof, so
+/// it also has to have been looked for often.
 func eventually(
   _ what: String, limit: Duration = .seconds(10), _ condition: @escaping @Sendable () async throws -> Bool
 ) async throws {
   let deadline = ContinuousClock.now + limit
+  var looks = 0
   while try await !condition() {
-    guard ContinuousClock.now < deadline else { throw Timeout(description: "\(what): not within \(limit)") }
+    looks += 1
+    guard looks < 500 || ContinuousClock.now < deadline else {
+      throw Timeout(description: "\(what): not within \(limit)")
+    }
     try await Task.sleep(for: .milliseconds(2))
   }
 }

@@ -5,7 +5,7 @@ import Testing
 
 /// Random faults, then peace: everybody alive must know everybody else, once each, and no longer the dead.
 @Suite struct DiscoveryChaosTests {
-  @Test(arguments: 0..<40)
+  @Test(.apart, arguments: 0..<40)
   func convergesAfterFaults(seed: Int) {
     let network = DiscoveryNetwork()
     network.generator = SeededGenerator(seed: UInt64(seed))

@@ -18,7 +18,7 @@ import Testing
     network.peerAddress(a, of: b)?.ip.family
   }
 
-  @Test(arguments: 0..<40)
+  @Test(.apart, arguments: 0..<40)
   func twoFamiliesMakeOneSessionThatStays(seed: Int) throws {
     let network = DiscoveryNetwork()
     network.generator = SeededGenerator(seed: UInt64(seed))

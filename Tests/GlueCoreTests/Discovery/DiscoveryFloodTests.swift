@@ -29,7 +29,7 @@ import Testing
     return sends
   }
 
-  @Test(arguments: [Arrival.group, .unicast])
+  @Test(.apart, arguments: [Arrival.group, .unicast])
   func floodOfAnnouncementsIsBounded(arrival: Arrival) {
     let network = DiscoveryNetwork()
     network.add(id: 1)

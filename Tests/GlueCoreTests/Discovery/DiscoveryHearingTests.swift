@@ -134,7 +134,7 @@ import Testing
   }
 
   /// More peers than a list has room for: who is deaf says so himself, and need not wait for his turn in lists.
-  @Test func aLargeGroupIsNoSlower() {
+  @Test(.apart) func aLargeGroupIsNoSlower() {
     let network = met(40)
     block(network) { _, to in to == 7 }
     let deaf = network.nodes[7].machine.local.id

@@ -112,7 +112,7 @@ import Testing
     }
   }
 
-  @Test func twoHundredJoinWithinThreeSeconds() {
+  @Test(.apart) func twoHundredJoinWithinThreeSeconds() {
     let network = DiscoveryNetwork()
     for id in 1...200 { network.add(id: UInt64(id)) }
     for index in network.nodes.indices { network.start(index) }

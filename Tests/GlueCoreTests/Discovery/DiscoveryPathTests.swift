@@ -30,7 +30,7 @@ import Testing
     }
   }
 
-  @Test(arguments: 0..<60)
+  @Test(.apart, arguments: 0..<60)
   func twoNetworksMakeOneSessionThatStays(seed: Int) {
     let network = pair(3, seed: seed)
     let loss = seed % 4 * 10

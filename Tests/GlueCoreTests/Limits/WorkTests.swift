@@ -161,7 +161,7 @@ import Testing
   }
 
   /// Refusals were told to a peer that took none of them, without end.
-  @Test func aPeerThatListensToNothingIsToldNothingForEver() throws {
+  @Test(.apart) func aPeerThatListensToNothingIsToldNothingForEver() throws {
     let pair = Pair {
       $0.topics.streamsPerPeer = 1
       $0.topics.controlBytes = 2 << 20

@@ -28,7 +28,7 @@ import Testing
     }
   }
 
-  @Test func everyByteOfEveryShortVectorReplaced() throws {
+  @Test(.apart) func everyByteOfEveryShortVectorReplaced() throws {
     var target = DecoderTarget(corpus: try Corpus())
     for vector in Vector.all where vector.hex.count <= 120 {
       var bytes = [UInt8](hex: vector.hex)

@@ -28,7 +28,7 @@ struct SmallGenerator: RandomNumberGenerator {
     #expect(pair.machines[0].bufferedBytes == 0)
   }
 
-  @Test(arguments: [0, 1, 456, 457, 1_000, 65_536, 1 << 20, 16 << 20])
+  @Test(.apart, arguments: [0, 1, 456, 457, 1_000, 65_536, 1 << 20, 16 << 20])
   func messagesOfEverySizeArrive(size: Int) throws {
     let pair = Pair()
     let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)

@@ -162,7 +162,7 @@ import Testing
 
   /// A receiver whose buffer for what is ahead of its turn was full took one datagram for each request, and asked twice a
   /// second: a file of 16 MB at 5 % loss never arrived.
-  @Test(arguments: [UInt64(1), 2, 3], [64 << 20, 32 << 10])
+  @Test(.apart, arguments: [UInt64(1), 2, 3], [64 << 20, 32 << 10])
   func lossInAFullWindowDoesNotStarveALargeMessage(seed: UInt64, reorderBytes: Int) throws {
     let pair = Pair {
       $0.transport.streamWindowBytes = 512 << 10

@@ -3,7 +3,7 @@ import GlueCore
 import GlueSimulation
 import Testing
 
-@Suite struct DiscoveryScenarios {
+@Suite(.apart) struct DiscoveryScenarios {
   /// A restarted UDP peer was never recovered (Zenoh #496).
   @Test func aRestartedPeerIsRecoveredAtOnce() throws {
     let scenario = Scenario(hosts: 2, seed: 496)

@@ -4,7 +4,7 @@ import GlueSimulation
 import Testing
 
 /// Late joiners, partitions, and publishers that are gone: what was missed arrives from whoever holds it.
-@Suite struct HistoryScenarios {
+@Suite(.apart) struct HistoryScenarios {
   private let kept = [SimulatedTopic("t", history: .last(2_000))]
 
   private func publish(

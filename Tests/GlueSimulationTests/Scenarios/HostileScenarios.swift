@@ -5,7 +5,7 @@ import Testing
 
 /// What a peer gone wrong could do within a session. The frames are put into real datagrams of the session, in place of what
 /// they carried.
-@Suite struct HostileScenarios {
+@Suite(.apart) struct HostileScenarios {
   /// A publisher, a subscriber, a few messages; then frames of the test's choice come from the publisher.
   private func session(seed: UInt64, _ frames: (inout WireWriter) -> Void) throws -> (Scenario, SimulatedEndpoint) {
     let scenario = Scenario(hosts: 2, seed: seed)

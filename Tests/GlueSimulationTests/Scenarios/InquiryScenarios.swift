@@ -3,7 +3,7 @@ import GlueSimulation
 import Testing
 
 /// What endpoints say of those that are not there.
-@Suite struct InquiryScenarios {
+@Suite(.apart) struct InquiryScenarios {
   /// A publisher dies, comes back and dies again: whoever asks later is told what is held of each life of it, and by whom.
   @Test func whatIsHeldOfTheDeadIsTold() throws {
     let scenario = Scenario(hosts: 4, topics: [SimulatedTopic("t", history: .last(100))], seed: 61)

@@ -3,7 +3,7 @@ import GlueCore
 import GlueSimulation
 import Testing
 
-@Suite struct RelayScenarios {
+@Suite(.apart) struct RelayScenarios {
   private static let key = NetworkKey([UInt8](repeating: 7, count: NetworkKey.byteCount))!
 
   /// Hosts in a row, each of which hears the next one only; the first publishes, the last subscribes.

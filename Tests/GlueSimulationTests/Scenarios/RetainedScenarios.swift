@@ -4,7 +4,7 @@ import GlueSimulation
 import Testing
 
 /// Topics that retain their last value: partitions, caches that were away, clocks that are wrong.
-@Suite struct RetainedScenarios {
+@Suite(.apart) struct RetainedScenarios {
   private let topics = [SimulatedTopic("t", history: .retained)]
 
   private func start(_ host: Int, in scenario: Scenario, publishes: Bool = false, clock: LocalClock = LocalClock())

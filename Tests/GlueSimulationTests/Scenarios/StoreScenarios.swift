@@ -3,7 +3,7 @@ import GlueSimulation
 import Testing
 
 /// Caches with disks that are killed at any moment.
-@Suite struct StoreScenarios {
+@Suite(.apart) struct StoreScenarios {
   private let topics = [SimulatedTopic("t", history: .untilExpiry)]
 
   private func cache(_ host: Int, in scenario: Scenario) throws -> SimulatedEndpoint {

@@ -3,7 +3,7 @@ import GlueCore
 import GlueSimulation
 import Testing
 
-@Suite struct TransportScenarios {
+@Suite(.apart) struct TransportScenarios {
   /// Large samples stalled where the heartbeat backed off too far (CycloneDDS #484).
   @Test func largeMessagesUnderLossDoNotStall() throws {
     let scenario = Scenario(hosts: 2, seed: 484)
