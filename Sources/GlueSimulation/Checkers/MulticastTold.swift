@@ -27,12 +27,13 @@ package struct MulticastTold {
   /// say once more that this one is heard. So a wall has to be noticed only when no copy has come for `patience`.
   package mutating func misled(at now: Timestamp) { misledAt = now }
 
-  /// A live endpoint was looked at. `isBlocked`: no multicast passes between it and any of its peers now. `isSound`: everything has
-  /// passed between it and one of them for `patience`, by which it has to have noticed.
+  /// A live endpoint was looked at. `isBlocked`: no multicast passes between it and any of its peers now. `isClogged`: some of what
+  /// was sent before is still on its way, and will be heard. `isSound`: everything has passed between it and one of them for
+  /// `patience`, by which it has to have noticed.
   package mutating func sampled(
-    _ life: Life, isBlocked: Bool, isSound: Bool, patience: Nanoseconds, at now: Timestamp
+    _ life: Life, isBlocked: Bool, isClogged: Bool, isSound: Bool, patience: Nanoseconds, at now: Timestamp
   ) -> String? {
-    let since = isBlocked ? blockedSince[life] ?? now : nil
+    let since = isBlocked ? (isClogged ? nil : blockedSince[life]) ?? now : nil
     blockedSince[life] = since
     if !isBlocked { excused.remove(life) }
     let saysBroken = isBroken[life] ?? false

@@ -100,12 +100,15 @@ extension Samples {
         continue
       }
       let span = endpoint.machine.configuration.discovery.interval * 18
+      let links = { (others: [SimulatedEndpoint]) in
+        others.flatMap {
+          [simulation.network[endpoint.host, $0.host], simulation.network[$0.host, endpoint.host]]
+        }
+      }
       let verdict = simulation.recorder.multicastTold.sampled(
-        endpoint.life,
-        isBlocked: others.allSatisfy { other in
-          simulation.network[endpoint.host, other.host].isGroupBlocked
-            && simulation.network[other.host, endpoint.host].isGroupBlocked
-        },
+        endpoint.life, isBlocked: links(others).allSatisfy(\.isGroupBlocked),
+        // Also of those who are no peers yet: they are when it arrives.
+        isClogged: links(alive.filter { $0 !== endpoint }).contains { $0.clogsUntil != nil },
         isSound: others.contains { simulation.isSound(between: endpoint.life, and: $0.life, for: span) },
         patience: span, at: simulation.now)
       simulation.recorder.judge(.multicastTold, verdict, at: simulation.now)

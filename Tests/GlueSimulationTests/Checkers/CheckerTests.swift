@@ -342,9 +342,11 @@ private func at(_ milliseconds: UInt64) -> Timestamp { Timestamp(nanoseconds: mi
 
 @Suite struct MulticastToldTests {
   private func sample(
-    _ checker: inout MulticastTold, _ second: UInt64, isBlocked: Bool = false, isSound: Bool = false
+    _ checker: inout MulticastTold, _ second: UInt64, isBlocked: Bool = false, isClogged: Bool = false,
+    isSound: Bool = false
   ) -> String? {
-    checker.sampled(0, isBlocked: isBlocked, isSound: isSound, patience: .seconds(20), at: at(second * 1_000))
+    checker.sampled(
+      0, isBlocked: isBlocked, isClogged: isClogged, isSound: isSound, patience: .seconds(20), at: at(second * 1_000))
   }
 
   @Test func multicastToldNoticesSilenceAboutAWall() {
@@ -363,6 +365,15 @@ private func at(_ milliseconds: UInt64) -> Timestamp { Timestamp(nanoseconds: mi
     #expect(sample(&checker, 51) == nil)
     #expect(sample(&checker, 52, isBlocked: true) == nil)
     #expect(sample(&checker, 73, isBlocked: true) != nil)
+  }
+
+  /// What was sent before the wall was there is heard when its way is free.
+  @Test func multicastToldWaitsForWhatIsOnItsWay() {
+    var checker = MulticastTold()
+    #expect(sample(&checker, 0, isBlocked: true) == nil)
+    #expect(sample(&checker, 15, isBlocked: true, isClogged: true) == nil)
+    #expect(sample(&checker, 35, isBlocked: true) == nil)
+    #expect(sample(&checker, 36, isBlocked: true) != nil)
   }
 
   /// Copies that an attacker sends do pass, or say what was so before; afterwards a wall is one again.
