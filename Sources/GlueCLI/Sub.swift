@@ -8,8 +8,8 @@ struct Sub: AsyncParsableCommand {
     abstract: "Show the messages on the topics that match a filter.",
     discussion: """
       One line per message on stdout, events on stderr. Ends with status 0 after --count messages, after --duration, or on \
-      SIGINT, SIGTERM or SIGHUP, or when nobody reads its output any more; a second signal ends it at once. Status 74 if \
-      output cannot be written.
+      SIGINT, SIGTERM or SIGHUP, or when nobody reads its output any more; a second signal ends it at once. Status 1 if \
+      --duration is over before --count messages have come, 74 if output cannot be written.
       """)
 
   @Argument(help: "Topic filter: + stands for one level, # at the end for all the rest.")
@@ -86,11 +86,15 @@ struct Sub: AsyncParsableCommand {
           if let count, seen >= count { break }
         }
       },
-      conclude: { _, _ in
+      conclude: { _, signal in
         saving?.cancel()
         await saving?.value
         try file?.save(record.value.position)
         if summary { try Console.tryLine(record.value.summary) }
+        let seen = record.value.seen
+        if let count, seen < count, signal == nil {
+          throw CommandFailure("\(seen) of \(count) messages came before --duration was over")
+        }
       })
   }
 

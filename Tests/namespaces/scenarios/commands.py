@@ -88,6 +88,17 @@ def scenario_waiting_for_subscribers(lab):
     expect(len(told) == 2, f"{told}")
 
 
+def scenario_fewer_messages_than_asked_for(lab):
+    """`glue sub --count --duration` fails when time is over first, and says how many there were."""
+    host = lab.host()
+    subscriber = host.glue("sub", "t", "--count", "2", "--duration", "3s")
+    host.glue("pub", "t", "x", "--await-subscribers", "1").succeed()
+    expect(subscriber.wait(30) == 1, f"status {subscriber.wait()}: {subscriber.tail()}")
+    expect(len(subscriber.out.texts()) == 1, f"{subscriber.out.texts()}")
+    told = subscriber.err.matching("^glue: 1 of 2 messages came before --duration was over$")
+    expect(len(told) == 1, f"{subscriber.err.texts()}")
+
+
 def scenario_output_that_cannot_be_written(lab):
     """`glue sub` ends quietly when its reader has gone, with a line when its output is full, and says goodbye."""
     first, second = lab.bridged(2)
