@@ -36,27 +36,34 @@ extension Discovery {
   mutating func admitChallenge(
     of key: Handshake.Key, at address: SocketAddress, jittered: Bool, _ now: Timestamp
   ) -> Bool {
-    // In a full table there is room only for the next life of a peer.
-    guard table.count < configuration.limits.peers || table.slot(of: key.id) != nil else {
-      hit(.peers, at: now)
-      return false
+    hasRoomForPeer(key, at: now) && (!jittered || hasRoomForPending(key, at: address, now))
+      && payChallenge(to: address, at: now)
+  }
+
+  /// Whether there is room for somebody as a peer. In a full table there is only for the next life of one.
+  private mutating func hasRoomForPeer(_ key: Handshake.Key, at now: Timestamp) -> Bool {
+    if table.count < configuration.limits.peers || table.slot(of: key.id) != nil { return true }
+    hit(.peers, at: now)
+    return false
+  }
+
+  /// Whether a challenge may wait, and none does yet.
+  mutating func hasRoomForPending(_ key: Handshake.Key, at address: SocketAddress, _ now: Timestamp) -> Bool {
+    let isPending = pendingChallenges.contains {
+      $0.id == key.id && $0.incarnation == key.incarnation && $0.address.isRelayed == address.isRelayed
     }
-    if jittered {
-      let isPending = pendingChallenges.contains {
-        $0.id == key.id && $0.incarnation == key.incarnation && $0.address.isRelayed == address.isRelayed
-      }
-      if isPending { return false }
-      guard pendingChallenges.count < configuration.limits.pendingChallenges else {
-        hit(.pendingChallenges, at: now)
-        return false
-      }
-    }
+    if isPending { return false }
+    if pendingChallenges.count < configuration.limits.pendingChallenges { return true }
+    hit(.pendingChallenges, at: now)
+    return false
+  }
+
+  /// Whether a challenge may be sent now; counts it.
+  mutating func payChallenge(to address: SocketAddress, at now: Timestamp) -> Bool {
     guard mayReply(to: address, at: now) else { return false }
-    guard challengeBudget.take(at: now) else {
-      hit(.challengesPerSecond, at: now)
-      return false
-    }
-    return true
+    if challengeBudget.take(at: now) { return true }
+    hit(.challengesPerSecond, at: now)
+    return false
   }
 
   private mutating func schedule(_ challenge: PendingChallenge) {
@@ -116,7 +123,7 @@ extension Discovery {
     }
     if let waiting {
       sendChallenge(pendingChallenges.remove(at: waiting), at: now)
-    } else if table.count < configuration.limits.peers || table.slot(of: header.sender) != nil {
+    } else if hasRoomForPeer(Handshake.Key(id: header.sender, incarnation: header.incarnation), at: now) {
       guard challengeBudget.take(at: now) else {
         hit(.challengesPerSecond, at: now)
         return
@@ -124,8 +131,6 @@ extension Discovery {
       sendChallenge(
         PendingChallenge(
           dueAt: now, id: header.sender, incarnation: header.incarnation, address: source, origin: .contact), at: now)
-    } else {
-      hit(.peers, at: now)
     }
   }
 

@@ -44,8 +44,12 @@ extension Discovery {
   }
 
   /// Remembers that a peer says, or shows, that it can pass datagrams on to an endpoint. Returns whether that is of any use.
+  ///
+  /// - Parameter isShown: whether a datagram has just come that way. What is only said does not replace a way that works.
   @discardableResult
-  mutating func noteRoute(to endpoint: RelayedEndpoint, via peer: EndpointID, hops: UInt8, at now: Timestamp) -> Bool {
+  mutating func noteRoute(
+    to endpoint: RelayedEndpoint, via peer: EndpointID, hops: UInt8, isShown: Bool = false, at now: Timestamp
+  ) -> Bool {
     guard hops < WireLimits.relayHops, isRelay(peer), endpoint.id != local.id, endpoint.id != peer else { return false }
     if routes.isFull(for: endpoint) {
       hit(.routes, at: now)
@@ -53,8 +57,11 @@ extension Discovery {
       routes.makeRoom { [table] in table.slot(of: $0) != nil }
       guard !routes.isFull(for: endpoint) else { return false }
     }
-    routes.note(Route(via: peer, hops: hops), to: endpoint, at: now)
-    if let slot = table.slot(of: endpoint) { updateRelay(of: slot) }
+    let slot = table.slot(of: endpoint)
+    let working =
+      isShown ? nil : slot.flatMap { now < table[$0].addressHeardAt + silence(of: $0) ? table[$0].info.relay : nil }
+    routes.note(Route(via: peer, hops: hops), to: endpoint, behind: working, at: now)
+    if let slot { updateRelay(of: slot) }
     return true
   }
 
@@ -65,7 +72,7 @@ extension Discovery {
     guard phase == .running, passedOn > 0 else { return }
     // What is answered goes back the way it came, until a better one is known. Most datagrams show nothing new.
     guard !routes[origin].contains(where: { $0.via == peer }) else { return }
-    noteRoute(to: origin, via: peer, hops: passedOn - 1, at: now)
+    noteRoute(to: origin, via: peer, hops: passedOn - 1, isShown: true, at: now)
   }
 
   /// Takes those for ways to a peer that list it in their announcements.
@@ -116,9 +123,7 @@ extension Discovery {
   /// Has an endpoint that was introduced asked by way of its introducer, unless it is met before.
   mutating func scheduleRelayedChallenge(_ key: Handshake.Key, at now: Timestamp) {
     let address = RelayedEndpoint(key.id, key.incarnation).address
-    guard !pendingChallenges.contains(where: { $0.address == address }),
-      admitChallenge(of: key, at: address, jittered: true, now)
-    else { return }
+    guard hasRoomForPending(key, at: address, now) else { return }
     pendingChallenges.append(
       PendingChallenge(
         dueAt: now + Self.relayPatience, id: key.id, incarnation: key.incarnation, address: address,

@@ -45,6 +45,8 @@ extension Discovery {
       // It may have come to us meanwhile.
       let key = Handshake.Key(id: challenge.id, incarnation: challenge.incarnation)
       guard table.slot(of: key.id, key.incarnation) == nil, handshakeIndex(key) == nil else { continue }
+      // Most of those that are asked by way of others have answered directly by now; only the rest is counted.
+      guard !challenge.address.isRelayed || payChallenge(to: challenge.address, at: now) else { continue }
       sendChallenge(challenge, at: now)
     }
   }

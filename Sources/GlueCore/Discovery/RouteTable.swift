@@ -42,8 +42,10 @@ struct RouteTable: Sendable {
     if let oldest { entries[oldest.key] = nil }
   }
 
-  /// Remembers a way. Fewer hops go first.
-  mutating func note(_ route: Route, to endpoint: RelayedEndpoint, at now: Timestamp) {
+  /// Remembers a way. Fewer hops go first, but none before the way by a peer that works.
+  mutating func note(
+    _ route: Route, to endpoint: RelayedEndpoint, behind working: EndpointID? = nil, at now: Timestamp
+  ) {
     guard !isFull(for: endpoint) else { return }
     var entry = entries[endpoint] ?? Entry(notedAt: now)
     entry.notedAt = now
@@ -51,8 +53,11 @@ struct RouteTable: Sendable {
       entry.routes[known].hops = route.hops
     } else {
       // The last one has led nowhere, or is the longest: what is new may be better.
-      if entry.routes.count >= Self.maximumPerEndpoint { entry.routes.removeLast() }
-      let place = entry.routes.firstIndex { $0.hops > route.hops } ?? entry.routes.count
+      if entry.routes.count >= Self.maximumPerEndpoint {
+        entry.routes.remove(at: entry.routes.lastIndex { $0.via != working } ?? entry.routes.count - 1)
+      }
+      let first = entry.routes.firstIndex { $0.via == working }.map { $0 + 1 } ?? 0
+      let place = entry.routes[first...].firstIndex { $0.hops > route.hops } ?? entry.routes.count
       entry.routes.insert(route, at: place)
     }
     entries[endpoint] = entry

@@ -62,20 +62,17 @@ extension EndpointMachine {
 
   // MARK: Receiving
 
-  /// Looks at the higher values that have come: tells their publishers that they are held here, and whoever waits at this endpoint.
+  /// Looks at the higher values that have come: whoever waits for one at this endpoint is told, and its publisher that it is held here.
   func drainNews(at now: Timestamp) {
     guard !inbox.news.isEmpty else { return }
     let news = inbox.news
     inbox.news.removeAll(keepingCapacity: true)
-    for streams in Dictionary(grouping: news, by: \.info.publisher).sorted(by: { $0.key < $1.key }).map(\.value) {
-      guard let session = sessionsByPeer[streams[0].info.publisher] else { continue }
-      tellHeld(streams.filter { $0.info.incarnation == session.peer.incarnation }, to: session, at: now)
-    }
     for stream in news {
       stream.retaining.hasNews = false
       if let time = stream.retained?.value?.stamp.time { noteTime(time, of: stream.info, at: now) }
       if let own = topics.publicationsByTopic[TopicKey(stream.info.topic)] { events.append(.stored(own.id)) }
     }
+    tellHeld(news, at: now)
   }
 
   /// A value is never refused for its time: those who have it and those who have not would never agree.
@@ -91,18 +88,46 @@ extension EndpointMachine {
 
   // MARK: Confirming
 
-  /// Tells a publisher which of its values are held here, in memory: it is there as long as this endpoint is.
-  func tellHeld(_ streams: [ReceivedStream], to session: Session, at now: Timestamp) {
-    guard !isDrowning(session, beyond: configuration.topics.controlBytes, at: now) else { return }
-    var rest = streams.compactMap { stream in
-      stream.kept.sequences.last.map { StoredRange(stream: stream.hash, first: $0, end: $0 + 1) }
-    }[...]
-    while !rest.isEmpty {
-      session.send(.stored(.memory, Array(rest.prefix(Self.rangesPerMessage))), at: now)
-      rest = rest.dropFirst(Self.rangesPerMessage)
+  /// How long the values of topics that change often are gathered, before their publishers are told that the last ones are held here.
+  private static let heldGathering = Nanoseconds.milliseconds(50)
+
+  /// Has publishers told that values of theirs are held here, in memory: they are there as long as this endpoint is.
+  func tellHeld(_ streams: [ReceivedStream], at now: Timestamp) {
+    for stream in streams where stream.retained != nil && !stream.retaining.isUntold {
+      stream.retaining.isUntold = true
+      untoldHeld.append(stream)
     }
-    makeReady(session, at: now)
+    if heldGatheredUntil <= now { tellUntoldHeld(at: now) }
   }
+
+  /// Tells what was gathered. Whoever does not acknowledge what it is told is told later.
+  func tellUntoldHeld(at now: Timestamp) {
+    guard !untoldHeld.isEmpty else { return }
+    heldGatheredUntil = now + Self.heldGathering
+    let untold = Dictionary(grouping: untoldHeld, by: \.info.publisher)
+    untoldHeld.removeAll(keepingCapacity: true)
+    for (publisher, streams) in untold.sorted(by: { $0.key < $1.key }) {
+      let session = sessionsByPeer[publisher]
+      if let session, isDrowning(session, beyond: configuration.topics.controlBytes, at: now) {
+        untoldHeld += streams
+        continue
+      }
+      for stream in streams { stream.retaining.isUntold = false }
+      // Whoever is not there is told when it is met again.
+      guard let session else { continue }
+      var ranges = streams.filter { $0.info.incarnation == session.peer.incarnation }.compactMap { stream in
+        stream.kept.sequences.last.map { StoredRange(stream: stream.hash, first: $0, end: $0 + 1) }
+      }[...]
+      while !ranges.isEmpty {
+        session.send(.stored(.memory, Array(ranges.prefix(Self.rangesPerMessage))), at: now)
+        ranges = ranges.dropFirst(Self.rangesPerMessage)
+      }
+      makeReady(session, at: now)
+    }
+  }
+
+  /// When something is to be told that was gathered.
+  var heldDue: Timestamp { untoldHeld.isEmpty ? .distantFuture : heldGatheredUntil }
 
   /// As many fit into a datagram of any path.
   private static let rangesPerMessage = 64

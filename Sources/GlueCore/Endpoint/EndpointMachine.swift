@@ -51,6 +51,9 @@ public final class EndpointMachine {
   @exclusivity(unchecked) var keyMismatchReportedAt: Timestamp?
   /// When a time far ahead of this endpoint's was last reported.
   @exclusivity(unchecked) var timeAheadReportedAt: Timestamp?
+  /// Streams whose publishers are to be told that their values are held here, and when they are.
+  @exclusivity(unchecked) var untoldHeld: [ReceivedStream] = []
+  @exclusivity(unchecked) var heldGatheredUntil = Timestamp(nanoseconds: 0)
   @exclusivity(unchecked) var events = Deque<EndpointEvent>()
   @exclusivity(unchecked) var packetNumber: UInt64 = 0
   /// When sessions need time. Those in ``ready`` are noted when they have nothing more to send, or have had a turn.

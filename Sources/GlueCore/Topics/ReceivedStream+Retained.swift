@@ -12,6 +12,8 @@ extension ReceivedStream {
     var judgedEnd: UInt64 = 0
     /// Whether it has brought a higher value that the machine has not looked at yet.
     var hasNews = false
+    /// Whether its publisher is still to be told that its value is held here.
+    var isUntold = false
     /// The publisher has said that it holds a value below this number.
     var promisedEnd: UInt64 = 0
   }

@@ -181,6 +181,29 @@ final class RelayRow {
     #expect(row.counter("relays_sent", 0) == 0)
   }
 
+  /// Most of those that are introduced answer directly: what is not sent is not counted.
+  @Test func introducedEndpointsAreChallengedOnceEachAtFirst() {
+    let limits = 6
+    let row = RelayRow(of: 2) {
+      $0.discovery.limits.challengeBurst = limits
+      $0.discovery.limits.challengesPerSecond = 1
+    }
+    row.segment.run(for: .seconds(20))
+    let machine = row.segment.machines[1]!
+    for number in 50..<56 as Range<UInt64> {
+      let introduction = Introduction(
+        endpoint: EndpointID(number), incarnation: Incarnation(number), heldMilliseconds: 0,
+        locators: [SocketAddress(ip: IPAddress(v4: 0x0A00_0000 + UInt32(number)), port: 7_000)])
+      machine.discovery.receive(introduction, from: EndpointID(1), at: row.segment.now)
+    }
+    #expect(machine.discovery.limits[.challengesPerSecond] == 0)
+    #expect(machine.unprovenEntries == limits)
+    // The rest is, and does not exceed what there is.
+    row.segment.run(for: .seconds(1))
+    #expect(machine.discovery.limits[.challengesPerSecond] > 0)
+    #expect(machine.unprovenEntries == 0)
+  }
+
   @Test func goodbyesAreStillPassedOn() {
     let row = RelayRow(of: 4)
     row.segment.machines[0]!.stop(at: row.segment.now)
@@ -219,6 +242,20 @@ final class RelayRow {
       table.note(Route(via: EndpointID(via), hops: 0), to: endpoint, at: milliseconds(0))
     }
     #expect(peers(table) == [1, 2, 3, 5])
+  }
+
+  @Test func whatIsOnlySaidGoesBehindAWayThatWorks() {
+    var table = RouteTable(capacity: 10)
+    let working = EndpointID(1)
+    table.note(Route(via: working, hops: 2), to: endpoint, at: milliseconds(0))
+    for (via, hops) in [(2, 1), (3, 0), (4, 3)] as [(UInt64, UInt8)] {
+      table.note(Route(via: EndpointID(via), hops: hops), to: endpoint, behind: working, at: milliseconds(0))
+    }
+    #expect(peers(table) == [1, 3, 2, 4])
+    // Nor does it take its place.
+    table.failed(via: working, to: endpoint)
+    table.note(Route(via: EndpointID(5), hops: 4), to: endpoint, behind: working, at: milliseconds(0))
+    #expect(peers(table) == [3, 2, 1, 5])
   }
 
   @Test func whoIsMadeUpTakesNoPlaceFromAPeer() {

@@ -111,6 +111,47 @@ import Testing
     #expect(superseded(pair, 1) == 48)
   }
 
+  private func confirmations(_ pair: Pair) -> Int {
+    pair.events[0].count { if case .stored = $0 { true } else { false } }
+  }
+
+  /// A topic that changes often costs its publisher few words that its values are held; the last one is confirmed all the same.
+  @Test func confirmationsAreGathered() throws {
+    let pair = Pair()
+    let publication = try advertise(pair)
+    try subscribe(pair)
+    for value in 0..<100 as Range<UInt8> {
+      try publish(value, on: publication, of: pair, settles: false)
+      pair.run(for: .milliseconds(1))
+    }
+    #expect((2...3).contains(confirmations(pair)))
+    pair.settle()
+    #expect((3...4).contains(confirmations(pair)))
+    #expect(pair.machines[0].retention(of: publication, 99)?.holders == 1)
+  }
+
+  /// What could not be told while the publisher acknowledged nothing is told when it does.
+  @Test func aConfirmationThatHasNoRoomComesLater() throws {
+    let pair = Pair { $0.topics.controlBytes = 65_536 }
+    let publication = try advertise(pair)
+    try subscribe(pair)
+    pair.drops = { sender, _ in sender == 1 }
+    let name = String(repeating: "x", count: 240)
+    for number in 0..<300 {
+      _ = try pair.machines[1].subscribe("\(name)\(number)", options: SubscriptionOptions(), at: pair.now)
+    }
+    pair.drain(1)
+    for value in 0..<3 as Range<UInt8> {
+      try publish(value, on: publication, of: pair, settles: false)
+      pair.run(for: .milliseconds(60))
+    }
+    #expect(values(pair) == [0, 1, 2])
+    #expect(pair.machines[1].counters.first { $0.name == Limit.controlBytes.counterName }!.value > 0)
+    pair.drops = { _, _ in false }
+    pair.run(for: .seconds(5))
+    #expect(pair.machines[0].retention(of: publication, 2)?.holders == 1)
+  }
+
   // MARK: Several publishers
 
   @Test func theLaterValueOfTwoPublishersReplacesTheOther() throws {
