@@ -21,6 +21,7 @@ let package = Package(
   products: [
     .library(name: "Glue", targets: ["Glue"]),
     .library(name: "GlueCore", targets: ["GlueCore"]),
+    .library(name: "GlueModel", targets: ["GlueModel"]),
     .library(name: "GlueNetwork", targets: ["GlueNetwork", "GlueAddress"]),
     .library(name: "GlueStore", targets: ["GlueStore"]),
     .executable(name: "glue", targets: ["GlueCLI"]),
@@ -51,6 +52,9 @@ let package = Package(
         .product(name: "OrderedCollections", package: "swift-collections"),
       ],
       swiftSettings: settings),
+
+    // Replicated documents and the machine that keeps replicas of them in sync. Sans-I/O, as the core.
+    .target(name: "GlueModel", dependencies: ["GlueCore"], swiftSettings: settings),
 
     // Sockets, interfaces, multicast, polling. Knows no protocol.
     .target(name: "CGlueNetwork", path: "Sources/CGlueNetwork"),
@@ -126,6 +130,7 @@ let package = Package(
 
     .testTarget(
       name: "GlueCoreTests", dependencies: ["GlueCore", "GlueAddress", "GlueFuzz"], swiftSettings: settings),
+    .testTarget(name: "GlueModelTests", dependencies: ["GlueModel", "GlueCore"], swiftSettings: settings),
     // Writes to a store until it is killed, for the tests of the store.
     .executableTarget(
       name: "StoreVictim", dependencies: ["GlueStore", "GlueCore"], path: "Tests/StoreVictim", swiftSettings: settings),

@@ -55,6 +55,9 @@ public enum WireField: String, Sendable {
   case unitFlags = "unit flags"
   case unitLength = "unit length"
   case total
+  case modelPath = "path in a model"
+  case modelValue = "value in a model"
+  case modelDelta = "delta of a model"
 }
 
 /// Why a datagram is dropped before its frames are looked at. One counter for each case.
