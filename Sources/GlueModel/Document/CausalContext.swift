@@ -34,6 +34,13 @@ public struct CausalContext: Hashable, Sendable {
       }
   }
 
+  /// Whether a dot is covered by both.
+  public func overlaps(_ other: CausalContext) -> Bool {
+    // Of a replica that a generation covers the other one counts as having seen all: a single dot is one too many.
+    if seen.parts.contains(where: { other.generationCovers($0.replica) || other.seen.overlaps($0) }) { return true }
+    return other.seen.parts.contains { generationCovers($0.replica) } || min(generation, other.generation) >= 2
+  }
+
   /// Adds dots.
   public mutating func insert(_ dots: DotSet) {
     seen.formUnion(dots)

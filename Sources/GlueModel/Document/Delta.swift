@@ -47,20 +47,31 @@ public struct Delta: Hashable, Sendable {
     self.entries = isAscending ? entries : Self.sorted(entries)
   }
 
-  /// From parts that are known to fit.
-  init(valid entries: [Entry], covered: DotSet, operation: Operation?, generation: UInt32?) {
-    self.operation = operation
-    self.generation = generation
-    self.covered = covered
-    self.entries = entries
-  }
-
   private static func sorted(_ entries: [Entry]) -> [Entry] {
     var result: [Entry] = []
     for entry in entries.sorted(by: { $0.dot == $1.dot ? $0.content.folds < $1.content.folds : $0.dot < $1.dot }) {
       if result.last?.dot == entry.dot { result[result.count - 1] = entry } else { result.append(entry) }
     }
     return result
+  }
+
+  /// All it covers but the operation itself: what must be covered before it is merged (``Document/merge(_:)``).
+  public var dependencies: DotSet {
+    guard let operation else { return covered }
+    var dependencies = covered
+    dependencies.remove(operation.counters, of: operation.replica)
+    return dependencies
+  }
+
+  /// The index of the first entry of a replica or a higher one.
+  func firstEntry(of replica: ReplicaID) -> Int {
+    var low = 0
+    var high = entries.count
+    while low < high {
+      let middle = (low + high) / 2
+      if entries[middle].dot.replica < replica { low = middle + 1 } else { high = middle }
+    }
+    return low
   }
 
   /// Whether it tells nothing.

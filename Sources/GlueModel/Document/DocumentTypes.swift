@@ -1,5 +1,3 @@
-import GlueCore
-
 /// What a transaction did.
 public struct Applied: Hashable, Sendable {
   /// What the others are to be told.
@@ -32,24 +30,6 @@ public enum Missing: Hashable, Sendable {
   case needsReconciliation
 }
 
-/// Dots from one on and below another, in the order of dots.
-public struct DotInterval: Hashable, Sendable {
-  /// The first that is in it.
-  public var lower: Dot
-  /// The first beyond it; nil if there is none.
-  public var upper: Dot?
-
-  /// All dots.
-  public static let all = DotInterval(
-    lower: Dot(ReplicaID(endpoint: EndpointID(0), number: 0, generation: 0), 0), upper: nil)
-
-  /// Joins the parts.
-  public init(lower: Dot, upper: Dot?) {
-    self.lower = lower
-    self.upper = upper
-  }
-}
-
 /// A dot that has an entry, and the part of the entry that can change.
 public struct LiveDot: Hashable, Comparable, Sendable {
   /// The dot.
@@ -65,22 +45,4 @@ public struct LiveDot: Hashable, Comparable, Sendable {
 
   /// Orders by dot, then folds.
   public static func < (a: LiveDot, b: LiveDot) -> Bool { a.dot == b.dot ? a.folds < b.folds : a.dot < b.dot }
-}
-
-/// What two replicas compare instead of many live dots: their number, and the sum of a hash of each (Meyer, Range-Based Set
-/// Reconciliation, arXiv 2212.13567, §5). Sums tell accidents apart; whoever has the network's key could make two sets with the same.
-public struct DotFingerprint: Hashable, Sendable {
-  /// How many live dots.
-  public var count: Int = 0
-  /// The sum of their hashes.
-  public var sum: UInt64 = 0
-
-  /// Of none.
-  public init() {}
-
-  /// Joins the parts.
-  public init(count: Int, sum: UInt64) {
-    self.count = count
-    self.sum = sum
-  }
 }

@@ -45,6 +45,11 @@ public struct DotSet: Hashable, Sendable {
     return low
   }
 
+  /// Whether some of a part's counters are among them.
+  func overlaps(_ part: Part) -> Bool {
+    self[part.replica].ranges.contains { !part.counters.clamped(to: $0).isEmpty }
+  }
+
   /// Adds a dot.
   public mutating func insert(_ dot: Dot) { insert(dot.counter..<(dot.counter + 1), of: dot.replica) }
 
@@ -94,6 +99,14 @@ public struct DotSet: Hashable, Sendable {
     } else {
       parts.insert(Part(replica: replica, counters: counters), at: index)
     }
+  }
+
+  /// Takes away a range of counters of a replica.
+  mutating func remove(_ counters: Range<UInt64>, of replica: ReplicaID) {
+    let index = index(of: replica)
+    guard index < parts.count, parts[index].replica == replica else { return }
+    parts[index].counters = parts[index].counters.subtracting(CounterRanges(counters))
+    if parts[index].counters.isEmpty { parts.remove(at: index) }
   }
 
   /// Drops the replicas for which the closure says so.

@@ -34,6 +34,14 @@ public enum EntryContent: Hashable, Sendable {
     if case .amount(_, let folds) = self { folds } else { 0 }
   }
 
+  /// Bytes of the value, if there is one.
+  var encodedBytes: Int {
+    switch self {
+    case .value(let value), .element(let value): value.encodedBytes
+    case .amount, .map: 0
+    }
+  }
+
   /// The kind of what it is part of.
   public var kind: ModelKind {
     switch self {

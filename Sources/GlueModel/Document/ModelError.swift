@@ -31,6 +31,8 @@ public enum ModelLimit: String, Sendable, CaseIterable {
   case valueBytes = "bytes of a value"
   /// ``DocumentLimits/transactionBytes``.
   case transactionBytes = "bytes of a transaction"
-  /// ``DocumentLimits/contextRanges``.
-  case contextRanges = "ranges of the context"
+  /// ``DocumentLimits/replicas``.
+  case replicas
+  /// ``DocumentLimits/holes``.
+  case holes
 }

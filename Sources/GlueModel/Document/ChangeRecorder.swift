@@ -1,0 +1,77 @@
+import GlueCore
+
+/// What nodes showed before a transaction or a merge, to tell afterwards what has changed.
+struct ChangeRecorder {
+  private struct Before {
+    let node: EntryTree.Index
+    let content: ModelContent?
+    let wasInConflict: Bool
+  }
+
+  private var befores: [Before] = []
+  private var recorded: Set<EntryTree.Index> = []
+
+  /// The nodes that were recorded, in order. Nodes must not be given back before the changes are told.
+  var nodes: some Sequence<EntryTree.Index> { befores.lazy.map(\.node) }
+
+  /// Takes note of what a node shows, before an entry of that kind comes or goes there.
+  mutating func record(_ node: EntryTree.Index, kind: ModelKind, in document: Document) {
+    var known = Document.KnownKinds()
+    if let top = document.topOfChange(at: node, kind: kind) {
+      // What is shown may change everywhere below.
+      document.tree.forEachNode(under: top) { record($0, known: &known, in: document) }
+    }
+    record(node, known: &known, in: document)
+  }
+
+  private mutating func record(_ node: EntryTree.Index, known: inout Document.KnownKinds, in document: Document) {
+    guard recorded.insert(node).inserted else { return }
+    befores.append(
+      Before(
+        node: node, content: document.shown(at: node, known: &known), wasInConflict: document.isInConflict(node)))
+  }
+
+  /// What is shown differently now. What is gone is signed by the operation.
+  func changes(in document: Document, cause: ModelChange.Cause, operation: Delta.Operation?) -> [ModelChange] {
+    var changes: [ModelChange] = []
+    var known = Document.KnownKinds()
+    for before in befores {
+      let now = document.shown(at: before.node, known: &known)
+      guard now != before.content else { continue }
+      let latest = now == nil ? nil : document.latestEntry(at: before.node)
+      let isMerged = before.wasInConflict || document.isInConflict(before.node)
+      changes.append(
+        ModelChange(
+          path: document.tree.path(of: before.node), old: before.content, new: now,
+          writer: latest.map { document.tree.dot(of: $0).replica.endpoint } ?? operation?.replica.endpoint,
+          time: latest.map { document.tree.entries[Int($0)].time } ?? operation?.time, cause: isMerged ? .merged : cause
+        ))
+    }
+    return changes
+  }
+}
+
+extension Document {
+  /// The highest node below which more may be shown or hidden when an entry of that kind comes to or goes from a node. nil, as nearly
+  /// always, if there is none: only where several kinds meet is anything hidden.
+  fileprivate func topOfChange(at node: Index, kind: ModelKind) -> Index? {
+    var top: Index?
+    var node = node
+    var kind = kind
+    if case .element = tree.nodes[Int(node)].key { node = tree.nodes[Int(node)].parent }
+    while node != EntryTree.root {
+      let children = tree.nodes[Int(node)].children
+      let first = tree.nodes[Int(node)].firstEntry
+      switch kind {
+      case .value, .counter: if !children.isEmpty { top = node }
+      case .set:
+        if first != EntryTree.none { top = node }
+        if let last = children.last, case .level = tree.nodes[Int(last)].key { top = node }
+      case .map: if hasOwnContent(node) { top = node }
+      }
+      kind = .map
+      node = tree.nodes[Int(node)].parent
+    }
+    return top
+  }
+}
