@@ -28,10 +28,12 @@ public struct CausalContext: Hashable, Sendable {
 
   /// Whether all that another one covers is covered.
   public func covers(_ other: CausalContext) -> Bool {
-    generation >= other.generation
-      && other.seen.parts.allSatisfy {
-        generationCovers($0.replica) || $0.counters.subtracting(seen[$0.replica]).isEmpty
-      }
+    generation >= other.generation && other.seen.parts.allSatisfy { covers($0) }
+  }
+
+  /// Whether all dots of a part are covered.
+  func covers(_ part: DotSet.Part) -> Bool {
+    generationCovers(part.replica) || part.counters.subtracting(seen[part.replica]).isEmpty
   }
 
   /// Whether a dot is covered by both.

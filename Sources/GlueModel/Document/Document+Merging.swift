@@ -58,21 +58,16 @@ extension Document {
 
   /// Takes over what the delta covers, and what the log can say of it.
   private mutating func cover(_ delta: Delta, into merged: inout Merged) {
-    merged.isNew = !merged.upserts.isEmpty || !merged.removed.isEmpty
-    if let operation = delta.operation {
-      if !context.covers(Dot(operation.replica, operation.counters.upperBound - 1)) {
-        let folded = delta.entries.filter {
-          $0.dot.replica == operation.replica && !operation.counters.contains($0.dot.counter)
-        }
-        log.append(operation, removed: delta.dependencies, folded: folded.map(\.dot.counter))
-        merged.isNew = true
+    let isSeen = delta.covered.parts.allSatisfy { context.covers($0) }
+    merged.isNew = !isSeen || !merged.upserts.isEmpty || !merged.removed.isEmpty
+    if let operation = delta.operation, merged.isNew {
+      let folded = delta.entries.filter {
+        $0.dot.replica == operation.replica && !operation.counters.contains($0.dot.counter)
       }
-    } else {
-      for part in delta.covered.parts where !context.generationCovers(part.replica) {
-        let new = part.counters.subtracting(context.seen[part.replica])
-        guard !new.isEmpty else { continue }
-        log.raiseFloor(of: part.replica, to: new.end - 1)
-        merged.isNew = true
+      log.append(operation, removed: delta.dependencies, folded: folded.map(\.dot.counter))
+    } else if !isSeen {
+      for part in delta.covered.parts where !context.covers(part) {
+        log.raiseFloor(of: part.replica, to: part.counters.subtracting(context.seen[part.replica]).end - 1)
       }
     }
     context.insert(delta.covered)

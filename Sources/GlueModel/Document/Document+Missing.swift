@@ -27,6 +27,7 @@ extension Document {
 
   /// What a peer with that context lacks, where its live dots have been compared with those here: what it has not seen; of what it has
   /// seen, the entries of `resending` (it has fewer folds of them) and the removal of `removed` (it still has them, and they are gone here).
+  /// All in one: who took the removals alone would not have seen the changes that made them, and could tell nobody.
   public func missing(for theirs: CausalContext, resending: [Dot], removed: DotSet) -> Delta {
     var covered = removed
     for part in context.seen.parts where !theirs.generationCovers(part.replica) {

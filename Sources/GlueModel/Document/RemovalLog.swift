@@ -54,8 +54,11 @@ struct RemovalLog: Sendable {
       counter: operation.counters.upperBound - 1, removed: removed, folded: folded,
       weight: removed.rangeCount + folded.count)
     let index = makeIndex(of: operation.replica)
-    guard record.counter > writers[index].floor else { return }
-    writers[index].records.insert(record, at: writers[index].records.position { $0.counter < record.counter })
+    let position = writers[index].records.position { $0.counter < record.counter }
+    guard record.counter > writers[index].floor, writers[index].records[position]?.counter != record.counter else {
+      return
+    }
+    writers[index].records.insert(record, at: position)
     queue.append(Dot(operation.replica, record.counter))
     weight += record.weight
     while weight > limit { removeOldest() }
