@@ -66,7 +66,7 @@ extension Document {
       case .value, .counter: if !children.isEmpty { top = node }
       case .set:
         if first != EntryTree.none { top = node }
-        if let last = children.last, case .level = tree.nodes[Int(last)].key { top = node }
+        if let last = children.last, case .level = tree.nodes[Int(last.node)].key { top = node }
       case .map: if hasOwnContent(node) { top = node }
       }
       kind = .map

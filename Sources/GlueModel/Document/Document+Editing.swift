@@ -77,37 +77,38 @@ struct Transaction {
 
 extension Document {
   private mutating func perform(_ edit: ModelEdit, in transaction: inout Transaction) throws(ModelError) {
-    if edit.path.isRoot, case .delete = edit {} else { try checkAbove(edit.path) }
+    var found: Index? = EntryTree.root
+    if edit.path.isRoot, case .delete = edit {} else { found = try checkAbove(edit.path) }
     switch edit {
     case .set(let path, let value), .resolve(let path, .value(let value)):
       try check(value, at: path)
-      let node = tree.makeNode(at: path)
+      let node = found ?? tree.makeNode(at: path)
       removeAll(under: node, in: &transaction)
       insert(.value(value), at: node, in: &transaction)
-    case .delete(let path):
-      guard let node = tree.node(at: path), removeAll(under: node, in: &transaction) else { return }
+    case .delete:
+      guard let found, removeAll(under: found, in: &transaction) else { return }
       transaction.next += 1
     case .add(let path, let element):
       try check(element, at: path)
-      try check(path, allows: .set)
-      let node = tree.makeElement(element.encoded(), of: tree.makeNode(at: path))
+      try check(path, found, allows: .set)
+      let node = tree.makeElement(element.encoded(), of: found ?? tree.makeNode(at: path))
       removeEntries(of: node, in: &transaction)
       insert(.element(element), at: node, in: &transaction)
-    case .remove(let path, let element):
-      guard let set = tree.node(at: path), let node = tree.element(element.encoded(), of: set),
+    case .remove(_, let element):
+      guard let found, let node = tree.element(element.encoded(), of: found),
         removeEntries(of: node, in: &transaction)
       else { return }
       transaction.next += 1
     case .increment(let path, let amount):
-      try check(path, allows: .counter)
-      let node = tree.makeNode(at: path)
+      try check(path, found, allows: .counter)
+      let node = found ?? tree.makeNode(at: path)
       insert(.amount(amount, folds: 0), at: node, in: &transaction)
       // What was inserted is undone.
       guard !(sum(at: node) &- amount).addingReportingOverflow(amount).overflow else { throw .overflow(path) }
       fold(node, in: &transaction)
     case .makeMap(let path):
-      try check(path, allows: .map)
-      let node = tree.makeNode(at: path)
+      try check(path, found, allows: .map)
+      let node = found ?? tree.makeNode(at: path)
       if content(at: node) != .map { insert(.map, at: node, in: &transaction) }
     case .resolve(let path, .kind(let kind)): try resolve(path, to: kind, in: &transaction)
     }
@@ -130,8 +131,8 @@ extension Document {
       if tree.entries[Int(entry)].content.kind != kind || kept != nil && entry != kept { removed.append(entry) }
     }
     tree.nodes[Int(node)].children.forEach { child in
-      if tree.nodes[Int(child)].key.shownIn != kind {
-        tree.forEachNode(under: child) { tree.forEachEntry(of: $0) { removed.append($0) } }
+      if tree.nodes[Int(child.node)].key.shownIn != kind {
+        tree.forEachNode(under: child.node) { tree.forEachEntry(of: $0) { removed.append($0) } }
       }
       return true
     }
@@ -142,13 +143,13 @@ extension Document {
 
   // MARK: Checks
 
-  /// What is above a path must be a map, or nothing.
-  private func checkAbove(_ path: ModelPath) throws(ModelError) {
+  /// What is above a path must be a map, or nothing. Returns the path's node, if there is one.
+  private func checkAbove(_ path: ModelPath) throws(ModelError) -> Index? {
     if path.isRoot { throw .wrongKind(path, is: .map, needs: .value) }
     var node = EntryTree.root
     var levels = 0
     var wrong: (node: Index, kind: ModelKind)?
-    _ = tree.forEachLevel(of: path) { level in
+    let isThere = tree.forEachLevel(of: path) { level in
       if levels > 0, hasOwnContent(node), let kind = shownKind(of: node), kind != .map {
         wrong = (node, kind)
         return false
@@ -159,11 +160,12 @@ extension Document {
       return true
     }
     if let wrong { throw .wrongKind(tree.path(of: wrong.node), is: wrong.kind, needs: .map) }
+    return isThere ? node : nil
   }
 
   /// What is at a path must be of a kind, or nothing.
-  private func check(_ path: ModelPath, allows kind: ModelKind) throws(ModelError) {
-    guard let node = tree.node(at: path), let shown = shownKind(of: node), shown != kind else { return }
+  private func check(_ path: ModelPath, _ node: Index?, allows kind: ModelKind) throws(ModelError) {
+    guard let node, let shown = shownKind(of: node), shown != kind else { return }
     throw .wrongKind(path, is: shown, needs: kind)
   }
 

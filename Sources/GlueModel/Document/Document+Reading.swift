@@ -25,14 +25,14 @@ extension Document {
     case .set:
       var elements: [ModelValue] = []
       tree.nodes[Int(node)].children.forEach { child in
-        if case .element(let element) = content(at: child) { elements.append(element) }
+        if case .element(let element) = content(at: child.node) { elements.append(element) }
         return true
       }
       return .set(elements)
     case .map:
       var children: [ModelNode.Child] = []
       tree.nodes[Int(node)].children.forEach { child in
-        if case .level(let level) = tree.nodes[Int(child)].key, let node = self.node(at: child) {
+        if case .level(let level) = tree.nodes[Int(child.node)].key, let node = self.node(at: child.node) {
           children.append(ModelNode.Child(level: level, node: node))
         }
         return true

@@ -26,13 +26,13 @@ extension Document {
     }
     tree.forEachEntry(of: node) { add(tree.entries[Int($0)].content.kind, ranked ? rank(of: $0) : nil) }
     tree.nodes[Int(node)].children.forEach { child in
-      let kind: ModelKind = if case .element = tree.nodes[Int(child)].key { .set } else { .map }
+      let kind: ModelKind = if case .element = tree.nodes[Int(child.node)].key { .set } else { .map }
       if ranked {
-        tree.forEachNode(under: child) { tree.forEachEntry(of: $0) { add(kind, rank(of: $0)) } }
+        tree.forEachNode(under: child.node) { tree.forEachEntry(of: $0) { add(kind, rank(of: $0)) } }
       } else {
         add(kind, nil)
         // The first child and the last tell both kinds.
-        if kind == .set, let last = tree.nodes[Int(node)].children.last, case .level = tree.nodes[Int(last)].key {
+        if kind == .set, let last = tree.nodes[Int(node)].children.last, case .level = tree.nodes[Int(last.node)].key {
           add(.map, nil)
         }
       }
@@ -52,7 +52,7 @@ extension Document {
   /// Whether there is something at a node that could hide the paths below it: entries, or elements.
   func hasOwnContent(_ node: Index) -> Bool {
     if tree.nodes[Int(node)].firstEntry != EntryTree.none { return true }
-    guard let first = tree.nodes[Int(node)].children.first, case .element = tree.nodes[Int(first)].key else {
+    guard let first = tree.nodes[Int(node)].children.first, case .element = tree.nodes[Int(first.node)].key else {
       return false
     }
     return true

@@ -20,7 +20,13 @@ struct EntryTree: Sendable {
     /// The entries here, as a list in no particular order. Nearly always there is one.
     var firstEntry: Index = EntryTree.none
     /// Elements of a set first, then levels, both ascending by bytes.
-    var children = SortedChunks<Index>()
+    var children = SortedChunks<Child>()
+  }
+
+  /// A node, and the beginning of its key: a search seldom has to look at the nodes themselves, which lie far apart.
+  struct Child: Sendable {
+    var prefix: UInt64
+    var node: Index
   }
 
   /// An entry as it is held here.
@@ -69,9 +75,9 @@ struct EntryTree: Sendable {
         var end = start
         while end < utf8.count, utf8[end] != UInt8(ascii: "/") { end += 1 }
         let level = UnsafeBufferPointer(rebasing: utf8[start..<end])
-        let position = nodes[Int(node)].children.position { nodes[Int($0)].key.precedes(level: level) }
-        if let child = nodes[Int(node)].children[position], nodes[Int(child)].key.isLevel(level) {
-          node = child
+        let position = position(of: level, in: node)
+        if let child = nodes[Int(node)].children[position], nodes[Int(child.node)].key.isLevel(level) {
+          node = child.node
         } else {
           node = makeChild(of: node, key: .level(String(decoding: level, as: UTF8.self)), at: position)
         }
@@ -84,27 +90,46 @@ struct EntryTree: Sendable {
   /// The node of an element, given by its encoding; nil if there is none.
   func element(_ element: [UInt8], of node: Index) -> Index? {
     let key = NodeKey.element(element)
-    let position = nodes[Int(node)].children.position { nodes[Int($0)].key < key }
-    guard let child = nodes[Int(node)].children[position], nodes[Int(child)].key == key else { return nil }
-    return child
+    guard let child = nodes[Int(node)].children[position(of: key, in: node)], nodes[Int(child.node)].key == key else {
+      return nil
+    }
+    return child.node
   }
 
   /// The node of an element, made if there is none.
   mutating func makeElement(_ element: [UInt8], of node: Index) -> Index {
     let key = NodeKey.element(element)
-    let position = nodes[Int(node)].children.position { nodes[Int($0)].key < key }
-    if let child = nodes[Int(node)].children[position], nodes[Int(child)].key == key { return child }
+    let position = position(of: key, in: node)
+    if let child = nodes[Int(node)].children[position], nodes[Int(child.node)].key == key { return child.node }
     return makeChild(of: node, key: key, at: position)
   }
 
   /// The node of a level; nil if there is none.
   func child(of node: Index, level: UnsafeBufferPointer<UInt8>) -> Index? {
-    let position = nodes[Int(node)].children.position { nodes[Int($0)].key.precedes(level: level) }
-    guard let child = nodes[Int(node)].children[position], nodes[Int(child)].key.isLevel(level) else { return nil }
-    return child
+    guard let child = nodes[Int(node)].children[position(of: level, in: node)],
+      nodes[Int(child.node)].key.isLevel(level)
+    else {
+      return nil
+    }
+    return child.node
   }
 
-  private mutating func makeChild(of parent: Index, key: NodeKey, at position: SortedChunks<Index>.Position) -> Index {
+  /// Where a level is among the children of a node, or would be.
+  private func position(of level: UnsafeBufferPointer<UInt8>, in node: Index) -> SortedChunks<Child>.Position {
+    let prefix = NodeKey.prefix(ofLevel: level)
+    return nodes[Int(node)].children.position {
+      $0.prefix == prefix ? nodes[Int($0.node)].key.precedes(level: level) : $0.prefix < prefix
+    }
+  }
+
+  private func position(of key: NodeKey, in node: Index) -> SortedChunks<Child>.Position {
+    let prefix = key.prefix
+    return nodes[Int(node)].children.position {
+      $0.prefix == prefix ? nodes[Int($0.node)].key < key : $0.prefix < prefix
+    }
+  }
+
+  private mutating func makeChild(of parent: Index, key: NodeKey, at position: SortedChunks<Child>.Position) -> Index {
     let child: Index
     if firstFreeNode != Self.none {
       child = firstFreeNode
@@ -114,7 +139,7 @@ struct EntryTree: Sendable {
       child = Index(nodes.count)
       nodes.append(Node(key: key, parent: parent))
     }
-    nodes[Int(parent)].children.insert(child, at: position)
+    nodes[Int(parent)].children.insert(Child(prefix: key.prefix, node: child), at: position)
     return child
   }
 
@@ -123,8 +148,7 @@ struct EntryTree: Sendable {
     var node = node
     while node != Self.root, nodes[Int(node)].firstEntry == Self.none, nodes[Int(node)].children.isEmpty {
       let parent = nodes[Int(node)].parent
-      let key = nodes[Int(node)].key
-      nodes[Int(parent)].children.remove(at: nodes[Int(parent)].children.position { nodes[Int($0)].key < key })
+      nodes[Int(parent)].children.remove(at: position(of: nodes[Int(node)].key, in: parent))
       nodes[Int(node)] = Node(key: .level(""), parent: firstFreeNode, firstEntry: Self.free)
       firstFreeNode = node
       node = parent
@@ -228,7 +252,7 @@ struct EntryTree: Sendable {
   func forEachNode(under node: Index, _ body: (Index) -> Void) {
     body(node)
     nodes[Int(node)].children.forEach {
-      forEachNode(under: $0, body)
+      forEachNode(under: $0.node, body)
       return true
     }
   }
@@ -262,6 +286,22 @@ enum NodeKey: Equatable, Sendable {
     case .element: .set
     case .level: .map
     }
+  }
+
+  /// The kind of key and its first seven bytes, as a number: of two keys the one with the lower prefix is before the other.
+  var prefix: UInt64 {
+    switch self {
+    case .element(let bytes): bytes.withUnsafeBufferPointer { Self.firstBytes($0) }
+    case .level(var text): text.withUTF8 { Self.prefix(ofLevel: $0) }
+    }
+  }
+
+  static func prefix(ofLevel level: UnsafeBufferPointer<UInt8>) -> UInt64 { firstBytes(level) | 1 << 56 }
+
+  private static func firstBytes(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64 {
+    var value: UInt64 = 0
+    for index in 0..<7 { value = value << 8 | (index < bytes.count ? UInt64(bytes[index]) : 0) }
+    return value
   }
 
   static func < (a: NodeKey, b: NodeKey) -> Bool {

@@ -104,7 +104,7 @@ import Testing
   /// All or nothing, however far it came.
   @Test func aRefusedTransactionLeavesNothing() throws {
     let refused = ModelEdit.set(Self.path("z"), .bytes(Array(repeating: 0, count: DocumentLimits().valueBytes + 1)))
-    for seed in 0..<UInt64(300) {
+    for seed in 0..<UInt64(100) {
       var history = RandomHistory(seed: seed)
       history.run(steps: 40)
       var document = history.documents[0]

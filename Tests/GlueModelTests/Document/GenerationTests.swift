@@ -97,7 +97,7 @@ import Testing
   /// Generations rise anywhere at any time, among replicas that meet now and then. They converge, and what went from a document never
   /// comes back to it.
   @Test func generationsConverge() {
-    for seed in 0..<UInt64(300) {
+    for seed in 0..<UInt64(100) {
       var history = RandomHistory(seed: seed, isCausal: true)
       var live = history.documents.map { _ in Set<Dot>() }
       var gone = live

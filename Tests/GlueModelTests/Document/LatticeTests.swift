@@ -4,7 +4,7 @@ import Testing
 @testable import GlueModel
 
 @Suite struct LatticeTests {
-  static let seeds = 0..<UInt64(200)
+  static let seeds = 0..<UInt64(100)
 
   @Test func anyOrderAndAnyRepetitionGiveTheSameBytes() {
     for seed in Self.seeds {

@@ -27,7 +27,7 @@ import Testing
   /// Damaged and random bytes give a delta or an error; a delta can be merged, and what comes of it can be told and merged again.
   @Test func hostileBytesDoNoHarm() {
     var decoded = 0
-    for seed in 0..<UInt64(150) {
+    for seed in 0..<UInt64(100) {
       var history = RandomHistory(seed: seed)
       history.run(steps: 30)
       var document = history.documents[0]
@@ -62,7 +62,7 @@ import Testing
       _ = try? document.apply([.set(ModelPath(unchecked: "a"), 1)], at: .max)
       document.advanceGeneration()
     }
-    #expect(decoded > 1_000)
+    #expect(decoded > 500)
   }
 
   /// What a few bytes claim costs neither time nor memory.
