@@ -60,13 +60,10 @@ extension Document {
     var kind = kind
     if case .element = tree.nodes[Int(node)].key { node = tree.nodes[Int(node)].parent }
     while node != EntryTree.root {
-      let children = tree.nodes[Int(node)].children
-      let first = tree.nodes[Int(node)].firstEntry
+      let isBlank = tree.nodes[Int(node)].firstEntry == EntryTree.none
       switch kind {
-      case .value, .counter: if !children.isEmpty { top = node }
-      case .set:
-        if first != EntryTree.none { top = node }
-        if let last = children.last, case .level = tree.nodes[Int(last.node)].key { top = node }
+      case .value, .counter: if !tree.nodes[Int(node)].isLeaf { top = node }
+      case .set: if !isBlank || tree.nodes[Int(node)].entriesBelow > 0 { top = node }
       case .map: if hasOwnContent(node) { top = node }
       }
       kind = .map

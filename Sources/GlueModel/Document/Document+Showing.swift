@@ -17,7 +17,7 @@ extension Document {
 
   func rank(of entry: Index) -> Rank { Rank(time: tree.entries[Int(entry)].time, dot: tree.dot(of: entry)) }
 
-  /// The kinds at a node, each with the rank of its latest entry if there are several kinds or `ranked` says so.
+  /// The kinds at a node, each with the rank of its latest entry if `ranked`.
   private func kinds(at node: Index, ranked: Bool) -> [(kind: ModelKind, rank: Rank?)] {
     var kinds: [(kind: ModelKind, rank: Rank?)] = []
     func add(_ kind: ModelKind, _ rank: Rank?) {
@@ -25,25 +25,22 @@ extension Document {
       if let rank, kinds[index].rank.map({ $0 < rank }) ?? true { kinds[index].rank = rank }
     }
     tree.forEachEntry(of: node) { add(tree.entries[Int($0)].content.kind, ranked ? rank(of: $0) : nil) }
+    if !ranked {
+      if tree.nodes[Int(node)].elementEntries > 0 { add(.set, nil) }
+      if tree.nodes[Int(node)].entriesBelow > 0 { add(.map, nil) }
+      return kinds
+    }
     tree.nodes[Int(node)].children.forEach { child in
-      let kind: ModelKind = if case .element = tree.nodes[Int(child.node)].key { .set } else { .map }
-      if ranked {
-        tree.forEachNode(under: child.node) { tree.forEachEntry(of: $0) { add(kind, rank(of: $0)) } }
-      } else {
-        add(kind, nil)
-        // The first child and the last tell both kinds.
-        if kind == .set, let last = tree.nodes[Int(node)].children.last, case .level = tree.nodes[Int(last.node)].key {
-          add(.map, nil)
-        }
-      }
-      return ranked
+      let kind = tree.nodes[Int(child.node)].key.shownIn
+      tree.forEachNode(under: child.node) { tree.forEachEntry(of: $0) { add(kind, rank(of: $0)) } }
+      return true
     }
     return kinds
   }
 
   /// What is shown of a node; nil if there is nothing.
   func shownKind(of node: Index) -> ModelKind? {
-    if node == EntryTree.root || !hasOwnContent(node) { return tree.nodes[Int(node)].children.isEmpty ? nil : .map }
+    if node == EntryTree.root || !hasOwnContent(node) { return tree.nodes[Int(node)].entriesBelow == 0 ? nil : .map }
     let kinds = kinds(at: node, ranked: false)
     if kinds.count == 1 { return kinds[0].kind }
     return self.kinds(at: node, ranked: true).max { ($0.rank ?? .lowest) < ($1.rank ?? .lowest) }?.kind
@@ -51,11 +48,7 @@ extension Document {
 
   /// Whether there is something at a node that could hide the paths below it: entries, or elements.
   func hasOwnContent(_ node: Index) -> Bool {
-    if tree.nodes[Int(node)].firstEntry != EntryTree.none { return true }
-    guard let first = tree.nodes[Int(node)].children.first, case .element = tree.nodes[Int(first.node)].key else {
-      return false
-    }
-    return true
+    tree.nodes[Int(node)].firstEntry != EntryTree.none || tree.nodes[Int(node)].elementEntries > 0
   }
 
   /// The values at a node, the latest first.
@@ -131,8 +124,7 @@ extension Document {
     guard hasOwnContent(node) else { return false }
     let first = tree.nodes[Int(node)].firstEntry
     // Nearly always there is one entry and nothing below.
-    if first != EntryTree.none, tree.entries[Int(first)].next == EntryTree.none, tree.nodes[Int(node)].children.isEmpty
-    {
+    if first != EntryTree.none, tree.entries[Int(first)].next == EntryTree.none, tree.nodes[Int(node)].isLeaf {
       return false
     }
     let kinds = kinds(at: node, ranked: false)

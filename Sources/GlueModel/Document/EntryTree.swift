@@ -21,6 +21,13 @@ struct EntryTree: Sendable {
     var firstEntry: Index = EntryTree.none
     /// Elements of a set first, then levels, both ascending by bytes.
     var children = SortedChunks<Child>()
+    /// Live entries of its elements. Nodes stay until the end of a transaction, so children tell nothing.
+    var elementEntries: UInt32 = 0
+    /// Live entries at the levels below.
+    var entriesBelow: UInt32 = 0
+
+    /// Whether there is no entry below it.
+    var isLeaf: Bool { elementEntries == 0 && entriesBelow == 0 }
   }
 
   /// A node, and the beginning of its key: a search seldom has to look at the nodes themselves, which lie far apart.
@@ -186,6 +193,7 @@ struct EntryTree: Sendable {
     if entry.next == Self.none { keyCount += 1 }
     nodes[Int(node)].firstEntry = index
     entryCount += 1
+    forEachAbove(node) { $1 ? ($0.elementEntries += 1) : ($0.entriesBelow += 1) }
     dots.insert(dot.counter, of: writer, entry: index)
     fingerprint &+= LiveDot(dot: dot, folds: content.folds).hash64
   }
@@ -196,6 +204,7 @@ struct EntryTree: Sendable {
     fingerprint &-= LiveDot(dot: dot(of: index), folds: entry.content.folds).hash64
     dots.remove(entry.counter, of: entry.writer)
     entryCount -= 1
+    forEachAbove(entry.node) { $1 ? ($0.elementEntries -= 1) : ($0.entriesBelow -= 1) }
     var before = Self.none
     var current = nodes[Int(entry.node)].firstEntry
     while current != index {
@@ -211,6 +220,18 @@ struct EntryTree: Sendable {
     entries[Int(index)] = LiveEntry(
       content: .map, time: 0, counter: 0, writer: 0, node: Self.none, next: firstFreeEntry)
     firstFreeEntry = index
+  }
+
+  /// The nodes above one, and whether what is below each is one of its elements.
+  @inline(__always)
+  private mutating func forEachAbove(_ node: Index, _ body: (inout Node, Bool) -> Void) {
+    var isElement = if case .element = nodes[Int(node)].key { true } else { false }
+    var node = nodes[Int(node)].parent
+    while node != Self.none {
+      body(&nodes[Int(node)], isElement)
+      isElement = false
+      node = nodes[Int(node)].parent
+    }
   }
 
   /// Changes what an entry holds: only a part of a counter changes.

@@ -38,6 +38,22 @@ import Testing
     #expect(try one.apply([.delete(.root), .delete(Self.path("x")), .remove(Self.path("tags"), "a")], at: 4) == nil)
   }
 
+  @Test mutating func aTransactionSeesWhatItDid() throws {
+    _ = try one.apply([.set(Self.path("a/b"), 1), .add(Self.path("s"), 1), .increment(Self.path("n"), 1)], at: 1)
+    let applied = try #require(
+      try one.apply(
+        [
+          .delete(Self.path("a/b")), .increment(Self.path("a"), 2), .remove(Self.path("s"), 1),
+          .set(Self.path("s/x"), 3),
+          .set(Self.path("n"), 1), .delete(Self.path("n")), .makeMap(Self.path("n")),
+        ], at: 2))
+    #expect(applied.changes.allSatisfy { $0.cause == .local })
+    #expect(applied.delta.entries.count == 3 && applied.removed.count == 3)
+    #expect(one.leaves(under: .root).map(\.content) == [.counter(2), .map, .value(3)])
+    #expect(other.merge(applied.delta).changes.allSatisfy { $0.cause == .remote })
+    #expect(other.leaves(under: .root) == one.leaves(under: .root))
+  }
+
   @Test mutating func aConcurrentWriteSurvivesADeletion() throws {
     let written = try #require(try one.apply([.set(Self.path("a/x"), 1), .set(Self.path("a/y"), 2)], at: 1)).delta
     _ = other.merge(written)
@@ -119,6 +135,15 @@ import Testing
       #expect(
         document.tree.nodes[0].children.isEmpty && document.tree.entryCount == 0 && document.tree.fingerprint == 0)
     }
+  }
+
+  @Test mutating func aRefusedTransactionPartsWhatItJoined() throws {
+    for _ in 0..<Document.partsPerCounter { _ = try one.apply([.increment(Self.path("n"), 5)], at: 1) }
+    let before = one
+    #expect(throws: ModelError.self) {
+      try one.apply([.increment(Self.path("n"), 1), .set(Self.path("n/x"), 1)], at: 2)
+    }
+    #expect(one.stateBytes() == before.stateBytes() && one.digest == before.digest)
   }
 
   @Test mutating func policiesDecideWhatIsShown() throws {

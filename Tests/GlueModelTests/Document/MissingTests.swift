@@ -147,6 +147,20 @@ import Testing
     #expect(other.stateBytes() == one.stateBytes())
   }
 
+  /// Its dot has been seen; what it holds has not.
+  @Test func aPartOfACounterThatGrewIsToldAgain() throws {
+    let path = try ModelPath("n")
+    var one = Document(replica: ReplicaID(endpoint: EndpointID(1), number: 1))
+    for _ in 0..<Document.partsPerCounter { _ = try one.apply([.increment(path, 5)], at: 1) }
+    var other = Document(replica: ReplicaID(endpoint: EndpointID(2), number: 2))
+    _ = other.merge(one.state())
+    for _ in 0..<3 { _ = try one.apply([.increment(path, 1)], at: 2) }
+    let told = Self.sync(&other, from: one)
+    let delta = try #require(told)
+    #expect(delta.entries.count == 4)
+    #expect(other.read(path) == .counter(43) && other.stateBytes() == one.stateBytes())
+  }
+
   @Test func aLogThatWasLostIsNotTaken() throws {
     var one = Document(replica: ReplicaID(endpoint: EndpointID(1), number: 1))
     let path = try ModelPath("x")
