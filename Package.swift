@@ -54,7 +54,10 @@ let package = Package(
       swiftSettings: settings),
 
     // Replicated documents and the machine that keeps replicas of them in sync. Sans-I/O, as the core.
-    .target(name: "GlueModel", dependencies: ["GlueCore"], swiftSettings: settings),
+    .target(
+      name: "GlueModel",
+      dependencies: ["GlueCore", .product(name: "DequeModule", package: "swift-collections")],
+      swiftSettings: settings),
 
     // Sockets, interfaces, multicast, polling. Knows no protocol.
     .target(name: "CGlueNetwork", path: "Sources/CGlueNetwork"),

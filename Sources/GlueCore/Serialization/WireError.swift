@@ -57,6 +57,7 @@ public enum WireField: String, Sendable {
   case total
   case modelPath = "path in a model"
   case modelValue = "value in a model"
+  case modelMessage = "message of a model"
   case modelDelta = "delta of a model"
 }
 

@@ -121,7 +121,7 @@ public struct WireWriter {
 
 extension WireWriter {
   /// What the closure writes, as an array. Empty if it fails; `bound` is at least what it writes.
-  static func encode(atMost bound: Int, _ body: (inout WireWriter) -> Void) -> [UInt8] {
+  package static func encode(atMost bound: Int, _ body: (inout WireWriter) -> Void) -> [UInt8] {
     Array(unsafeUninitializedCapacity: bound) { buffer, count in
       var writer = WireWriter(UnsafeMutableRawBufferPointer(buffer))
       body(&writer)

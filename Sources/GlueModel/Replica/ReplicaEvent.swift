@@ -1,0 +1,76 @@
+import GlueCore
+
+/// What a replica's owner should know.
+public enum ReplicaEvent: Equatable, Sendable {
+  /// A peer's wall clock is ahead of this host's by so many microseconds (negative: behind), more than a second. Told once until it has been right again.
+  case clockSkew(peer: EndpointID, microseconds: Int64)
+  /// A limit was reached, so many times since the start. Told at most once a second for each.
+  case limitReached(ReplicaLimit, count: UInt64)
+  /// A peer sent bytes that are not a valid message.
+  case invalidMessage(from: EndpointID)
+  /// A peer speaks another version of the protocol of models, so nothing is exchanged with it. Told once.
+  case unknownVersion(peer: EndpointID, version: UInt8)
+  /// The store could not write. The model goes on; it is tried again. Told once until it has succeeded again.
+  case storeFailed
+  /// The store has written again.
+  case storeRecovered
+  /// A clean-up passed while this replica was away. So many of its own writes, which no other replica was known to have, were written anew.
+  case rewritten(count: Int)
+}
+
+/// The limits of a replica, each named as the field of ``ReplicaConfiguration`` or of the document's limits that sets it.
+public enum ReplicaLimit: Int, CaseIterable, Sendable {
+  case pendingDeltaBytes, heldDeltaBytes, receivedPartBytes, answersAtOnce, peers
+  case keys, replicas
+}
+
+/// Counts of what a replica has done since its start.
+public struct ReplicaCounters: Equatable, Sendable {
+  /// Local transactions with an effect.
+  public var localTransactions: UInt64 = 0
+  /// Transactions merged from the delta topic.
+  public var receivedDeltas: UInt64 = 0
+  /// Of these, how many had to wait for earlier ones.
+  public var heldDeltas: UInt64 = 0
+  /// What was asked of peers.
+  public var requests: UInt64 = 0
+  /// Requests that were not answered in time.
+  public var requestTimeouts: UInt64 = 0
+  /// Answers to requests of peers.
+  public var answers: UInt64 = 0
+  /// Answers that had to begin with a reconciliation.
+  public var reconciliations: UInt64 = 0
+  /// Messages to peers, and parts of them.
+  public var messagesSent: UInt64 = 0
+  /// Their bytes.
+  public var messageBytesSent: UInt64 = 0
+  /// Bytes on the delta topic.
+  public var deltaBytesSent: UInt64 = 0
+  /// What was received and is not valid.
+  public var invalidMessages: UInt64 = 0
+  /// Batches that the store has failed to write.
+  public var storeFailures: UInt64 = 0
+
+  /// All zero.
+  public init() {}
+}
+
+/// Counts how often each limit was reached, and says when to tell.
+struct ReplicaLimitTally: Sendable {
+  /// The shortest time between two reports of one limit.
+  static let reportSpacing = Nanoseconds.seconds(1)
+
+  private var counts = [UInt64](repeating: 0, count: ReplicaLimit.allCases.count)
+  private var reportedAt = [Timestamp?](repeating: nil, count: ReplicaLimit.allCases.count)
+
+  subscript(limit: ReplicaLimit) -> UInt64 { counts[limit.rawValue] }
+
+  /// Counts one more time. Gives how often it was so far if that is to be told now.
+  mutating func reach(_ limit: ReplicaLimit, at now: Timestamp) -> UInt64? {
+    let index = limit.rawValue
+    counts[index] += 1
+    if let reported = reportedAt[index], now < reported + Self.reportSpacing { return nil }
+    reportedAt[index] = now
+    return counts[index]
+  }
+}

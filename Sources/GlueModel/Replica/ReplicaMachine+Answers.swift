@@ -1,0 +1,73 @@
+import GlueCore
+
+/// What peers ask for.
+extension ReplicaMachine {
+  /// A reconciliation that its peer has left is forgotten after so many times the timeout of requests.
+  private static let patience: UInt64 = 5
+
+  func answer(_ number: UInt64, having theirs: CausalContext, to index: Int, at time: ReplicaTime) {
+    let peer = peers[index].id
+    learn(theirs, of: index, at: time)
+    reconciliations.removeAll {
+      $0.peer == peer || $0.usedAt + configuration.requestTimeout * Self.patience <= time.now
+    }
+    guard outbox.answers + reconciliations.count < configuration.answersAtOnce else {
+      reach(.answersAtOnce, at: time.now)
+      return send(.refused(request: number), to: peer)
+    }
+    counters.answers += 1
+    switch document.missing(for: theirs) {
+    case .delta(let delta):
+      send(.missing(request: number, digest: document.digest, delta), to: peer, isAnswer: true)
+    case .needsReconciliation:
+      counters.reconciliations += 1
+      let set = ReconciliationSet(document.liveDots(within: theirs), salt: number)
+      send(.reconcile(request: number, document.context, set.opening()), to: peer)
+      reconciliations.append(
+        ServedReconciliation(
+          peer: peer, request: number, theirs: theirs, ours: document.context, digest: document.digest, set: set,
+          usedAt: time.now))
+    }
+    fetch(at: time)
+  }
+
+  /// NEED tells what the peer has, newer than its STATUS.
+  private func learn(_ theirs: CausalContext, of index: Int, at time: ReplicaTime) {
+    confirm(by: theirs)
+    if document.context.covers(theirs) {
+      peers[index].state = .included
+    } else {
+      peers[index].state = .more
+      peers[index].fetchAfter = max(peers[index].fetchAfter, time.now + configuration.holeDelay)
+    }
+  }
+
+  func answer(_ ranges: [ReconciliationRange], of number: UInt64, to index: Int, at time: ReplicaTime) {
+    guard let session = session(number, of: index),
+      reconciliations[session].rounds < ReplicaConfiguration.reconciliationRounds
+    else { return send(.refused(request: number), to: peers[index].id) }
+    reconciliations[session].rounds += 1
+    reconciliations[session].usedAt = time.now
+    let answer = reconciliations[session].set.respond(to: ranges, asClient: false)
+    send(.reconcile(request: number, nil, answer), to: peers[index].id)
+  }
+
+  func finish(_ number: UInt64, wanted: DotSet, merging delta: Delta, from index: Int, at time: ReplicaTime) {
+    guard let place = session(number, of: index) else {
+      return send(.refused(request: number), to: peers[index].id)
+    }
+    let session = reconciliations.remove(at: place)
+    // Only dots that were compared: a range may name more than there are.
+    let resending = session.set.members.lazy.map(\.dot).filter(wanted.contains)
+    let answer = lack(of: session.theirs, comparedWith: session.ours, resending: Array(resending), gone: [])
+    if mergeState(delta, at: time) { announce(at: time.now) }
+    send(.missing(request: number, digest: session.digest, answer), to: peers[index].id, isAnswer: true)
+    peers[index].state = .included
+    mergeHeld(at: time)
+    fetch(at: time)
+  }
+
+  private func session(_ number: UInt64, of index: Int) -> Int? {
+    reconciliations.firstIndex { $0.request == number && $0.peer == peers[index].id }
+  }
+}

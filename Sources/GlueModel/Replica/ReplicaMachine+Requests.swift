@@ -1,0 +1,143 @@
+import GlueCore
+
+/// What is asked of peers, and what becomes of the answers.
+extension ReplicaMachine {
+  /// Asks one peer that has something new for it, unless one is being asked already.
+  func fetch(at time: ReplicaTime) {
+    guard request == nil, !peers.isEmpty else { return }
+    let candidates = peersWithNews(at: time.now)
+    guard !candidates.isEmpty else { return }
+    // Any of them: after a partition all ask at once, and should not ask the same one.
+    let peer = peers[candidates[Int(generator.next() % UInt64(candidates.count))]].id
+    lastRequest &+= 1
+    counters.requests += 1
+    request = Request(
+      number: lastRequest, peer: peer, context: document.context, deadline: time.now + configuration.requestTimeout)
+    send(.need(request: lastRequest, document.context), to: peer)
+  }
+
+  private func peersWithNews(at now: Timestamp) -> [Int] {
+    var digest: UInt64?
+    return peers.indices.filter { index in
+      guard peers[index].fetchAfter <= now else { return false }
+      switch peers[index].state {
+      case .unknown, .included: return false
+      case .more: return true
+      case .known(let theirs, let context):
+        let own = digest ?? document.digest
+        digest = own
+        if theirs == own { peers[index].agreed = own }
+        let isIncluded =
+          theirs == own || includedDigests.contains(theirs) || context.map(document.context.covers) ?? false
+        if isIncluded { peers[index].state = .included }
+        return !isIncluded
+      }
+    }
+  }
+
+  /// A peer is certain to have something that is missing here.
+  func expectMore(from sender: EndpointID, at time: ReplicaTime) {
+    if let index = index(of: sender) {
+      peers[index].state = .more
+    } else {
+      // Whoever it was, the others may have it.
+      for index in peers.indices where peers[index].question == nil { ask(index, at: time) }
+    }
+    fetch(at: time)
+  }
+
+  /// The peer has not answered, or cannot: it is asked again after a pause, another one at once.
+  func abandonRequest(pause: Nanoseconds, at time: ReplicaTime) {
+    guard let request else { return }
+    self.request = nil
+    inbox.remove(request.peer)
+    if let index = index(of: request.peer) { peers[index].fetchAfter = time.now + pause }
+    fetch(at: time)
+  }
+
+  func refused(_ number: UInt64, by index: Int, at time: ReplicaTime) {
+    guard let request, request.number == number, request.peer == peers[index].id else { return }
+    abandonRequest(pause: ReplicaConfiguration.busyPause, at: time)
+  }
+
+  // MARK: Answers
+
+  func receiveMissing(_ delta: Delta, digest: UInt64, of number: UInt64, from index: Int, at time: ReplicaTime) {
+    guard let request, request.number == number, request.peer == peers[index].id else { return }
+    var delta = delta
+    switch request.phase {
+    case .asked: break
+    case .finishing(let removed):
+      // It told of what it had when the comparison began.
+      ask(index, at: time)
+      var covered = delta.covered
+      covered.formUnion(removed)
+      delta = Delta(generation: delta.generation, covered: covered, entries: delta.entries)
+    case .comparing: return abandonRequest(pause: configuration.requestTimeout, at: time)
+    }
+    self.request = nil
+    peers[index].state = .included
+    includedDigests.append(digest)
+    if includedDigests.count > ReplicaConfiguration.includedDigests { includedDigests.removeFirst() }
+    if mergeState(delta, at: time) { announce(at: time.now) }
+    if digest == document.digest { peers[index].agreed = digest }
+    mergeHeld(at: time)
+    fetch(at: time)
+  }
+
+  /// What was fetched from one peer others may lack, that do not hear it.
+  func announce(at now: Timestamp) {
+    announceAt = announceAt ?? announcedAt.map { max(now, $0 + ReplicaConfiguration.announcePause) } ?? now
+  }
+
+  // MARK: Reconciliation
+
+  func compare(_ ranges: [ReconciliationRange], theirs context: CausalContext?, from index: Int, at time: ReplicaTime) {
+    guard var request else { return }
+    var set: ReconciliationSet
+    let theirs: CausalContext
+    let rounds: Int
+    switch (request.phase, context) {
+    case (.asked, let context?):
+      theirs = context
+      rounds = 1
+      set = ReconciliationSet(
+        document.liveDots(within: theirs).filter { request.context.covers($0.dot) }, salt: request.number)
+    case (.comparing(let begun, let known, let count), nil) where count < ReplicaConfiguration.reconciliationRounds:
+      set = begun
+      theirs = known
+      rounds = count + 1
+    default: return abandonRequest(pause: configuration.requestTimeout, at: time)
+    }
+    let answer = set.respond(to: ranges, asClient: true)
+    request.deadline = time.now + configuration.requestTimeout
+    if answer.isEmpty {
+      let removed = DotSet(set.differences.here)
+      request.phase = .finishing(removed: removed)
+      send(
+        .finish(
+          request: request.number, wanted: DotSet(set.differences.newerThere),
+          lack(
+            of: theirs, comparedWith: request.context, resending: set.differences.newerHere,
+            gone: set.differences.there)),
+        to: request.peer)
+    } else {
+      request.phase = .comparing(set, theirs: theirs, rounds: rounds)
+      send(.reconcile(request: request.number, nil, answer), to: request.peer)
+    }
+    self.request = request
+  }
+
+  /// What a peer lacked when live dots were compared: a peer with the context `theirs`, of a state here with the context `ours`. What has been
+  /// merged here since is left out: what that removed was not compared.
+  func lack(of theirs: CausalContext, comparedWith ours: CausalContext, resending: [Dot], gone: [Dot]) -> Delta {
+    var covered = DotSet(gone)
+    for part in ours.seen.parts where !theirs.generationCovers(part.replica) {
+      covered.insert(part.counters.subtracting(theirs.seen[part.replica]), of: part.replica)
+    }
+    let entries = document.missing(for: theirs, resending: resending, removed: DotSet()).entries
+    return Delta(
+      generation: ours.generation > theirs.generation ? ours.generation : nil, covered: covered,
+      entries: entries.filter { ours.covers($0.dot) })
+  }
+}
