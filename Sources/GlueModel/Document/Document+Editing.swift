@@ -186,7 +186,7 @@ extension Document {
     transaction.next += 1
     tree.insert(dot, time: time ?? transaction.time, content: content, at: node)
     transaction.steps.append(.inserted(dot))
-    transaction.bytes += tree.path(of: node).text.utf8.count + content.encodedBytes + Delta.entryOverheadBytes
+    transaction.bytes += tree.pathBytes(of: node) + content.encodedBytes + Delta.entryOverheadBytes
   }
 
   private mutating func remove(_ entry: Index, in transaction: inout Transaction) {

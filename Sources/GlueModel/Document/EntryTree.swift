@@ -162,16 +162,38 @@ struct EntryTree: Sendable {
     }
   }
 
-  /// The path of a node; that of an element is its set's.
+  /// The path of a node; that of an element is its set's. Filled from the end, as the levels come.
   func path(of node: Index) -> ModelPath {
+    let bytes = pathBytes(of: node)
+    return ModelPath(
+      unchecked: String(unsafeUninitializedCapacity: bytes) { buffer in
+        var end = bytes
+        forEachLevelUpward(from: node) { level in
+          if end < bytes {
+            end -= 1
+            buffer[end] = UInt8(ascii: "/")
+          }
+          end -= level.count
+          _ = UnsafeMutableBufferPointer(rebasing: buffer[end..<(end + level.count)]).initialize(from: level)
+        }
+        return bytes
+      })
+  }
+
+  /// The bytes of a node's path.
+  func pathBytes(of node: Index) -> Int {
+    var bytes = -1
+    forEachLevelUpward(from: node) { bytes += $0.count + 1 }
+    return max(bytes, 0)
+  }
+
+  @inline(__always)
+  private func forEachLevelUpward(from node: Index, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
     var node = node
-    if case .element = nodes[Int(node)].key { node = nodes[Int(node)].parent }
-    var levels: [String] = []
     while node != Self.root {
-      if case .level(let level) = nodes[Int(node)].key { levels.append(level) }
+      if case .level(var level) = nodes[Int(node)].key { level.withUTF8 { body($0) } }
       node = nodes[Int(node)].parent
     }
-    return ModelPath(unchecked: levels.count == 1 ? levels[0] : levels.reversed().joined(separator: "/"))
   }
 
   // MARK: Entries
