@@ -84,7 +84,7 @@ public struct Discovery: Sendable {
   var stoodAgainst: [Handshake.Key] = []
 
   var actions: Deque<Action> = []
-  var limits = LimitTally()
+  var limits = LimitTally<Limit>()
   var incompatibleReportedAt: Timestamp?
 
   struct PendingChallenge: Sendable {

@@ -17,17 +17,21 @@ public enum Limit: Int, CaseIterable, Sendable {
 
 /// Counts how often each limit was reached, and says when to tell. The one place that limits the rate of such reports: whoever
 /// reaches a limit on purpose does so with every datagram.
-struct LimitTally: Sendable {
+package struct LimitTally<Limit: CaseIterable & RawRepresentable<Int> & Sendable>: Sendable {
   /// The shortest time between two reports of one limit.
-  static let reportSpacing = Nanoseconds.seconds(1)
+  private static var reportSpacing: Nanoseconds { .seconds(1) }
 
   private var counts = [UInt64](repeating: 0, count: Limit.allCases.count)
   private var reportedAt = [Timestamp?](repeating: nil, count: Limit.allCases.count)
 
-  subscript(limit: Limit) -> UInt64 { counts[limit.rawValue] }
+  /// Nothing reached yet.
+  package init() {}
+
+  /// How often a limit was reached.
+  package subscript(limit: Limit) -> UInt64 { counts[limit.rawValue] }
 
   /// Counts one more time. Gives how often it was so far if that is to be told now.
-  mutating func reach(_ limit: Limit, at now: Timestamp) -> UInt64? {
+  package mutating func reach(_ limit: Limit, at now: Timestamp) -> UInt64? {
     let index = limit.rawValue
     counts[index] += 1
     if let reported = reportedAt[index], now < reported + Self.reportSpacing { return nil }

@@ -7,7 +7,7 @@ final class Inbox {
   /// Streams that have brought a higher value of a topic that retains its last one.
   var news: [ReceivedStream] = []
   @exclusivity(unchecked) var counters = Counters()
-  var limits = LimitTally()
+  var limits = LimitTally<Limit>()
   /// Limits that are to be told of, and how often each was reached so far.
   var reached: [(limit: Limit, count: UInt64)] = []
 

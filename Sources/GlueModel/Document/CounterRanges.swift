@@ -26,13 +26,7 @@ public struct CounterRanges: Hashable, Sendable {
   private func indexOfFirst(endingAfter counter: UInt64) -> Int {
     // Nearly always there is one range.
     if ranges.count <= 1 { return ranges.isEmpty || ranges[0].upperBound > counter ? 0 : 1 }
-    var low = 0
-    var high = ranges.count
-    while low < high {
-      let middle = (low + high) / 2
-      if ranges[middle].upperBound > counter { high = middle } else { low = middle + 1 }
-    }
-    return low
+    return ranges.partitioningIndex { $0.upperBound > counter }
   }
 
   /// Adds a range.

@@ -65,13 +65,7 @@ public struct Delta: Hashable, Sendable {
 
   /// The index of the first entry of a replica or a higher one.
   func firstEntry(of replica: ReplicaID) -> Int {
-    var low = 0
-    var high = entries.count
-    while low < high {
-      let middle = (low + high) / 2
-      if entries[middle].dot.replica < replica { low = middle + 1 } else { high = middle }
-    }
-    return low
+    entries.partitioningIndex { $0.dot.replica >= replica }
   }
 
   /// Whether it tells nothing.

@@ -18,13 +18,7 @@ struct DotIndex: Sendable {
   func replica(of writer: Writer) -> ReplicaID { replicas[Int(writer)] }
 
   private func orderIndex(of replica: ReplicaID) -> Int {
-    var low = 0
-    var high = order.count
-    while low < high {
-      let middle = (low + high) / 2
-      if replicas[Int(order[middle])] < replica { low = middle + 1 } else { high = middle }
-    }
-    return low
+    order.partitioningIndex { replicas[Int($0)] >= replica }
   }
 
   /// The number of a replica; nil if it has no live entry.

@@ -36,13 +36,7 @@ public struct DotSet: Hashable, Sendable {
 
   /// The first part of this replica or a higher one.
   private func index(of replica: ReplicaID) -> Int {
-    var low = 0
-    var high = parts.count
-    while low < high {
-      let middle = (low + high) / 2
-      if parts[middle].replica < replica { low = middle + 1 } else { high = middle }
-    }
-    return low
+    parts.partitioningIndex { $0.replica >= replica }
   }
 
   /// Whether some of a part's counters are among them.

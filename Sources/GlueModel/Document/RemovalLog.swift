@@ -110,13 +110,7 @@ struct RemovalLog: Sendable {
   }
 
   private func index(of replica: ReplicaID) -> Int {
-    var low = 0
-    var high = writers.count
-    while low < high {
-      let middle = (low + high) / 2
-      if writers[middle].replica < replica { low = middle + 1 } else { high = middle }
-    }
-    return low
+    writers.partitioningIndex { $0.replica >= replica }
   }
 
   private mutating func makeIndex(of replica: ReplicaID) -> Int {

@@ -54,23 +54,3 @@ public struct ReplicaCounters: Equatable, Sendable {
   /// All zero.
   public init() {}
 }
-
-/// Counts how often each limit was reached, and says when to tell.
-struct ReplicaLimitTally: Sendable {
-  /// The shortest time between two reports of one limit.
-  static let reportSpacing = Nanoseconds.seconds(1)
-
-  private var counts = [UInt64](repeating: 0, count: ReplicaLimit.allCases.count)
-  private var reportedAt = [Timestamp?](repeating: nil, count: ReplicaLimit.allCases.count)
-
-  subscript(limit: ReplicaLimit) -> UInt64 { counts[limit.rawValue] }
-
-  /// Counts one more time. Gives how often it was so far if that is to be told now.
-  mutating func reach(_ limit: ReplicaLimit, at now: Timestamp) -> UInt64? {
-    let index = limit.rawValue
-    counts[index] += 1
-    if let reported = reportedAt[index], now < reported + Self.reportSpacing { return nil }
-    reportedAt[index] = now
-    return counts[index]
-  }
-}

@@ -46,7 +46,7 @@ public final class ReplicaMachine {
   var outbox = Outbox()
   var pendingChanges: Deque<[ModelChange]> = []
   var pendingEvents: Deque<ReplicaEvent> = []
-  var limits = ReplicaLimitTally()
+  var limits = LimitTally<ReplicaLimit>()
 
   // Times at which something is due.
   /// When to compare with a peer; nil while all are known to have the same.

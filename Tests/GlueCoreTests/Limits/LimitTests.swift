@@ -207,7 +207,7 @@ import Testing
   }
 
   @Test func aLimitIsToldOnceASecondHoweverOftenItIsReached() {
-    var tally = LimitTally()
+    var tally = LimitTally<Limit>()
     var told: [UInt64] = []
     for millisecond in 0..<2_500 as Range<UInt64> {
       for _ in 0..<10 {
