@@ -210,6 +210,8 @@ import Testing
   @Test func sizesAndLosses() {
     expect([.pathMTU: .problem]) { facts in facts.echo(20, 0, 0) }
     expect([.pathMTU: .warning]) { facts in facts.echo(20, 20, 0) }
+    // What is larger passes: chance, and no limit of a size.
+    expect([.lossLarge: .problem]) { facts in facts.echo(20, 0, 9) }
     expect([.lossLarge: .problem]) { facts in facts.echo(20, 18, 9) }
     expect([.lossLarge: .warning]) { facts in facts.echo(20, 15, 15) }
     expect([.loss: .warning]) { facts in facts.echo(15, 15, 14) }

@@ -48,8 +48,9 @@ extension DoctorChecks {
           evidence: evidence, commands: ["ping -i 0.01 -c 100 \(peer.address)"])
       ]
     }
-    // Those that vanish altogether: too large for something on the way. The rest: lost.
-    if let gone = peer.echoes.dropFirst().first(where: { $0.answered == 0 && $0.sent >= 5 }) {
+    // Those that vanish altogether: too large for something on the way. The rest: lost, also where larger ones arrive.
+    let passing = peer.echoes.filter { $0.answered > 0 }.map(\.bytes).max() ?? 0
+    if let gone = peer.echoes.dropFirst().first(where: { $0.answered == 0 && $0.sent >= 5 && $0.bytes > passing }) {
       let isFatal = gone.bytes <= 1_200
       let mtu = facts.host.used.map(\.mtu).min() ?? 1_500
       // That is this host's own doing, and is said elsewhere.

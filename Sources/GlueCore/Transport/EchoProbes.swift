@@ -11,8 +11,8 @@ package struct EchoProbes {
     var silence = 0
   }
 
-  /// So many lost in a row show that a size does not pass at all; at 50 % loss that comes about by chance once in 256.
-  static let hopeless = 8
+  /// So many lost in a row show that a size does not pass at all; at 60 % loss that comes about by chance once in 3,500.
+  static let hopeless = 16
   /// How long to wait for a reply, at the least: the peer's program may be busy.
   static let patience = Nanoseconds.milliseconds(100)
 

@@ -17,13 +17,13 @@ import Testing
   @Test func pathIsMeasuredBySize() {
     let pair = Pair()
     pair.drops = { _, bytes in bytes.count >= 1_000 }
-    pair.machines[0].measurePath(to: EndpointID(2), sizes: [100, 1_200], count: 10, at: pair.now)
+    pair.machines[0].measurePath(to: EndpointID(2), sizes: [100, 1_200], count: 20, at: pair.now)
     #expect(!pair.machines[0].inspectPeers()[0].isMeasured)
     pair.run(for: .seconds(5), until: { pair.machines[0].inspectPeers()[0].isMeasured })
     let inspected = pair.machines[0].inspectPeers()[0]
     #expect(inspected.isMeasured)
     #expect(inspected.echoes.map(\.bytes) == [100, 1_200])
-    #expect(inspected.echoes[0].sent == 10 && inspected.echoes[0].answered == 10)
+    #expect(inspected.echoes[0].sent == 20 && inspected.echoes[0].answered == 20)
     // What is hopeless is given up.
     #expect(inspected.echoes[1].sent == EchoProbes.hopeless && inspected.echoes[1].answered == 0)
     #expect(inspected.roundTrip == pair.delay * 2)

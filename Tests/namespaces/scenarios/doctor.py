@@ -181,9 +181,9 @@ def path_passes_less_than_the_interface(lab):
 
 def large_datagrams_lost(lab):
     _, second = pair(lab, families=["4", "4"])
-    # Of 20 in a row, all of a size vanish by chance, or fewer than half are lost, once in thousands.
+    # All of the largest vanish by chance once in 65,000 runs, and too few of both sizes less often.
     filter_at_switch(
-        lab, second.port, "ingress", "ip daddr 10.0.0.0/8 ip length > 800 numgen random mod 100 < 60")
+        lab, second.port, "ingress", "ip daddr 10.0.0.0/8 ip length > 800 numgen random mod 100 < 50")
     findings, _ = examine(second, "--duration", "8s")
     bad = [item for item in findings if item["severity"] in ("problem", "warning")]
     expect({item["code"] for item in bad} - {"receive-buffer"} == {"loss-large"}, f"{bad}")
