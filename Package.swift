@@ -66,7 +66,7 @@ let package = Package(
     // What a cache holds, on disk. SQLite through GRDB.
     .target(
       name: "GlueStore",
-      dependencies: ["GlueCore", "GlueNetwork", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: ["GlueCore", "GlueModel", "GlueNetwork", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: settings),
 
     // Many cores in virtual time on a faulty network, with checkers.
@@ -76,7 +76,7 @@ let package = Package(
     .target(
       name: "Glue",
       dependencies: [
-        "GlueAddress", "GlueCore", "GlueNetwork",
+        "GlueAddress", "GlueCore", "GlueModel", "GlueNetwork",
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Logging", package: "swift-log"),
@@ -110,6 +110,8 @@ let package = Package(
       name: "ReadmePublisher", dependencies: ["Glue"], path: "Examples/Readme/Publisher", swiftSettings: settings),
     .executableTarget(
       name: "ReadmeTour", dependencies: ["Glue"], path: "Examples/Readme/Tour", swiftSettings: settings),
+    .executableTarget(
+      name: "ReadmeHome", dependencies: ["Glue"], path: "Examples/Readme/Home", swiftSettings: settings),
 
     // Hostile bytes and operations against the core, seeded and without instrumentation.
     .executableTarget(
@@ -139,7 +141,9 @@ let package = Package(
       name: "StoreVictim", dependencies: ["GlueStore", "GlueCore"], path: "Tests/StoreVictim", swiftSettings: settings),
     .testTarget(
       name: "GlueStoreTests",
-      dependencies: ["GlueStore", "GlueCore", "StoreVictim", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: [
+        "GlueStore", "GlueCore", "GlueModel", "StoreVictim", .product(name: "GRDB", package: "GRDB.swift"),
+      ],
       swiftSettings: settings),
     .testTarget(name: "GlueNetworkTests", dependencies: ["GlueNetwork", "GlueAddress"], swiftSettings: settings),
     .testTarget(

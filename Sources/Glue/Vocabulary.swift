@@ -1,5 +1,6 @@
 import GlueAddress
 import GlueCore
+import GlueModel
 
 // The types of the layers below that appear in this module's interface, so that `import Glue` is all a program needs.
 
@@ -55,3 +56,38 @@ public typealias StoredContents = GlueCore.StoredContents
 public typealias IPAddress = GlueAddress.IPAddress
 /// An IP address and a port.
 public typealias SocketAddress = GlueAddress.SocketAddress
+
+// Of models.
+
+/// Where something is in a model: levels separated by `/`.
+public typealias ModelPath = GlueModel.ModelPath
+/// A value of a model.
+public typealias ModelValue = GlueModel.ModelValue
+/// What a path of a model shows, with everything below it.
+public typealias ModelNode = GlueModel.ModelNode
+/// What a path of a model shows by itself.
+public typealias ModelContent = GlueModel.ModelContent
+/// What can be at a path of a model.
+public typealias ModelKind = GlueModel.ModelKind
+/// Something of a model that became different.
+public typealias ModelChange = GlueModel.ModelChange
+/// What was written concurrently at a path of a model.
+public typealias ModelConflict = GlueModel.ModelConflict
+/// How a conflict ends.
+public typealias ModelResolution = GlueModel.ModelResolution
+/// What a path of a model shows where several values were written concurrently.
+public typealias ModelPolicy = GlueModel.ModelPolicy
+/// Which policy holds where.
+public typealias ModelPolicies = GlueModel.ModelPolicies
+/// Why a change of a model is refused.
+public typealias ModelError = GlueModel.ModelError
+/// How large a model may become.
+public typealias DocumentLimits = GlueModel.DocumentLimits
+/// How a replica behaves towards others, and its limits.
+public typealias ReplicaConfiguration = GlueModel.ReplicaConfiguration
+/// What a replica tells besides changes.
+public typealias ReplicaEvent = GlueModel.ReplicaEvent
+/// What a replica has done.
+public typealias ReplicaCounters = GlueModel.ReplicaCounters
+/// Where a replica is kept beyond the life of a process.
+public typealias ModelStore = GlueModel.ModelStore

@@ -1,9 +1,17 @@
 import ArgumentParser
 import Foundation
 
-/// `glue demo`: the main job in one command.
+/// `glue demo`: what there is to see, in one command.
 struct Demo: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
+    abstract: "Watch endpoints at work, on this machine alone.",
+    subcommands: [DemoMessages.self, DemoModel.self], defaultSubcommand: DemoMessages.self)
+}
+
+/// `glue demo messages`: the main job.
+struct DemoMessages: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "messages",
     abstract: "Watch one process publish to three others, on this machine alone.",
     discussion: """
       Starts `glue sub` three times and `glue pub` once, on loopback and in a network of their own, shows what each \

@@ -26,6 +26,7 @@ struct GlueCommand: AsyncParsableCommand {
       Cache.self,
       Peers.self,
       Topics.self,
+      ModelCommand.self,
       Doctor.self,
       Key.self,
       Demo.self,

@@ -53,6 +53,20 @@ struct JSONLine {
     text += object?.line ?? "null"
   }
 
+  /// Adds what is JSON already.
+  mutating func add(_ key: String, raw: String) {
+    begin(key)
+    text += raw
+  }
+
+  /// A text in quotes.
+  static func quoted(_ value: String) -> String {
+    var line = JSONLine()
+    line.text = ""
+    line.quote(value)
+    return line.text
+  }
+
   private mutating func begin(_ key: String) {
     if text.utf8.count > 1 { text += "," }
     quote(key)

@@ -52,6 +52,14 @@ struct RowReader {
     return [UInt8](data)
   }
 
+  mutating func optionalBytes() throws -> [UInt8]? {
+    switch next() {
+    case .null: return nil
+    case .blob(let data): return [UInt8](data)
+    default: throw DamagedRow(text: "bytes are of another type")
+    }
+  }
+
   mutating func text() throws -> String {
     guard let text = try optionalText() else { throw DamagedRow(text: "text is missing") }
     return text

@@ -26,7 +26,7 @@ public final class SQLiteStore: MessageStore {
     do {
       var configuration = Configuration()
       configuration.label = "glue-store"
-      configuration.prepareDatabase { try Self.setUp($0, path: path) }
+      configuration.prepareDatabase { try Self.schema.setUp($0, path: path) }
       queue = try DatabaseQueue(path: path, configuration: configuration)
       id = try queue.writeWithoutTransaction(Self.readID)
       bytes = Atomic(try queue.writeWithoutTransaction(Self.countBytes))

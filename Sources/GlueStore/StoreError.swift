@@ -10,7 +10,7 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case notPermitted
     /// Another process, or another store of this one, has it open.
     case locked
-    /// The file is not a cache of Glue.
+    /// The file is not of Glue, or of another kind.
     case notACache
     /// The file was written by a newer version of Glue.
     case newerSchema
@@ -64,7 +64,7 @@ extension StoreError {
     }
   }
 
-  private static let intactFile = "an intact cache file; move this one away to begin anew"
+  private static let intactFile = "an intact file; move this one away to begin anew"
 
   private init(_ error: DatabaseError, _ operation: String, _ path: String) {
     // SQLite's words, and the numbers that its documentation explains.
@@ -78,7 +78,7 @@ extension StoreError {
       case let code:
         switch code.primaryResultCode {
         case .SQLITE_BUSY, .SQLITE_LOCKED: (.locked, "it is in use", "a store that no other process has open")
-        case .SQLITE_NOTADB: (.notACache, "it is not an SQLite database", "a cache of Glue, or no file of this name")
+        case .SQLITE_NOTADB: (.notACache, "it is not an SQLite database", "a file of Glue, or no file of this name")
         case .SQLITE_CORRUPT: (.corrupt, "damaged: \(words)", Self.intactFile)
         case .SQLITE_FULL: (.full, "no room: \(words)", "free space on the disk")
         case .SQLITE_IOERR: (.inputOutput, words, "a disk that works")

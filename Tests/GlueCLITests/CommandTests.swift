@@ -14,7 +14,7 @@ import Testing
   func unknownCommands(_ words: [String]) {
     #expect(
       GlueCommand.complaint(about: words[...])
-        == "there is no command nosuch; expected one of sub, pub, cache, peers, topics, doctor, key, demo, bench, simulate"
+        == "there is no command nosuch; expected one of sub, pub, cache, peers, topics, model, doctor, key, demo, bench, simulate"
     )
   }
 
@@ -53,7 +53,7 @@ import Testing
   /// The parser shows the defaults of plain options only; those of the others are in their texts.
   @Test func theHelpTellsTheDefaults() {
     for (help, defaults) in [
-      (Demo.helpMessage(columns: 500), ["3", "64KiB", "20", "10s"]), (Peers.helpMessage(columns: 500), ["3s"]),
+      (DemoMessages.helpMessage(columns: 500), ["3", "64KiB", "20", "10s"]), (Peers.helpMessage(columns: 500), ["3s"]),
       (Topics.helpMessage(columns: 500), ["#", "2s"]),
       (Pub.helpMessage(columns: 500), ["10s", "expiry"]), (Sub.helpMessage(columns: 500), ["retained"]),
       (BenchLatency.helpMessage(columns: 500), ["64", "10000", "3"]),

@@ -48,6 +48,8 @@ final class Driver: Sendable {
   let callbackThreadCount = Atomic<Int>(0)
   let callbackLimiter = RateLimiter(interval: .seconds(1))
   let localCounters = LocalCounters()
+  /// The models that are open, by name.
+  let models = Mutex<[String: ObjectIdentifier]>([:])
   /// How long answers are polled for; zero where the answering endpoint may need this processor.
   let answerPollingLimit: Nanoseconds
   /// As it was when the endpoint was made; see ``EndpointSockets/plan``.
@@ -247,6 +249,9 @@ final class Driver: Sendable {
       .map { ($0.name, $0.value) } + localCounters.all
   }
 
+  func subscribers(of id: PublicationID) -> [EndpointMachine.PeerSession] {
+    lock.withLock { $0.machine.subscribers(of: id) }
+  }
   func matchedSubscribers(of id: PublicationID) -> Int { lock.withLock { $0.machine.matchedSubscribers(of: id) } }
 
   private struct Counter: Sendable {

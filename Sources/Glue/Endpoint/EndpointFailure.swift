@@ -34,6 +34,8 @@ public enum EndpointFailure: Error, Hashable, Sendable {
   case notRetained(topic: String)
   /// The topic retains a value that is dated at the end of time, so that none can be higher: its publisher's clock is wrong, or lies.
   case finalValue(topic: String)
+  /// The endpoint has this model open already: it has one replica of each.
+  case modelIsOpen(String)
   /// The store could not be read.
   case store(String)
   /// A value could not be made a payload.
@@ -79,6 +81,7 @@ extension EndpointFailure: CustomStringConvertible {
     case .superseded(let sequence): "value \(sequence) is superseded by a higher one of another publisher"
     case .notRetained(let topic): "\(topic) does not retain its last value"
     case .finalValue(let topic): "\(topic) retains a value that is dated at the end of time; none can be higher"
+    case .modelIsOpen(let name): "the model \(name) is open already"
     case .store(let reason): reason
     case .notEncodable(let reason): "the value cannot be encoded: \(reason)"
     case .network(let reason): reason

@@ -1,3 +1,5 @@
+import GlueModel
+
 /// What an endpoint tells besides messages. Each has a one-line ``description``.
 public enum Event: Sendable {
   /// A peer was found, and a session with it is up.
@@ -51,6 +53,8 @@ public enum Event: Sendable {
   /// A value of a topic that retains its last one is dated so far ahead of this endpoint's wall clock, more than a second: one of the two
   /// clocks is wrong. It is taken all the same; what this endpoint publishes on that topic is dated after it. At most once in ten seconds.
   case timeAhead(topic: String, publisher: Publisher, by: Duration)
+  /// A model tells something: its name, and what.
+  case model(String, ReplicaEvent)
   /// The network refused datagrams; at most one event a second for each cause.
   case networkError(String)
   /// This reader of events was so slow that so many were dropped.
@@ -106,6 +110,7 @@ extension Event: CustomStringConvertible {
     case .storeRecovered(let duration): "store works again after \(duration)"
     case .timeAhead(let topic, let publisher, let lead):
       "time ahead: the value of \(topic) by \(publisher.name) (\(publisher.id)) is dated \(lead) ahead of this host's clock"
+    case .model(let name, let event): "model \(name): \(event)"
     case .networkError(let text): "network: \(text)"
     case .eventsDropped(let count): "\(count) events were dropped, as they were not read"
     }

@@ -7,6 +7,22 @@ extension EndpointMachine {
     topics.publications[publication.rawValue]?.stream.liveReaders ?? 0
   }
 
+  /// A session with a peer: after a parting there is another one, also with the same life of it.
+  public struct PeerSession: Hashable, Sendable {
+    /// The peer.
+    public let id: EndpointID
+    /// The session's number at this end.
+    public let session: UInt32
+  }
+
+  /// The remote endpoints with a matching subscription, ascending.
+  public func subscribers(of publication: PublicationID) -> [PeerSession] {
+    guard let stream = topics.publications[publication.rawValue]?.stream else { return [] }
+    return stream.readers.filter { !$0.isRequested }.map {
+      PeerSession(id: $0.session.peer.id, session: $0.session.peer.localSession)
+    }.sorted { $0.id < $1.id }
+  }
+
   /// Whether every matched reliable reader has everything below the position that was published while it was matched.
   public func isAcknowledged(_ publication: PublicationID, below position: UInt64) -> Bool {
     guard let publication = topics.publications[publication.rawValue] else { return true }

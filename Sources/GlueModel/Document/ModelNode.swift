@@ -88,6 +88,14 @@ public struct ModelChange: Hashable, Sendable {
   /// How it came.
   public let cause: Cause
 
+  /// Joins the parts.
+  public init(
+    path: ModelPath, old: ModelContent?, new: ModelContent?, writer: EndpointID?, time: UInt64?, cause: Cause
+  ) {
+    (self.path, self.old, self.new) = (path, old, new)
+    (self.writer, self.time, self.cause) = (writer, time, cause)
+  }
+
   /// How a change came.
   public enum Cause: String, Sendable {
     /// Made here.

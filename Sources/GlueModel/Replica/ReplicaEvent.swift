@@ -1,7 +1,7 @@
 import GlueCore
 
 /// What a replica's owner should know.
-public enum ReplicaEvent: Equatable, Sendable {
+public enum ReplicaEvent: Hashable, Sendable {
   /// A peer's wall clock is ahead of this host's by so many microseconds (negative: behind), more than a second. Told once until it has been right again.
   case clockSkew(peer: EndpointID, microseconds: Int64)
   /// A limit was reached, so many times since the start. Told at most once a second for each.
@@ -11,11 +11,29 @@ public enum ReplicaEvent: Equatable, Sendable {
   /// A peer speaks another version of the protocol of models, so nothing is exchanged with it. Told once.
   case unknownVersion(peer: EndpointID, version: UInt8)
   /// The store could not write. The model goes on; it is tried again. Told once until it has succeeded again.
-  case storeFailed
+  case storeFailed(reason: String)
   /// The store has written again.
   case storeRecovered
   /// A clean-up passed while this replica was away. So many of its own writes, which no other replica was known to have, were written anew.
   case rewritten(count: Int)
+}
+
+extension ReplicaEvent: CustomStringConvertible {
+  /// One line for people.
+  public var description: String {
+    switch self {
+    case .clockSkew(let peer, let microseconds):
+      "the clock of \(peer) is \(microseconds.magnitude / 1_000) ms \(microseconds < 0 ? "behind" : "ahead of") this host's"
+    case .limitReached(let limit, let count): "limit reached: \(limit), \(count) times so far"
+    case .invalidMessage(let peer): "\(peer) sent what is no message of a model"
+    case .unknownVersion(let peer, let version):
+      "\(peer) speaks version \(version) of models; nothing is exchanged with it"
+    case .storeFailed(let reason): "the store fails: \(reason); it is tried again"
+    case .storeRecovered: "the store works again"
+    case .rewritten(let count):
+      "away for two clean-ups: \(count) changes that nobody else was known to have were written anew"
+    }
+  }
 }
 
 /// The limits of a replica, each named as the field of ``ReplicaConfiguration`` or of the document's limits that sets it.
@@ -25,7 +43,7 @@ public enum ReplicaLimit: Int, CaseIterable, Sendable {
 }
 
 /// Counts of what a replica has done since its start.
-public struct ReplicaCounters: Equatable, Sendable {
+public struct ReplicaCounters: Hashable, Sendable {
   /// Local transactions with an effect.
   public var localTransactions: UInt64 = 0
   /// Transactions merged from the delta topic.

@@ -5,6 +5,12 @@ extension ReplicaMachine {
   /// The peers that are known.
   public var peerIDs: [EndpointID] { peers.map(\.id) }
 
+  /// Whether nothing is missing here that a peer is known to have.
+  public var isInSync: Bool {
+    request == nil && held.byteCount == 0
+      && peers.allSatisfy { if case .included = $0.state { true } else { $0.agreed == document.digest } }
+  }
+
   /// An endpoint has the model open, and messages to it and from it arrive from now on.
   public func peerAppeared(_ id: EndpointID, at time: ReplicaTime) {
     guard id != endpoint else { return }

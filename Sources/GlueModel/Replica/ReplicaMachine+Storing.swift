@@ -26,10 +26,10 @@ extension ReplicaMachine {
   }
 
   /// The batch could not be written, or not surely.
-  public func storeFailed(at now: Timestamp) {
+  public func storeFailed(reason: String, at now: Timestamp) {
     counters.storeFailures += 1
     let isNew = storing?.fail(first: configuration.storeRetry, limit: configuration.storeRetryLimit, at: now)
-    if isNew == true { tell(.storeFailed) }
+    if isNew == true { tell(.storeFailed(reason: reason)) }
   }
 
   func note(upserts: [Entry], removed: [Dot]) {

@@ -91,6 +91,16 @@ public final class ReplicaMachine {
   }
 }
 
+// MARK: Reading
+
+extension ReplicaMachine {
+  /// What paths with several values show.
+  public var policies: ModelPolicies {
+    get { document.policies }
+    set { document.policies = newValue }
+  }
+}
+
 // MARK: Outputs
 
 extension ReplicaMachine {

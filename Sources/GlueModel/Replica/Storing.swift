@@ -2,6 +2,9 @@ import GlueCore
 
 /// A replica as a store holds it.
 public struct StoredReplica: Equatable, Sendable {
+  /// What a new store holds.
+  public static let empty = StoredReplica(context: CausalContext(), entries: [], clock: 0)
+
   /// What has been seen.
   public var context: CausalContext
   /// What is left of it.

@@ -113,7 +113,7 @@ import Testing
       network.run(for: .milliseconds(50))
     }
     #expect(network.isConverged && store.batches == 0)
-    #expect(network[0].events.filter { $0 == .storeFailed }.count == 1)
+    #expect(network[0].events.filter { if case .storeFailed = $0 { true } else { false } }.count == 1)
     store.isFailing = false
     let revision = network[0].machine.revision
     #expect(network.run(for: .seconds(31)) { network[0].machine.storedRevision >= revision })

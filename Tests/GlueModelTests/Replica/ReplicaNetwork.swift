@@ -194,7 +194,7 @@ final class ReplicaNetwork {
         node.store?.write(batch)
         node.machine.storeSucceeded()
       } else {
-        node.machine.storeFailed(at: now)
+        node.machine.storeFailed(reason: "the disk", at: now)
       }
       drain(node)
     }

@@ -1,0 +1,272 @@
+import GlueCore
+import GlueModel
+
+/// A document that endpoints share: every one of them may read and change it at any time, without waiting for anybody, and all that are
+/// connected hold the same.
+///
+/// ```swift
+/// let home = try await endpoint.model("home")
+/// try home.set("lights/kitchen", to: "on")
+/// try home.increment("visitors")
+/// for await change in home.changes(under: "lights") { print(change) }
+/// ```
+///
+/// What is written here is there at once, and with the others as soon as they can be reached. Of values that were written concurrently all are
+/// kept until somebody writes over them; what is shown meanwhile, the model's ``Settings/policies`` say. docs/model.md has the rules.
+///
+/// It is open as long as there is a reference to it, or until ``close()``. All methods can be called from any thread and task.
+public final class Model: Sendable {
+  /// How a model is kept and shown here. Replicas may differ in all of it.
+  public struct Settings: Sendable {
+    /// What a path shows where several values were written concurrently: the last one, if nothing else is said.
+    public var policies = ModelPolicies()
+    /// Where this replica is kept beyond the life of the process; `nil`: in memory only.
+    public var store: (any ModelStore)?
+    /// How large the document may become.
+    public var document = DocumentLimits()
+    /// How this replica behaves towards others, and its limits.
+    public var replica = ReplicaConfiguration()
+    /// By how much the wall clock is taken to be ahead. For tests of wrong clocks.
+    package var clockOffset = Duration.zero
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// The model's name.
+  public let name: String
+  let link: ModelLink
+
+  init(_ link: ModelLink) {
+    name = link.name
+    self.link = link
+  }
+
+  deinit { close() }
+
+  /// Closes this replica: the others keep what they have. What is to be stored is written before this returns.
+  public func close() {
+    link.close()
+    link.endpoint.driver.models.withLock { models in
+      if models[name] == ObjectIdentifier(link) { models[name] = nil }
+    }
+  }
+
+  // MARK: Reading
+
+  /// What there is at a path, with everything below it; `nil`: nothing. Without a path: everything.
+  ///
+  /// - Throws: ``ModelError/invalidPath(_:problem:)``.
+  public func read(_ path: String? = nil) throws(ModelError) -> ModelNode? {
+    let path = try path.map { (text) throws(ModelError) in try ModelPath(text) } ?? .root
+    return link.withState { $0.machine.document.read(path) }
+  }
+
+  /// What there is at a path; `nil`: nothing, or the text is no path.
+  public subscript(path: String) -> ModelNode? { (try? read(path)) ?? nil }
+
+  /// The paths at which concurrent writes have left more than one thing, at a path and below.
+  ///
+  /// - Throws: ``ModelError/invalidPath(_:problem:)``.
+  public func conflicts(under path: String? = nil) throws(ModelError) -> [ModelConflict] {
+    let path = try path.map { (text) throws(ModelError) in try ModelPath(text) } ?? .root
+    return link.withState { $0.machine.document.conflicts(under: path) }
+  }
+
+  // MARK: Changing
+
+  /// Replaces what is at a path, and below, by a value.
+  ///
+  /// - Throws: ``ModelError``; nothing has changed then.
+  public func set(_ path: String, to value: ModelValue) throws(ModelError) {
+    try update { (edits) throws(ModelError) in try edits.set(path, to: value) }
+  }
+
+  /// Removes what is at a path, and below. What others write there concurrently stays.
+  ///
+  /// - Throws: ``ModelError``.
+  public func delete(_ path: String) throws(ModelError) {
+    try update { (edits) throws(ModelError) in try edits.delete(path) }
+  }
+
+  /// Adds to a counter, or makes one.
+  ///
+  /// - Throws: ``ModelError``.
+  public func increment(_ path: String, by amount: Int64 = 1) throws(ModelError) {
+    try update { (edits) throws(ModelError) in try edits.increment(path, by: amount) }
+  }
+
+  /// Adds an element to a set, or makes one. It stays if another endpoint removes the element at the same time.
+  ///
+  /// - Throws: ``ModelError``.
+  public func add(_ element: ModelValue, to path: String) throws(ModelError) {
+    try update { (edits) throws(ModelError) in try edits.add(element, to: path) }
+  }
+
+  /// Removes an element from a set.
+  ///
+  /// - Throws: ``ModelError``.
+  public func remove(_ element: ModelValue, from path: String) throws(ModelError) {
+    try update { (edits) throws(ModelError) in try edits.remove(element, from: path) }
+  }
+
+  /// Ends a conflict: this value replaces all that were written concurrently.
+  ///
+  /// - Throws: ``ModelError``.
+  public func resolve(_ path: String, to value: ModelValue) throws(ModelError) {
+    try update { (edits) throws(ModelError) in try edits.resolve(path, .value(value)) }
+  }
+
+  /// Makes several changes as one transaction: every replica gets all of them at once, or none.
+  ///
+  /// ```swift
+  /// try home.update {
+  ///   try $0.set("lights/kitchen", to: "off")
+  ///   try $0.increment("switched")
+  /// }
+  /// ```
+  ///
+  /// - Throws: ``ModelError``, or what the closure throws; nothing has changed then.
+  public func update<E: Error>(_ body: (inout ModelEdits) throws(E) -> Void) throws {
+    var edits = ModelEdits()
+    try body(&edits)
+    try apply(edits)
+  }
+
+  /// As the other one, for closures that throw nothing else.
+  public func update(_ body: (inout ModelEdits) throws(ModelError) -> Void) throws(ModelError) {
+    var edits = ModelEdits()
+    try body(&edits)
+    try apply(edits)
+  }
+
+  private func apply(_ edits: ModelEdits) throws(ModelError) {
+    try link.input { (state, time) throws(ModelError) in try state.machine.apply(edits.list, at: time) }
+  }
+
+  // MARK: Others
+
+  /// The endpoints that have the model open, as far as they are reached now.
+  public var replicas: [EndpointID] { link.withState { $0.machine.peerIDs } }
+
+  /// Waits until this replica has everything that the other replicas it has met have, and has met so many.
+  ///
+  /// - Throws: ``EndpointFailure/timedOut(waitingFor:)``, ``EndpointFailure/stopped`` or `CancellationError`.
+  public func awaitSync(replicas: Int = 0, timeout: Duration? = nil) async throws {
+    let outcome = await link.wait(for: .inSync(replicas: replicas), timeout: timeout)
+    try outcome.check(waitingFor: "\(replicas) replicas of \(name) in sync", failure: link.endpoint.failure)
+  }
+
+  /// Waits until everything that was changed here so far is with every replica that is there.
+  ///
+  /// - Returns: With whom it is not, if the time was up or somebody left.
+  public func flush(timeout: Duration? = nil) async -> Acknowledgement {
+    guard let receipt = link.withState({ $0.lastReceipt }) else { return .acknowledged }
+    return await receipt.acknowledged(timeout: timeout)
+  }
+
+  /// Waits until everything that this replica has now is written to its store.
+  ///
+  /// - Throws: ``EndpointFailure/timedOut(waitingFor:)``, ``EndpointFailure/stopped`` or `CancellationError`.
+  public func awaitStored(timeout: Duration? = nil) async throws {
+    guard link.settings.store != nil else { return }
+    let revision = link.withState { $0.machine.revision }
+    let outcome = await link.wait(for: .stored(revision: revision), timeout: timeout)
+    try outcome.check(waitingFor: "the store of \(name)", failure: link.endpoint.failure)
+  }
+
+  /// Behaves as if some endpoints could not be reached. For demonstrations.
+  package func part(from endpoints: Set<EndpointID>) { link.part(from: endpoints) }
+
+  /// What can be said of this replica as a whole.
+  public var status: ModelStatus {
+    link.withState { state in
+      let machine = state.machine
+      return ModelStatus(
+        hash: machine.document.stateHash, keys: machine.document.keyCount, replicas: machine.peerIDs,
+        isInSync: machine.isInSync, generation: machine.document.context.generation,
+        pastReplicas: machine.document.context.seen.parts.count, counters: machine.counters)
+    }
+  }
+}
+
+/// What can be said of a replica as a whole.
+public struct ModelStatus: Hashable, Sendable {
+  /// 64 bits that are equal where the contents, and all that was ever seen, are equal.
+  public let hash: UInt64
+  /// Paths, and elements of sets, that hold something.
+  public let keys: Int
+  /// The endpoints that have the model open, as far as they are reached now.
+  public let replicas: [EndpointID]
+  /// Whether nothing is missing here that one of them is known to have.
+  public let isInSync: Bool
+  /// How often the memory of past replicas was cleaned up.
+  public let generation: UInt32
+  /// Of how many replicas, past ones among them, changes are remembered.
+  public let pastReplicas: Int
+  /// What this replica has done.
+  public let counters: ReplicaCounters
+}
+
+/// The changes of a transaction, in order.
+public struct ModelEdits: Sendable {
+  var list: [ModelEdit] = []
+
+  /// Replaces what is at a path, and below, by a value.
+  public mutating func set(_ path: String, to value: ModelValue) throws(ModelError) {
+    list.append(.set(try ModelPath(path), value))
+  }
+  /// Removes what is at a path, and below.
+  public mutating func delete(_ path: String) throws(ModelError) { list.append(.delete(try ModelPath(path))) }
+  /// Adds to a counter, or makes one.
+  public mutating func increment(_ path: String, by amount: Int64 = 1) throws(ModelError) {
+    list.append(.increment(try ModelPath(path), amount))
+  }
+  /// Adds an element to a set, or makes one.
+  public mutating func add(_ element: ModelValue, to path: String) throws(ModelError) {
+    list.append(.add(try ModelPath(path), element))
+  }
+  /// Removes an element from a set.
+  public mutating func remove(_ element: ModelValue, from path: String) throws(ModelError) {
+    list.append(.remove(try ModelPath(path), element))
+  }
+  /// Makes a map that is there even if it is empty.
+  public mutating func makeMap(_ path: String) throws(ModelError) { list.append(.makeMap(try ModelPath(path))) }
+  /// Ends a conflict.
+  public mutating func resolve(_ path: String, _ resolution: ModelResolution) throws(ModelError) {
+    list.append(.resolve(try ModelPath(path), resolution))
+  }
+}
+
+extension Endpoint {
+  /// Opens a model: from here on this endpoint has a replica of it, which holds what is stored of it, and as soon as other replicas are met
+  /// what they have.
+  ///
+  /// - Parameters:
+  ///   - name: Which model: a topic name without `$` at the beginning.
+  ///   - settings: How it is kept and shown here.
+  /// - Throws: ``EndpointFailure/invalidTopic(_:reason:)``; ``EndpointFailure/modelIsOpen(_:)``: at most once per endpoint at a time;
+  ///   ``EndpointFailure/store(_:)`` if the store cannot be read; ``EndpointFailure/stopped``.
+  public func model(_ name: String, _ settings: Model.Settings = Model.Settings()) async throws -> Model {
+    if let problem = TopicName.problem(withTopic: name) { throw EndpointFailure.invalidTopic(name, reason: problem) }
+    let stored: StoredReplica?
+    do {
+      stored = try settings.store?.load()
+    } catch {
+      throw EndpointFailure.store("\(error)")
+    }
+    let link = try ModelLink(name, at: self, settings, stored: stored)
+    let isNew = driver.models.withLock { models in
+      guard models[name] == nil else { return false }
+      models[name] = ObjectIdentifier(link)
+      return true
+    }
+    guard isNew else {
+      link.close()
+      throw EndpointFailure.modelIsOpen(name)
+    }
+    let model = Model(link)
+    try link.open()
+    return model
+  }
+}

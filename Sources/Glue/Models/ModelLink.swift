@@ -1,0 +1,307 @@
+import GlueCore
+import GlueModel
+import GlueNetwork
+import Synchronization
+
+/// Joins a replica with its endpoint: carries what it says, tells it who is there, wakes it in time, and has written what it stores.
+///
+///     topic $model/NAME       deltas, from each replica to all others
+///     topic $model/NAME/ID    what is for the replica of the endpoint with that ID alone
+///
+/// The replica stands behind one lock. Whoever has an input takes the lock, passes the input and, if nobody does so already, takes the
+/// outputs and sends them outside of it: in order, and also within a callback of the endpoint.
+final class ModelLink: Sendable {
+  /// What the lock guards.
+  struct State {
+    let machine: ReplicaMachine
+    var watchers: [ModelChangeQueue] = []
+    /// Somebody takes the outputs.
+    var isDraining = false
+    /// To whom nothing can be sent until what was sent has left.
+    var full: Set<EndpointID> = []
+    var isBroadcastFull = false
+    /// The topics of other replicas, as far as something was sent to them.
+    var publications: [EndpointID: Publication] = [:]
+    var lastReceipt: Receipt?
+    /// The sessions with those who have the model open, and the ones that the replica knows of.
+    var sessions: [EndpointMachine.PeerSession] = []
+    var met: [EndpointMachine.PeerSession] = []
+    /// Who is not heard on purpose.
+    var parted: Set<EndpointID> = []
+    var timer: (at: Timestamp, task: Task<Void, Never>)?
+    var waiters: [ModelWaiter] = []
+    var isClosed = false
+
+    /// Tells the replica who has come and gone. Returns the topics that are not needed any more.
+    mutating func meet(at time: ReplicaTime) -> [Publication] {
+      let there = sessions.filter { !parted.contains($0.id) }
+      let gone = met.filter { !there.contains($0) }
+      let new = there.filter { !met.contains($0) }
+      met = there
+      for session in gone { machine.peerVanished(session.id, at: time) }
+      for session in new { machine.peerAppeared(session.id, at: time) }
+      return gone.compactMap { publications.removeValue(forKey: $0.id) }
+    }
+
+    /// Hands changes to those who watch: with the lock, so that what somebody has read and what he then sees of changes fits together.
+    mutating func distribute() {
+      while let changes = machine.nextChanges() {
+        for watcher in watchers { watcher.put(changes) }
+      }
+    }
+  }
+
+  /// What there is to do outside of the lock.
+  private enum Output {
+    case broadcast([UInt8])
+    case message(EndpointID, [UInt8])
+    case event(ReplicaEvent)
+    case resume([ModelWaiter])
+  }
+
+  let endpoint: Endpoint
+  let name: String
+  let settings: Model.Settings
+  let deltas: Publication
+  let writer: ModelWriter?
+  let nextNumber = Atomic<UInt64>(0)
+  private let state: Mutex<State>
+  private let tasks = Mutex<[Task<Void, Never>]>([])
+  private let subscriptions = Mutex<[CallbackSubscription]>([])
+
+  /// How the topics of a model begin.
+  static let topicPrefix = "$model/"
+  /// Deltas and parts are of use only as long as the session lasts: what was missed is fetched.
+  private static let topicSettings = TopicSettings(whenFull: .block(timeout: .seconds(2)), history: .none)
+
+  private static func topic(of name: String, _ endpoint: EndpointID) -> String { "\(topicPrefix)\(name)/\(endpoint)" }
+
+  init(_ name: String, at endpoint: Endpoint, _ settings: Model.Settings, stored: StoredReplica?) throws {
+    self.endpoint = endpoint
+    self.name = name
+    self.settings = settings
+    deltas = try endpoint.publication(Self.topicPrefix + name, Self.topicSettings)
+    writer = try settings.store.map { try ModelWriter($0) }
+    var generator = SystemRandomNumberGenerator()
+    state = Mutex(
+      State(
+        machine: ReplicaMachine(
+          endpoint: endpoint.id, seed: generator.next(),
+          stored: settings.store == nil ? nil : stored ?? StoredReplica.empty,
+          limits: settings.document, configuration: settings.replica, at: .now(settings.clockOffset))))
+    withState { $0.machine.policies = settings.policies }
+  }
+
+  deinit { for task in tasks.withLock({ $0 }) { task.cancel() } }
+
+  /// Begins to talk to the other replicas.
+  func open() throws {
+    let topic = deltas.topic
+    let own = endpoint.id
+    let all = try endpoint.subscribe(to: topic, history: .none) { [weak self] message in
+      guard message.publisher.id != own else { return }
+      let sender = message.publisher.id
+      message.withUnsafeBytes { bytes in
+        self?.input { (state, time) in
+          if !state.parted.contains(sender) { state.machine.receiveDelta(bytes, from: sender, at: time) }
+        }
+      }
+    }
+    let alone = try endpoint.subscribe(to: Self.topic(of: name, own), history: .none) { [weak self] message in
+      let sender = message.publisher.id
+      message.withUnsafeBytes { bytes in
+        self?.input { (state, time) in
+          if !state.parted.contains(sender) { state.machine.receiveMessage(bytes, from: sender, at: time) }
+        }
+      }
+    }
+    subscriptions.withLock { $0 = [all, alone] }
+    let events = endpoint.events
+    let following = Task { [weak self] in
+      for await event in events {
+        guard case .loss(let report) = event else { continue }
+        self?.lost(report)
+      }
+    }
+    let looking = Task { [weak self, endpoint, deltas] in
+      var known: [EndpointMachine.PeerSession] = []
+      while !Task.isCancelled {
+        known = endpoint.driver.subscribers(of: deltas.id)
+        self?.meet(known)
+        let seen = known
+        let outcome = await endpoint.driver.wait(for: .matched(deltas.id)) { [id = deltas.id] in
+          $0.machine.subscribers(of: id) != seen
+        }
+        guard case .ready = outcome else { return }
+      }
+    }
+    tasks.withLock { $0 = [following, looking] }
+    try writer?.start(self)
+    drain()
+  }
+
+  /// Ends the conversation. What is on its way still leaves.
+  func close() {
+    let (waiters, watchers, publications) = state.withLock { state in
+      state.isClosed = true
+      state.timer?.task.cancel()
+      defer { (state.waiters, state.watchers, state.publications) = ([], [], [:]) }
+      return (state.waiters, state.watchers, Array(state.publications.values))
+    }
+    for waiter in waiters { waiter.resume(.stopped) }
+    for watcher in watchers { watcher.finish() }
+    for task in tasks.withLock({ $0 }) { task.cancel() }
+    for subscription in subscriptions.withLock({ $0 }) { subscription.cancel() }
+    for publication in publications { publication.close() }
+    deltas.close()
+    writer?.finish()
+  }
+
+  // MARK: Inputs
+
+  /// Passes an input, and does what follows from it.
+  @discardableResult
+  func input<R: Sendable, E: Error>(_ body: (inout State, ReplicaTime) throws(E) -> R) throws(E) -> R {
+    let result = try state.withLock { (state) throws(E) -> R in
+      let result = try body(&state, .now(settings.clockOffset))
+      state.distribute()
+      return result
+    }
+    drain()
+    return result
+  }
+
+  /// Looks at the state, without anything following from it.
+  func withState<R: Sendable, E: Error>(_ body: (inout State) throws(E) -> R) throws(E) -> R {
+    try state.withLock { (state) throws(E) -> R in try body(&state) }
+  }
+
+  private func lost(_ report: LossReport) {
+    let sender = report.publisher.id
+    if report.topic == deltas.topic {
+      input { (state, time) in state.machine.lostDeltas(from: sender, at: time) }
+    } else if report.topic == Self.topic(of: name, endpoint.id) {
+      input { (state, time) in state.machine.lostMessages(from: sender, at: time) }
+    }
+  }
+
+  /// Takes note of who has the model open. A peer with another session is another one.
+  private func meet(_ sessions: [EndpointMachine.PeerSession]) {
+    let unused = input { (state, time) -> [Publication] in
+      state.sessions = sessions
+      return state.meet(at: time)
+    }
+    for publication in unused { publication.close() }
+  }
+
+  /// Behaves as if some endpoints could not be reached, for demonstrations and tests.
+  func part(from endpoints: Set<EndpointID>) {
+    let unused = input { (state, time) -> [Publication] in
+      state.parted = endpoints
+      return state.meet(at: time)
+    }
+    for publication in unused { publication.close() }
+  }
+
+  // MARK: Outputs
+
+  private func drain() {
+    while let output = nextOutput() { perform(output) }
+  }
+
+  private func nextOutput() -> Output? {
+    state.withLock { state in
+      // One at a time, so that what is sent keeps its order. Whoever drains looks once more when it has sent something.
+      guard !state.isDraining, !state.isClosed else { return nil }
+      let output = output(of: &state)
+      if output == nil {
+        arm(&state)
+        writer?.wake()
+      } else {
+        state.isDraining = true
+      }
+      return output
+    }
+  }
+
+  private func output(of state: inout State) -> Output? {
+    if !state.isBroadcastFull, let bytes = state.machine.nextBroadcast() { return .broadcast(bytes) }
+    let full = state.full
+    if let message = state.machine.nextMessage(where: { !full.contains($0) }) {
+      return .message(message.peer, message.bytes)
+    }
+    if let event = state.machine.nextEvent() { return .event(event) }
+    let ready = state.takeReadyWaiters()
+    return ready.isEmpty ? nil : .resume(ready)
+  }
+
+  private func perform(_ output: Output) {
+    defer { state.withLock { $0.isDraining = false } }
+    switch output {
+    case .broadcast(let bytes): broadcast(bytes)
+    case .message(let peer, let bytes): send(bytes, to: peer)
+    case .event(let event): endpoint.driver.broadcast(.model(name, event))
+    case .resume(let waiters): for waiter in waiters { waiter.resume(.ready) }
+    }
+  }
+
+  private func broadcast(_ bytes: [UInt8]) {
+    guard let receipt = try? deltas.tryPublish(bytes) else {
+      state.withLock { $0.isBroadcastFull = true }
+      Task { [weak self, deltas] in
+        let receipt = try? await deltas.publish(bytes)
+        self?.input { (state, _) in
+          state.isBroadcastFull = false
+          if let receipt { state.lastReceipt = receipt }
+        }
+      }
+      return
+    }
+    state.withLock { $0.lastReceipt = receipt }
+  }
+
+  private func send(_ bytes: [UInt8], to peer: EndpointID) {
+    let known = state.withLock { $0.publications[peer] }
+    guard let publication = try? known ?? endpoint.publication(Self.topic(of: name, peer), Self.topicSettings) else {
+      return
+    }
+    if known == nil { state.withLock { $0.publications[peer] = publication } }
+    if case .some = try? publication.tryPublish(bytes) { return }
+    state.withLock { _ = $0.full.insert(peer) }
+    Task { [weak self] in
+      _ = try? await publication.publish(bytes)
+      self?.input { (state, _) in _ = state.full.remove(peer) }
+    }
+  }
+
+  // MARK: Time
+
+  /// Sees to it that the replica is woken in time.
+  private func arm(_ state: inout State) {
+    let due = state.machine.nextWakeup
+    guard due != state.timer?.at else { return }
+    state.timer?.task.cancel()
+    state.timer = due.map { due in
+      let task = Task { [weak self] in
+        let wait = due.since(.now)
+        guard (try? await Task.sleep(for: wait.duration)) != nil else { return }
+        self?.input { (state, time) in
+          if state.timer?.at == due { state.timer = nil }
+          state.machine.advance(to: time)
+        }
+      }
+      return (due, task)
+    }
+  }
+}
+
+extension ReplicaTime {
+  /// The clocks of this host. - Parameter offset: by how much its wall clock is wrong, for tests.
+  static func now(_ offset: Duration) -> ReplicaTime {
+    let wall = Int64(clamping: MonotonicClock.wallNanoseconds() / 1_000)
+    let (seconds, attoseconds) = offset.components
+    let sum = wall.addingReportingOverflow(seconds.multipliedReportingOverflow(by: 1_000_000).partialValue)
+    let micros = sum.partialValue &+ attoseconds / 1_000_000_000_000
+    return ReplicaTime(now: .now, wallMicroseconds: UInt64(max(0, micros)))
+  }
+}

@@ -1,0 +1,80 @@
+import GlueCore
+import GlueModel
+
+/// A task that waits for something about a replica.
+struct ModelWaiter: Sendable {
+  /// What it waits for; looked at after every input.
+  enum Condition: Sendable {
+    /// This replica has all that the replicas it knows have, and there are at least so many of these.
+    case inSync(replicas: Int)
+    /// A state is stored.
+    case stored(revision: UInt64)
+  }
+
+  let number: UInt64
+  let condition: Condition
+  private let continuation: UnsafeContinuation<WaitOutcome, Never>
+
+  init(_ number: UInt64, _ condition: Condition, _ continuation: UnsafeContinuation<WaitOutcome, Never>) {
+    self.number = number
+    self.condition = condition
+    self.continuation = continuation
+  }
+
+  func resume(_ outcome: WaitOutcome) { continuation.resume(returning: outcome) }
+}
+
+extension ModelWaiter.Condition {
+  func holds(in machine: ReplicaMachine) -> Bool {
+    switch self {
+    case .inSync(let replicas): machine.peerIDs.count >= replicas && machine.isInSync
+    case .stored(let revision): machine.storedRevision >= revision
+    }
+  }
+}
+
+extension ModelLink.State {
+  /// Takes those who need not wait any more.
+  mutating func takeReadyWaiters() -> [ModelWaiter] {
+    guard !waiters.isEmpty else { return [] }
+    let ready = waiters.filter { $0.condition.holds(in: machine) }
+    if !ready.isEmpty { waiters.removeAll { $0.condition.holds(in: machine) } }
+    return ready
+  }
+}
+
+extension ModelLink {
+  /// Waits until something holds.
+  func wait(for condition: ModelWaiter.Condition, timeout: Duration?) async -> WaitOutcome {
+    let number = nextNumber.add(1, ordering: .relaxed).newValue
+    let timer = timeout.map { timeout in
+      Task { [weak self] in
+        guard (try? await Task.sleep(for: timeout)) != nil else { return }
+        self?.end(number, .timedOut)
+      }
+    }
+    defer { timer?.cancel() }
+    return await withTaskCancellationHandler {
+      await withUnsafeContinuation { continuation in
+        let outcome = withState { state -> WaitOutcome? in
+          if condition.holds(in: state.machine) { return .ready }
+          if state.isClosed { return .stopped }
+          if Task.isCancelled { return .cancelled }
+          state.waiters.append(ModelWaiter(number, condition, continuation))
+          return nil
+        }
+        if let outcome { continuation.resume(returning: outcome) }
+      }
+    } onCancel: {
+      end(number, .cancelled)
+    }
+  }
+
+  private func end(_ number: UInt64, _ outcome: WaitOutcome) {
+    let waiter = withState { state -> ModelWaiter? in
+      guard let index = state.waiters.firstIndex(where: { $0.number == number }) else { return nil }
+      return state.waiters.remove(at: index)
+    }
+    waiter?.resume(outcome)
+  }
+}

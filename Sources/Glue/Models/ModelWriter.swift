@@ -1,0 +1,83 @@
+import GlueCore
+import GlueModel
+import GlueNetwork
+import Synchronization
+
+/// Writes what a replica wants stored, on a thread of its own: a disk takes its time, and may fail. When to try again the replica says.
+final class ModelWriter: Sendable {
+  static let threadName = "glue-model"
+  /// How long closing waits for the disk. A last batch takes milliseconds; one that takes longer hangs, and may do so for ever.
+  static let longestFinish = Nanoseconds.seconds(5)
+
+  private let store: any ModelStore
+  /// What its thread waits with.
+  private let poller: Poller
+  /// Woken when its thread is over.
+  private let end: Poller
+  private let isEnding = Atomic<Bool>(false)
+  /// Whether its thread works, or has been told to.
+  private let isAwake = Atomic<Bool>(true)
+
+  init(_ store: any ModelStore) throws(EndpointFailure) {
+    self.store = store
+    do {
+      poller = try Poller()
+      end = try Poller()
+    } catch {
+      throw .network("\(error)")
+    }
+  }
+
+  func start(_ link: ModelLink) throws(EndpointFailure) {
+    try IOThread.start(named: Self.threadName) { [self, weak link] in
+      // The link is let go while there is nothing to do.
+      while let next = link.map({ write(for: $0) }), next {}
+      end.wake()
+    }
+  }
+
+  /// There may be something to write. Costs little if that is known.
+  func wake() {
+    guard !isAwake.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    poller.wake()
+  }
+
+  /// Writes what is left, if the disk takes it, and ends the thread. One that hangs in the disk is left behind.
+  func finish() {
+    isEnding.store(true, ordering: .releasing)
+    poller.wake()
+    _ = try? end.wait(timeoutNanoseconds: Self.longestFinish.count)
+  }
+
+  /// Writes one batch, or waits until there is one. Returns whether to go on.
+  private func write(for link: ModelLink) -> Bool {
+    let batch = link.withState { state -> ReplicaBatch? in
+      let batch = state.machine.nextStoreBatch(at: .now)
+      // Whoever has the lock next and finds something wakes this thread.
+      if batch == nil { isAwake.store(false, ordering: .releasing) }
+      return batch
+    }
+    guard let batch else {
+      if isEnding.load(ordering: .acquiring) { return false }
+      wait()
+      return true
+    }
+    do {
+      try store.write(batch)
+      link.input { (state, _) in state.machine.storeSucceeded() }
+      return true
+    } catch {
+      let reason = "\(error)"
+      link.input { (state, time) in state.machine.storeFailed(reason: reason, at: time.now) }
+      return !isEnding.load(ordering: .acquiring)
+    }
+  }
+
+  private func wait() {
+    do {
+      _ = try poller.wait(timeoutNanoseconds: nil)
+    } catch {
+      IOThread.sleep(.milliseconds(100))  // the system does not let it wait: it looks all the same
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import ArgumentParser
+import Foundation
+import Glue
+import GlueStore
+
+/// `glue model`: reads and changes shared state.
+struct ModelCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "model",
+    abstract: "Read, change and watch state that endpoints share.",
+    usage: "glue model NAME ACTION [PATH] [VALUE] [OPTIONS]",
+    discussion: """
+      A model is a document of which every endpoint that opens it has a replica; docs/model.md tells what it promises. Actions:
+
+        get [PATH]                what is there, with everything below
+        set PATH VALUE            replaces it; an object as VALUE becomes a map
+        delete PATH               removes it, with everything below
+        increment PATH [NUMBER]   adds to a counter, by default 1
+        add PATH VALUE            adds an element to a set
+        remove PATH VALUE         removes an element from a set
+        conflicts [PATH]          what was written concurrently, by whom and when
+        resolve PATH VALUE        ends a conflict
+        watch [PATH]              what is there, and every change from then on
+        status                    replicas, keys, and a hash that is equal where everything is
+        apply                     any of these but watch, one on each line of standard input, by one replica
+
+      VALUE is JSON, or else taken as a text: 21.5 is a number, on is a text. An action waits until it has what other replicas have, \
+      at most --wait; one that changes something ends with status 0 when every replica that is there has the change, or the store.
+      Without a store and without another replica nothing would be left of a change, so it is refused.
+      """)
+
+  @Argument(help: "Which model: a topic name.")
+  var name: String
+
+  @Argument(help: "What to do.")
+  var action: ModelAction.Kind
+
+  @Argument(help: "What the action needs.")
+  var words: [String] = []
+
+  @Option(help: "Keep this replica in a file in this directory, and go on with it the next time.")
+  var store: String?
+
+  @Flag(help: "Show JSON.")
+  var json = false
+
+  @Flag(help: "Where several values were written concurrently, show all of them.")
+  var keepAll = false
+
+  @Option(help: "Wait so long for other replicas. (default: 2s)", transform: parseDuration)
+  var wait: Duration = .seconds(2)
+
+  @Option(help: "End watch, or apply after its input, after this time.", transform: parseDuration)
+  var duration: Duration?
+
+  @Option(help: ArgumentHelp("Take the clock to be wrong by this.", visibility: .hidden), transform: parseClockOffset)
+  var clockOffset: Duration = .zero
+
+  @OptionGroup var options: EndpointOptions
+
+  func validate() throws {
+    if store?.isEmpty == true { throw ValidationError("--store takes the name of a directory") }
+    if action != .apply { _ = try ModelAction(action, words) }
+    if action == .apply, !words.isEmpty { throw ValidationError("apply reads what to do from standard input") }
+    if duration != nil, action != .watch, action != .apply {
+      throw ValidationError("--duration is for watch and apply; for others there is --wait")
+    }
+  }
+
+  func run() async throws {
+    let file = try store.map { try SQLiteModelStore(directory: $0, model: name) }
+    var settings = Model.Settings()
+    settings.store = file
+    settings.clockOffset = clockOffset
+    if keepAll { settings.policies.set(.keepAll, under: .root) }
+    let endpoint = try await options.makeEndpoint()
+    let session = ModelSession(model: try await endpoint.model(name, settings), isStored: file != nil, json: json)
+    let isLasting = action == .watch || action == .apply
+    try await GlueCLI.run(
+      endpoint, quiet: options.quiet || !isLasting, for: action == .watch ? duration : nil,
+      { [self] _ in
+        switch action {
+        case .watch: try await session.watch(words.first)
+        case .apply:
+          try await session.apply(waiting: wait)
+          if let duration { try await Task.sleep(for: duration) }
+        default: try await session.perform(try ModelAction(action, words), waiting: wait)
+        }
+      },
+      conclude: { _, signal in
+        _ = await session.model.flush(timeout: .seconds(2))
+        session.model.close()
+        if let signal, !isLasting { throw ExitCode(signal.status) }
+      })
+    try file?.close()
+  }
+}
+
+/// A span with a sign, as in `-1h`.
+func parseClockOffset(_ text: String) throws -> Duration {
+  if text.hasPrefix("-") { return .zero - (try parseDuration(String(text.dropFirst()))) }
+  return try parseDuration(text)
+}
