@@ -19,8 +19,8 @@ extension Model {
   public func write(_ value: some Encodable, to path: String) throws {
     let node = try ModelEncoder().encode(value)
     let path = try ModelPath(path)
-    try link.input { (state, time) throws(ModelError) in
-      try state.machine.apply(state.machine.document.edits(writing: node, at: path), at: time)
+    try link.change { (machine, time) throws(ModelError) in
+      try machine.apply(machine.document.edits(writing: node, at: path), at: time)
     }
   }
 }

@@ -141,7 +141,7 @@ public final class Model: Sendable {
   }
 
   private func apply(_ edits: ModelEdits) throws(ModelError) {
-    try link.input { (state, time) throws(ModelError) in try state.machine.apply(edits.list, at: time) }
+    try link.change { (machine, time) throws(ModelError) in try machine.apply(edits.list, at: time) }
   }
 
   // MARK: Others
@@ -161,8 +161,15 @@ public final class Model: Sendable {
   ///
   /// - Returns: With whom it is not, if the time was up or somebody left.
   public func flush(timeout: Duration? = nil) async -> Acknowledgement {
-    guard let receipt = link.withState({ $0.lastReceipt }) else { return .acknowledged }
-    return await receipt.acknowledged(timeout: timeout)
+    let deadline = timeout.map { ContinuousClock.now + $0 }
+    let outcome = await link.wait(for: .published, timeout: timeout)
+    let (receipt, peers, hasFailed) = link.withState { state in
+      defer { state.hasBroadcastFailed = false }
+      return (state.lastReceipt, state.machine.peerIDs, state.hasBroadcastFailed)
+    }
+    guard case .ready = outcome, !hasFailed else { return .unacknowledged(by: peers) }
+    guard let receipt else { return .acknowledged }
+    return await receipt.acknowledged(timeout: deadline.map { max(.zero, $0 - ContinuousClock.now) })
   }
 
   /// Waits until everything that this replica has now is written to its store.
@@ -248,7 +255,8 @@ extension Endpoint {
   /// - Throws: ``EndpointFailure/invalidTopic(_:reason:)``; ``EndpointFailure/modelIsOpen(_:)``: at most once per endpoint at a time;
   ///   ``EndpointFailure/store(_:)`` if the store cannot be read; ``EndpointFailure/stopped``.
   public func model(_ name: String, _ settings: Model.Settings = Model.Settings()) async throws -> Model {
-    if let problem = TopicName.problem(withTopic: name) { throw EndpointFailure.invalidTopic(name, reason: problem) }
+    let problem = TopicName.problem(withTopic: name) ?? (name.hasPrefix("$") ? "it begins with $" : nil)
+    if let problem { throw EndpointFailure.invalidTopic(name, reason: problem) }
     let stored: StoredReplica?
     do {
       stored = try settings.store?.load()

@@ -36,14 +36,15 @@ public struct ModelChanges: AsyncSequence, Sendable {
   /// Stops the watching when the last copy of the sequence and its iterators is gone.
   fileprivate final class Reader: Sendable {
     let queue: ModelChangeQueue
-    private let link: ModelLink
+    /// Whoever watches keeps it open.
+    private let model: Model
 
-    init(_ queue: ModelChangeQueue, _ link: ModelLink) {
+    init(_ queue: ModelChangeQueue, _ model: Model) {
       self.queue = queue
-      self.link = link
+      self.model = model
     }
 
-    deinit { link.withState { $0.watchers.removeAll { $0 === queue } } }
+    deinit { model.link.withState { $0.watchers.removeAll { $0 === queue } } }
   }
 }
 
@@ -81,7 +82,7 @@ extension Model {
       if state.isClosed { queue.finish() } else { state.watchers.append(queue) }
       return state.machine.document.read(path)
     }
-    return ModelChanges(snapshot: snapshot, reader: ModelChanges.Reader(queue, link))
+    return ModelChanges(snapshot: snapshot, reader: ModelChanges.Reader(queue, self))
   }
 }
 
@@ -147,6 +148,6 @@ extension ModelChange {
         joined.append(change)
       }
     }
-    return joined.filter { $0.old != $0.new }
+    return joined.filter { $0.old != $0.new || $0.cause == .merged }
   }
 }

@@ -20,6 +20,9 @@ final class ModelLink: Sendable {
     /// To whom nothing can be sent until what was sent has left.
     var full: Set<EndpointID> = []
     var isBroadcastFull = false
+    /// A delta is being published, or could not be.
+    var isBroadcasting = false
+    var hasBroadcastFailed = false
     /// The topics of other replicas, as far as something was sent to them.
     var publications: [EndpointID: Publication] = [:]
     var lastReceipt: Receipt?
@@ -71,8 +74,11 @@ final class ModelLink: Sendable {
 
   /// How the topics of a model begin.
   static let topicPrefix = "$model/"
-  /// Deltas and parts are of use only as long as the session lasts: what was missed is fetched.
-  private static let topicSettings = TopicSettings(whenFull: .block(timeout: .seconds(2)), history: .none)
+  /// Deltas and parts are of use only as long as the session lasts: what was missed is fetched. A reader that takes nothing for so
+  /// long misses deltas.
+  private static let deltaSettings = TopicSettings(whenFull: .block(timeout: .seconds(2)), history: .none)
+  /// A part that is dropped makes those before it worthless, so there is more patience.
+  private static let partSettings = TopicSettings(whenFull: .block(timeout: .seconds(60)), history: .none)
 
   private static func topic(of name: String, _ endpoint: EndpointID) -> String { "\(topicPrefix)\(name)/\(endpoint)" }
 
@@ -80,7 +86,7 @@ final class ModelLink: Sendable {
     self.endpoint = endpoint
     self.name = name
     self.settings = settings
-    deltas = try endpoint.publication(Self.topicPrefix + name, Self.topicSettings)
+    deltas = try endpoint.publication(Self.topicPrefix + name, Self.deltaSettings)
     writer = try settings.store.map { try ModelWriter($0) }
     var generator = SystemRandomNumberGenerator()
     state = Mutex(
@@ -98,6 +104,15 @@ final class ModelLink: Sendable {
   func open() throws {
     let topic = deltas.topic
     let own = endpoint.id
+    // First its own topic: who sees the other one's subscriber sends to this one.
+    let alone = try endpoint.subscribe(to: Self.topic(of: name, own), history: .none) { [weak self] message in
+      let sender = message.publisher.id
+      message.withUnsafeBytes { bytes in
+        self?.input { (state, time) in
+          if !state.parted.contains(sender) { state.machine.receiveMessage(bytes, from: sender, at: time) }
+        }
+      }
+    }
     let all = try endpoint.subscribe(to: topic, history: .none) { [weak self] message in
       guard message.publisher.id != own else { return }
       let sender = message.publisher.id
@@ -107,20 +122,15 @@ final class ModelLink: Sendable {
         }
       }
     }
-    let alone = try endpoint.subscribe(to: Self.topic(of: name, own), history: .none) { [weak self] message in
-      let sender = message.publisher.id
-      message.withUnsafeBytes { bytes in
-        self?.input { (state, time) in
-          if !state.parted.contains(sender) { state.machine.receiveMessage(bytes, from: sender, at: time) }
-        }
-      }
-    }
     subscriptions.withLock { $0 = [all, alone] }
     let events = endpoint.events
     let following = Task { [weak self] in
       for await event in events {
-        guard case .loss(let report) = event else { continue }
-        self?.lost(report)
+        switch event {
+        case .loss(let report): self?.lost(report)
+        case .eventsDropped: self?.lostSomething()
+        default: break
+        }
       }
     }
     let looking = Task { [weak self, endpoint, deltas] in
@@ -132,7 +142,10 @@ final class ModelLink: Sendable {
         let outcome = await endpoint.driver.wait(for: .matched(deltas.id)) { [id = deltas.id] in
           $0.machine.subscribers(of: id) != seen
         }
-        guard case .ready = outcome else { return }
+        if case .ready = outcome { continue }
+        // The endpoint has stopped, and with it the model.
+        if case .stopped = outcome { self?.close() }
+        return
       }
     }
     tasks.withLock { $0 = [following, looking] }
@@ -140,14 +153,17 @@ final class ModelLink: Sendable {
     drain()
   }
 
-  /// Ends the conversation. What is on its way still leaves.
+  /// Ends the conversation. What was published already still arrives.
   func close() {
-    let (waiters, watchers, publications) = state.withLock { state in
+    drain()
+    let open = state.withLock { state -> ([ModelWaiter], [ModelChangeQueue], [Publication])? in
+      guard !state.isClosed else { return nil }
       state.isClosed = true
       state.timer?.task.cancel()
       defer { (state.waiters, state.watchers, state.publications) = ([], [], [:]) }
       return (state.waiters, state.watchers, Array(state.publications.values))
     }
+    guard let (waiters, watchers, publications) = open else { return }
     for waiter in waiters { waiter.resume(.stopped) }
     for watcher in watchers { watcher.finish() }
     for task in tasks.withLock({ $0 }) { task.cancel() }
@@ -171,9 +187,27 @@ final class ModelLink: Sendable {
     return result
   }
 
+  /// Changes the document, if the model is open.
+  func change(_ body: (ReplicaMachine, ReplicaTime) throws(ModelError) -> Void) throws(ModelError) {
+    try input { (state, time) throws(ModelError) in
+      guard !state.isClosed else { throw .closed }
+      try body(state.machine, time)
+    }
+  }
+
   /// Looks at the state, without anything following from it.
   func withState<R: Sendable, E: Error>(_ body: (inout State) throws(E) -> R) throws(E) -> R {
     try state.withLock { (state) throws(E) -> R in try body(&state) }
+  }
+
+  /// Nobody knows what was lost: what all others have is looked at.
+  private func lostSomething() {
+    input { (state, time) in
+      for peer in state.machine.peerIDs {
+        state.machine.lostDeltas(from: peer, at: time)
+        state.machine.lostMessages(from: peer, at: time)
+      }
+    }
   }
 
   private func lost(_ report: LossReport) {
@@ -225,7 +259,10 @@ final class ModelLink: Sendable {
   }
 
   private func output(of state: inout State) -> Output? {
-    if !state.isBroadcastFull, let bytes = state.machine.nextBroadcast() { return .broadcast(bytes) }
+    if !state.isBroadcastFull, let bytes = state.machine.nextBroadcast() {
+      state.isBroadcasting = true
+      return .broadcast(bytes)
+    }
     let full = state.full
     if let message = state.machine.nextMessage(where: { !full.contains($0) }) {
       return .message(message.peer, message.bytes)
@@ -246,23 +283,27 @@ final class ModelLink: Sendable {
   }
 
   private func broadcast(_ bytes: [UInt8]) {
-    guard let receipt = try? deltas.tryPublish(bytes) else {
-      state.withLock { $0.isBroadcastFull = true }
-      Task { [weak self, deltas] in
-        let receipt = try? await deltas.publish(bytes)
-        self?.input { (state, _) in
-          state.isBroadcastFull = false
-          if let receipt { state.lastReceipt = receipt }
-        }
-      }
-      return
+    if let receipt = try? deltas.tryPublish(bytes) { return noteBroadcast(receipt) }
+    state.withLock { $0.isBroadcastFull = true }
+    Task { [weak self, deltas] in
+      let receipt = try? await deltas.publish(bytes)
+      self?.noteBroadcast(receipt)
+      self?.drain()
     }
-    state.withLock { $0.lastReceipt = receipt }
+  }
+
+  /// A delta is published, or cannot be: whoever needs it has to fetch it.
+  private func noteBroadcast(_ receipt: Receipt?) {
+    state.withLock { state in
+      state.isBroadcastFull = false
+      state.isBroadcasting = false
+      if let receipt { state.lastReceipt = receipt } else { state.hasBroadcastFailed = true }
+    }
   }
 
   private func send(_ bytes: [UInt8], to peer: EndpointID) {
     let known = state.withLock { $0.publications[peer] }
-    guard let publication = try? known ?? endpoint.publication(Self.topic(of: name, peer), Self.topicSettings) else {
+    guard let publication = try? known ?? endpoint.publication(Self.topic(of: name, peer), Self.partSettings) else {
       return
     }
     if known == nil { state.withLock { $0.publications[peer] = publication } }

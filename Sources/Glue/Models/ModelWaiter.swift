@@ -7,6 +7,8 @@ struct ModelWaiter: Sendable {
   enum Condition: Sendable {
     /// This replica has all that the replicas it knows have, and there are at least so many of these.
     case inSync(replicas: Int)
+    /// Everything that was changed here is published.
+    case published
     /// A state is stored.
     case stored(revision: UInt64)
   }
@@ -25,8 +27,10 @@ struct ModelWaiter: Sendable {
 }
 
 extension ModelWaiter.Condition {
-  func holds(in machine: ReplicaMachine) -> Bool {
-    switch self {
+  func holds(in state: borrowing ModelLink.State) -> Bool {
+    let machine = state.machine
+    return switch self {
+    case .published: !machine.hasBroadcasts && !state.isBroadcasting
     case .inSync(let replicas): machine.peerIDs.count >= replicas && machine.isInSync
     case .stored(let revision): machine.storedRevision >= revision
     }
@@ -37,8 +41,10 @@ extension ModelLink.State {
   /// Takes those who need not wait any more.
   mutating func takeReadyWaiters() -> [ModelWaiter] {
     guard !waiters.isEmpty else { return [] }
-    let ready = waiters.filter { $0.condition.holds(in: machine) }
-    if !ready.isEmpty { waiters.removeAll { $0.condition.holds(in: machine) } }
+    var ready: [ModelWaiter] = []
+    var rest: [ModelWaiter] = []
+    for waiter in waiters { if waiter.condition.holds(in: self) { ready.append(waiter) } else { rest.append(waiter) } }
+    waiters = rest
     return ready
   }
 }
@@ -57,7 +63,7 @@ extension ModelLink {
     return await withTaskCancellationHandler {
       await withUnsafeContinuation { continuation in
         let outcome = withState { state -> WaitOutcome? in
-          if condition.holds(in: state.machine) { return .ready }
+          if condition.holds(in: state) { return .ready }
           if state.isClosed { return .stopped }
           if Task.isCancelled { return .cancelled }
           state.waiters.append(ModelWaiter(number, condition, continuation))

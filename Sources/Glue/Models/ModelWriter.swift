@@ -14,6 +14,7 @@ final class ModelWriter: Sendable {
   private let poller: Poller
   /// Woken when its thread is over.
   private let end: Poller
+  private let isStarted = Atomic<Bool>(false)
   private let isEnding = Atomic<Bool>(false)
   /// Whether its thread works, or has been told to.
   private let isAwake = Atomic<Bool>(true)
@@ -30,10 +31,13 @@ final class ModelWriter: Sendable {
 
   func start(_ link: ModelLink) throws(EndpointFailure) {
     try IOThread.start(named: Self.threadName) { [self, weak link] in
-      // The link is let go while there is nothing to do.
-      while let next = link.map({ write(for: $0) }), next {}
+      while let outcome = link.map({ write(for: $0) }), outcome != .end {
+        // The link is let go while there is nothing to do.
+        if outcome == .idle { wait() }
+      }
       end.wake()
     }
+    isStarted.store(true, ordering: .releasing)
   }
 
   /// There may be something to write. Costs little if that is known.
@@ -42,34 +46,38 @@ final class ModelWriter: Sendable {
     poller.wake()
   }
 
-  /// Writes what is left, if the disk takes it, and ends the thread. One that hangs in the disk is left behind.
+  /// Writes what is left, if the disk takes it, and ends the thread. One that hangs in the disk is left behind. To be called once.
   func finish() {
+    guard isStarted.load(ordering: .acquiring) else { return }
     isEnding.store(true, ordering: .releasing)
     poller.wake()
     _ = try? end.wait(timeoutNanoseconds: Self.longestFinish.count)
   }
 
-  /// Writes one batch, or waits until there is one. Returns whether to go on.
-  private func write(for link: ModelLink) -> Bool {
+  private enum Outcome { case written, idle, end }
+
+  /// Writes one batch, if there is one.
+  private func write(for link: ModelLink) -> Outcome {
+    let isLast = isEnding.load(ordering: .acquiring)
     let batch = link.withState { state -> ReplicaBatch? in
-      let batch = state.machine.nextStoreBatch(at: .now)
+      // At the end it is tried once more, also if it is not yet time for that.
+      let batch = state.machine.nextStoreBatch(at: isLast ? Timestamp(nanoseconds: .max) : .now)
       // Whoever has the lock next and finds something wakes this thread.
       if batch == nil { isAwake.store(false, ordering: .releasing) }
       return batch
     }
-    guard let batch else {
-      if isEnding.load(ordering: .acquiring) { return false }
-      wait()
-      return true
-    }
+    guard let batch else { return isLast ? .end : .idle }
     do {
       try store.write(batch)
       link.input { (state, _) in state.machine.storeSucceeded() }
-      return true
+      return .written
     } catch {
       let reason = "\(error)"
       link.input { (state, time) in state.machine.storeFailed(reason: reason, at: time.now) }
-      return !isEnding.load(ordering: .acquiring)
+      guard isLast else { return .written }
+      // Nobody takes events of a closed model any more.
+      link.endpoint.driver.broadcast(.model(link.name, .storeFailed(reason: reason)))
+      return .end
     }
   }
 

@@ -35,7 +35,8 @@ struct ModelCommand: AsyncParsableCommand {
   @Argument(help: "What to do.")
   var action: ModelAction.Kind
 
-  @Argument(help: "What the action needs.")
+  // Also -3, which would be an option otherwise.
+  @Argument(parsing: .allUnrecognized, help: "What the action needs.")
   var words: [String] = []
 
   @Option(help: "Keep this replica in a file in this directory, and go on with it the next time.")
@@ -80,15 +81,15 @@ struct ModelCommand: AsyncParsableCommand {
       endpoint, quiet: options.quiet || !isLasting, for: action == .watch ? duration : nil,
       { [self] _ in
         switch action {
-        case .watch: try await session.watch(words.first)
+        case .watch: try await session.watch(words.first, waiting: wait)
         case .apply:
           try await session.apply(waiting: wait)
           if let duration { try await Task.sleep(for: duration) }
+          try await session.settle()
         default: try await session.perform(try ModelAction(action, words), waiting: wait)
         }
       },
       conclude: { _, signal in
-        _ = await session.model.flush(timeout: .seconds(2))
         session.model.close()
         if let signal, !isLasting { throw ExitCode(signal.status) }
       })

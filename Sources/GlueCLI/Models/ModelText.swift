@@ -72,7 +72,7 @@ enum ModelText {
     case .counter(let sum): "\(sum)"
     case .set(let elements): list(elements)
     case .map(let children):
-      "{" + children.map { "\(quoted($0.level)):\(json($0.node))" }.joined(separator: ",") + "}"
+      "{" + children.map { "\(quoted(ModelPath.key(ofLevel: $0.level))):\(json($0.node))" }.joined(separator: ",") + "}"
     }
   }
 
@@ -93,21 +93,22 @@ enum ModelText {
   private static func quoted(_ text: String) -> String { JSONLine.quoted(text) }
 
   static func json(_ change: ModelChange) -> String {
-    func content(_ content: ModelContent?) -> String {
+    func content(_ content: ModelContent) -> String {
       switch content {
-      case .value(let value)?, .element(let value)?: json(value)
-      case .concurrent(let values)?: "{\"conflict\":\(list(values))}"
-      case .counter(let sum)?: "\(sum)"
-      case .map?: "{}"
-      case nil: "null"
+      case .value(let value), .element(let value): json(value)
+      case .concurrent(let values): "{\"conflict\":\(list(values))}"
+      case .counter(let sum): "\(sum)"
+      case .map: "{}"
       }
     }
     let isElement = if case .element? = change.new ?? change.old { true } else { false }
     var line = JSONLine()
     line.add("path", change.path.text)
-    line.add(isElement ? "removed" : "old", raw: content(change.old))
-    line.add(isElement ? "added" : "new", raw: content(change.new))
-    line.add("writer", change.writer?.rawValue)
+    // What is not there has no field: null is a value.
+    if let old = change.old { line.add(isElement ? "removed" : "old", raw: content(old)) }
+    if let new = change.new { line.add(isElement ? "added" : "new", raw: content(new)) }
+    // As text: others take numbers for doubles.
+    line.add("writer", change.writer.map { "\($0)" })
     line.add("time", change.time)
     line.add("cause", change.cause.rawValue)
     return line.line
@@ -122,7 +123,7 @@ enum ModelText {
         var object = JSONLine()
         object.add("kind", candidate.kind.rawValue)
         object.add("value", raw: candidate.value.map(json) ?? "null")
-        object.add("writer", candidate.writer.rawValue)
+        object.add("writer", "\(candidate.writer)")
         object.add("time", candidate.time)
         return object
       })
@@ -134,7 +135,7 @@ enum ModelText {
     line.add("hash", hex(status.hash))
     line.add("keys", status.keys)
     line.add("inSync", status.isInSync)
-    line.add("replicas", raw: "[" + status.replicas.map(\.description).joined(separator: ",") + "]")
+    line.add("replicas", raw: list(status.replicas.map { .string("\($0)") }))
     line.add("remembered", status.pastReplicas)
     line.add("generation", status.generation)
     return line.line

@@ -10,6 +10,8 @@ struct ChangeRecorder {
 
   private var befores: [Before] = []
   private var recorded: Set<EntryTree.Index> = []
+  /// Below these all nodes are recorded that were there; what comes later is recorded by itself.
+  private var walked: Set<EntryTree.Index> = []
 
   /// The nodes that were recorded, in order. Nodes must not be given back before the changes are told.
   var nodes: some Sequence<EntryTree.Index> { befores.lazy.map(\.node) }
@@ -17,7 +19,7 @@ struct ChangeRecorder {
   /// Takes note of what a node shows, before an entry of that kind comes or goes there.
   mutating func record(_ node: EntryTree.Index, kind: ModelKind, in document: Document) {
     var known = Document.KnownKinds()
-    if let top = document.topOfChange(at: node, kind: kind) {
+    if let top = document.topOfChange(at: node, kind: kind), walked.insert(top).inserted {
       // What is shown may change everywhere below.
       document.tree.forEachNode(under: top) { record($0, known: &known, in: document) }
     }
@@ -37,9 +39,11 @@ struct ChangeRecorder {
     var known = Document.KnownKinds()
     for before in befores {
       let now = document.shown(at: before.node, known: &known)
-      guard now != before.content else { continue }
+      let isInConflict = document.isInConflict(before.node)
+      // A conflict that alters nothing of what is shown is told all the same.
+      guard now != before.content || isInConflict != before.wasInConflict else { continue }
       let latest = now == nil ? nil : document.latestEntry(at: before.node)
-      let isMerged = before.wasInConflict || document.isInConflict(before.node)
+      let isMerged = before.wasInConflict || isInConflict
       changes.append(
         ModelChange(
           path: document.tree.path(of: before.node), old: before.content, new: now,
@@ -64,7 +68,7 @@ extension Document {
       switch kind {
       case .value, .counter: if !tree.nodes[Int(node)].isLeaf { top = node }
       case .set: if !isBlank || tree.nodes[Int(node)].entriesBelow > 0 { top = node }
-      case .map: if hasOwnContent(node) { top = node }
+      case .map: if hasContentOfAnotherKind(node) { top = node }
       }
       kind = .map
       node = tree.nodes[Int(node)].parent

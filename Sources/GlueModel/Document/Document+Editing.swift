@@ -275,7 +275,8 @@ extension Document {
     } else {
       folded = []
     }
-    let removedDots = DotSet(removed)
+    // In order: each is then put at the end.
+    let removedDots = DotSet(removed.sorted())
     log.append(operation, removed: removedDots, folded: folded)
     context.insert(operation.counters, of: replica)
     let delta = Delta(operation: operation, covered: removedDots, entries: entries)

@@ -51,6 +51,17 @@ extension Document {
     tree.nodes[Int(node)].firstEntry != EntryTree.none || tree.nodes[Int(node)].elementEntries > 0
   }
 
+  /// Whether something else than that it is a map stands at a node itself.
+  func hasContentOfAnotherKind(_ node: Index) -> Bool {
+    if tree.nodes[Int(node)].elementEntries > 0 { return true }
+    var found = false
+    tree.forEachEntry(of: node) { entry in
+      if case .map = tree.entries[Int(entry)].content { return }
+      found = true
+    }
+    return found
+  }
+
   /// The values at a node, the latest first.
   func values(at node: Index) -> [(entry: Index, value: ModelValue)] {
     var values: [(entry: Index, value: ModelValue)] = []

@@ -8,6 +8,8 @@ public enum ModelError: Error, Hashable, Sendable, CustomStringConvertible {
   case wrongKind(ModelPath, is: ModelKind, needs: ModelKind)
   /// The sum of the counter would not fit into 64 bits.
   case overflow(ModelPath)
+  /// The model was closed.
+  case closed
   /// A limit of ``DocumentLimits`` would be exceeded.
   case limitExceeded(ModelLimit, limit: Int)
 
@@ -17,6 +19,7 @@ public enum ModelError: Error, Hashable, Sendable, CustomStringConvertible {
     case .invalidPath(let text, let problem): "“\(text)” is no path of a model: \(problem)"
     case .invalidValue(let path, let problem): "the value for \(path) is refused: \(problem)"
     case .wrongKind(let path, let kind, let needed): "\(path) is a \(kind.rawValue), not a \(needed.rawValue)"
+    case .closed: "the model is closed"
     case .overflow(let path): "the counter \(path) would exceed 64 bits"
     case .limitExceeded(let limit, let bound): "\(limit.rawValue) would exceed the limit of \(bound)"
     }

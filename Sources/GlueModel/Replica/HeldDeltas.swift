@@ -61,6 +61,13 @@ struct HeldDeltas: Sendable {
     return senders
   }
 
+  /// Drops what a peer has sent. Returns whether there was something.
+  mutating func remove(from sender: EndpointID) -> Bool {
+    guard let index = queues.firstIndex(where: { $0.sender == sender }) else { return false }
+    byteCount -= queues.remove(at: index).deltas.reduce(0) { $0 + $1.byteCount }
+    return true
+  }
+
   /// Drops all.
   mutating func removeAll() { self = HeldDeltas() }
 }

@@ -3,12 +3,16 @@ import GlueCore
 /// What a replica knows of another one that has the model open.
 struct Peer: Sendable {
   let id: EndpointID
+  /// Since when it is known.
+  let since: Timestamp
   /// Whether it was said to be there; its messages may come before.
   var hasAppeared = false
   /// Which opening of the model it is; nil before its first STATUS.
   var instance: UInt64?
   /// What it was last known to have.
   var state = State.unknown
+  /// When it was last certain to have something that is missing here.
+  var moreAt: Timestamp?
   /// From when on to fetch what it has more. A short wait lets changes that are on their way arrive by themselves.
   var fetchAfter: Timestamp
   /// The digest that both were last known to share.
@@ -33,8 +37,15 @@ struct Peer: Sendable {
     case included
   }
 
+  /// Its first messages may come a little before it is said to be there. Who is not by then has gone again.
+  func ghostAt(patience: Nanoseconds) -> Timestamp? { hasAppeared ? nil : since + patience * 5 }
+  func isGhost(at now: Timestamp, patience: Nanoseconds) -> Bool {
+    ghostAt(patience: patience).map { $0 <= now } ?? false
+  }
+
   init(_ id: EndpointID, at now: Timestamp) {
     self.id = id
+    since = now
     fetchAfter = now
     askedAt = now
   }

@@ -2,13 +2,21 @@ import GlueCore
 
 /// Who has the model open, and what they have.
 extension ReplicaMachine {
-  /// The peers that are known.
-  public var peerIDs: [EndpointID] { peers.map(\.id) }
+  /// The peers that are there. Who only has been heard is not: what is sent to all does not reach it yet.
+  public var peerIDs: [EndpointID] { peers.filter(\.hasAppeared).map(\.id) }
 
-  /// Whether nothing is missing here that a peer is known to have.
+  /// Whether nothing is missing here that a peer which is there is known to have.
   public var isInSync: Bool {
-    request == nil && held.byteCount == 0
-      && peers.allSatisfy { if case .included = $0.state { true } else { $0.agreed == document.digest } }
+    guard request == nil, held.isEmpty else { return false }
+    let own = document.digest
+    return peers.allSatisfy { peer in
+      guard peer.hasAppeared else { return true }
+      switch peer.state {
+      case .included: return true
+      case .known(let digest, let context): return includes(digest, context, own: own)
+      case .unknown, .more: return false
+      }
+    }
   }
 
   /// An endpoint has the model open, and messages to it and from it arrive from now on.
@@ -24,6 +32,8 @@ extension ReplicaMachine {
   /// An endpoint has closed the model, or cannot be reached.
   public func peerVanished(_ id: EndpointID, at time: ReplicaTime) {
     forget(id)
+    // What it said last waits for something that only others can tell of now, if anybody can.
+    if held.remove(from: id) { for index in peers.indices where peers[index].question == nil { ask(index, at: time) } }
     fetch(at: time)
   }
 
@@ -103,10 +113,12 @@ extension ReplicaMachine {
       let isFirst = peers[index].instance == nil
       if !isFirst {
         let id = peers[index].id
+        let hasAppeared = peers[index].hasAppeared
         forget(id)
+        _ = held.remove(from: id)
         guard let new = insert(id, at: time.now) else { return }
         peers[new].instance = status.instance
-        peers[new].hasAppeared = true
+        peers[new].hasAppeared = hasAppeared
         return receive(status, from: new, at: time)
       }
       peers[index].instance = status.instance
@@ -169,6 +181,11 @@ extension ReplicaMachine {
     let index = peers.partitioningIndex { $0.id >= id }
     peers.insert(Peer(id, at: now), at: index)
     return index
+  }
+
+  /// Forgets those who have been heard, but never were said to be there.
+  func forgetGhosts(at now: Timestamp) {
+    for peer in peers where peer.isGhost(at: now, patience: configuration.requestTimeout) { forget(peer.id) }
   }
 
   private func forget(_ id: EndpointID) {

@@ -12,7 +12,8 @@ extension ReplicaMachine {
     lastRequest &+= 1
     counters.requests += 1
     request = Request(
-      number: lastRequest, peer: peer, context: document.context, deadline: time.now + configuration.requestTimeout)
+      number: lastRequest, peer: peer, context: document.context, askedAt: time.now,
+      deadline: time.now + configuration.requestTimeout)
     send(.need(request: lastRequest, document.context), to: peer)
   }
 
@@ -27,18 +28,26 @@ extension ReplicaMachine {
         let own = digest ?? document.digest
         digest = own
         if theirs == own { peers[index].agreed = own }
-        let isIncluded =
-          theirs == own || includedDigests.contains(theirs) || context.map(document.context.covers) ?? false
+        let isIncluded = includes(theirs, context, own: own)
         if isIncluded { peers[index].state = .included }
         return !isIncluded
       }
     }
   }
 
+  /// Whether nothing is missing here of a state with this digest and, if it was told, context.
+  func includes(_ digest: UInt64, _ context: CausalContext?, own: UInt64) -> Bool {
+    if digest == own || includedDigests.contains(digest) { return true }
+    guard let context else { return false }
+    // With the same context, and yet different: one of the two lacks what a generation covers.
+    return document.context.covers(context) && context != document.context
+  }
+
   /// A peer is certain to have something that is missing here.
   func expectMore(from sender: EndpointID, at time: ReplicaTime) {
     if let index = index(of: sender) {
       peers[index].state = .more
+      peers[index].moreAt = time.now
     } else {
       // Whoever it was, the others may have it.
       for index in peers.indices where peers[index].question == nil { ask(index, at: time) }
@@ -76,7 +85,8 @@ extension ReplicaMachine {
     case .comparing: return abandonRequest(pause: configuration.requestTimeout, at: time)
     }
     self.request = nil
-    peers[index].state = .included
+    // What was told after the question is not in the answer.
+    if peers[index].moreAt.map({ $0 < request.askedAt }) ?? true { peers[index].state = .included }
     includedDigests.append(digest)
     if includedDigests.count > ReplicaConfiguration.includedDigests { includedDigests.removeFirst() }
     if mergeState(delta, at: time) { announce(at: time.now) }

@@ -11,6 +11,7 @@ extension ReplicaMachine {
     func consider(_ time: Timestamp) { next = min(next ?? time, time) }
     for peer in peers {
       if let question = peer.question { consider(question.again) }
+      if let ghostAt = peer.ghostAt(patience: configuration.requestTimeout) { consider(ghostAt) }
       switch peer.state {
       case .unknown, .included: break
       case .known, .more: if request == nil { consider(peer.fetchAfter) }
@@ -26,6 +27,7 @@ extension ReplicaMachine {
       abandonRequest(pause: configuration.requestTimeout, at: time)
     }
     for sender in held.overdue(after: configuration.holeDelay, at: time.now) { expectMore(from: sender, at: time) }
+    forgetGhosts(at: time.now)
     for index in peers.indices {
       if let question = peers[index].question, question.again <= time.now { ask(index, at: time) }
     }

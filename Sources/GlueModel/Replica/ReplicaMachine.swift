@@ -110,6 +110,9 @@ extension ReplicaMachine {
   /// The next event.
   public func nextEvent() -> ReplicaEvent? { pendingEvents.popFirst() }
 
+  /// Whether there is something for the delta topic.
+  public var hasBroadcasts: Bool { !pendingDeltas.isEmpty }
+
   /// The next message for the delta topic, to all peers.
   public func nextBroadcast() -> [UInt8]? {
     guard let bytes = pendingDeltas.popFirst() else { return nil }

@@ -7,6 +7,7 @@ struct Request: Sendable {
   let peer: EndpointID
   /// What this replica had when it asked.
   let context: CausalContext
+  let askedAt: Timestamp
   /// When another peer is asked, if nothing comes.
   var deadline: Timestamp
   var phase = Phase.asked
