@@ -6,8 +6,6 @@ extension Document {
   public func missing(for theirs: CausalContext) -> Missing {
     // Who has seen nothing in common has nothing that could have been removed here.
     let needsRemovals = context.overlaps(theirs)
-    // Nobody asks who has the same: what a generation covers one of the two has, and the other has not.
-    if needsRemovals, theirs == context { return .needsReconciliation }
     if needsRemovals, theirs.generation < context.generation { return .needsReconciliation }
     var removed = DotSet()
     var resending: [Dot] = []

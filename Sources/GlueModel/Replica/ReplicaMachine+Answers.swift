@@ -16,7 +16,9 @@ extension ReplicaMachine {
       return send(.refused(request: number), to: peer)
     }
     counters.answers += 1
-    switch document.missing(for: theirs) {
+    // Nobody asks who has the same: of what a generation covers one of the two has something, and the other has not.
+    let isAlike = theirs == document.context && theirs.generation > 0
+    switch isAlike ? .needsReconciliation : document.missing(for: theirs) {
     case .delta(let delta):
       send(.missing(request: number, digest: document.digest, delta), to: peer, isAnswer: true)
     case .needsReconciliation:

@@ -86,7 +86,7 @@ extension ReplicaMachine {
     }
     self.request = nil
     // What was told after the question is not in the answer.
-    if peers[index].moreAt.map({ $0 < request.askedAt }) ?? true { peers[index].state = .included }
+    if peers[index].moreAt.map({ $0 <= request.askedAt }) ?? true { peers[index].state = .included }
     includedDigests.append(digest)
     if includedDigests.count > ReplicaConfiguration.includedDigests { includedDigests.removeFirst() }
     if mergeState(delta, at: time) { announce(at: time.now) }

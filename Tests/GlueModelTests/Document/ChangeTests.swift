@@ -74,8 +74,11 @@ private struct Place: Hashable {
       ])
     let second = try #require(try one.apply([.set(path, 2)], at: 20))
     let third = try #require(try other.apply([.set(path, 3)], at: 30))
-    // The earlier one changes nothing that is shown, but it is there.
-    #expect(other.merge(second.delta).changes == [])
+    // The earlier one changes nothing that is shown; that there is a conflict now is told.
+    #expect(
+      other.merge(second.delta).changes == [
+        ModelChange(path: path, old: .value(3), new: .value(3), writer: EndpointID(2), time: 30, cause: .merged)
+      ])
     #expect(
       one.merge(third.delta).changes == [
         ModelChange(path: path, old: .value(2), new: .value(3), writer: EndpointID(2), time: 30, cause: .merged)
