@@ -53,7 +53,7 @@ import Testing
     }
     expect([.interfaceMTU: .problem]) { facts in
       facts.host.interfaces[1].mtu = 1_000
-      facts.path.peers[0].echoes[1].answered = 0
+      for size in 1...2 { facts.path.peers[0].echoes[size].answered = 0 }
     }
   }
 
