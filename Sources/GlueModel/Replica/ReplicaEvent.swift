@@ -16,6 +16,9 @@ public enum ReplicaEvent: Hashable, Sendable {
   case storeRecovered
   /// A clean-up passed while this replica was away. So many of its own writes, which no other replica was known to have, were written anew.
   case rewritten(count: Int)
+  /// Others know of changes that are said to be of this replica, and it has not made them: it was set back to an earlier state, or somebody
+  /// forges. It goes on under another identity.
+  case identityTaken
 }
 
 extension ReplicaEvent: CustomStringConvertible {
@@ -32,6 +35,8 @@ extension ReplicaEvent: CustomStringConvertible {
     case .storeRecovered: "the store works again"
     case .rewritten(let count):
       "away for two clean-ups: \(count) changes that nobody else was known to have were written anew"
+    case .identityTaken:
+      "others know of changes by this replica that it has not made; it goes on under another identity"
     }
   }
 }

@@ -11,20 +11,22 @@ extension ReplicaMachine {
     reconciliations.removeAll {
       $0.peer == peer || $0.usedAt + configuration.requestTimeout * Self.patience <= time.now
     }
-    guard outbox.answers + reconciliations.count < configuration.answersAtOnce else {
+    // It has given up what it asked before.
+    outbox.withdraw(.answer, for: peer)
+    guard outbox.served + reconciliations.count < configuration.answersAtOnce else {
       reach(.answersAtOnce, at: time.now)
-      return send(.refused(request: number), to: peer)
+      return send(.refused(request: number), to: peer, .answer)
     }
     counters.answers += 1
     // Nobody asks who has the same: of what a generation covers one of the two has something, and the other has not.
     let isAlike = theirs == document.context && theirs.generation > 0
     switch isAlike ? .needsReconciliation : document.missing(for: theirs) {
     case .delta(let delta):
-      send(.missing(request: number, digest: document.digest, delta), to: peer, isAnswer: true)
+      send(.missing(request: number, digest: document.digest, delta), to: peer, .served)
     case .needsReconciliation:
       counters.reconciliations += 1
       let set = ReconciliationSet(document.liveDots(within: theirs), salt: number)
-      send(.reconcile(request: number, document.context, set.opening()), to: peer)
+      send(.reconcile(request: number, document.context, set.opening()), to: peer, .answer)
       reconciliations.append(
         ServedReconciliation(
           peer: peer, request: number, theirs: theirs, ours: document.context, digest: document.digest, set: set,
@@ -47,23 +49,23 @@ extension ReplicaMachine {
   func answer(_ ranges: [ReconciliationRange], of number: UInt64, to index: Int, at time: ReplicaTime) {
     guard let session = session(number, of: index),
       reconciliations[session].rounds < ReplicaConfiguration.reconciliationRounds
-    else { return send(.refused(request: number), to: peers[index].id) }
+    else { return send(.refused(request: number), to: peers[index].id, .answer) }
     reconciliations[session].rounds += 1
     reconciliations[session].usedAt = time.now
     let answer = reconciliations[session].set.respond(to: ranges, asClient: false)
-    send(.reconcile(request: number, nil, answer), to: peers[index].id)
+    send(.reconcile(request: number, nil, answer), to: peers[index].id, .answer)
   }
 
   func finish(_ number: UInt64, wanted: DotSet, merging delta: Delta, from index: Int, at time: ReplicaTime) {
     guard let place = session(number, of: index) else {
-      return send(.refused(request: number), to: peers[index].id)
+      return send(.refused(request: number), to: peers[index].id, .answer)
     }
     let session = reconciliations.remove(at: place)
     // Only dots that were compared: a range may name more than there are.
     let resending = session.set.members.lazy.map(\.dot).filter(wanted.contains)
     let answer = lack(of: session.theirs, comparedWith: session.ours, resending: Array(resending), gone: [])
     if mergeState(delta, at: time) { announce(at: time.now) }
-    send(.missing(request: number, digest: session.digest, answer), to: peers[index].id, isAnswer: true)
+    send(.missing(request: number, digest: session.digest, answer), to: peers[index].id, .served)
     peers[index].state = .included
     mergeHeld(at: time)
     fetch(at: time)

@@ -44,10 +44,9 @@ extension ReplicaMachine {
       }
       let delta = try Delta(encoded: reader.rest())
       // What tells of a state is made for one peer; whoever else merges it may lose something.
-      guard let operation = delta.operation, delta.generation == nil else {
+      guard delta.operation != nil, delta.generation == nil else {
         throw WireError.invalidValue(.modelMessage)
       }
-      guard operation.replica != document.replica else { return }
       counters.receivedDeltas += 1
       if !held.contains(from: sender), delta.follows(document.context) {
         merge(delta, at: time)
@@ -83,13 +82,23 @@ extension ReplicaMachine {
   @discardableResult
   func merge(_ delta: Delta, at time: ReplicaTime) -> Bool {
     if let highest = delta.highestTime { clock.observe(highest, at: time) }
+    let nextOwn = document.context.seen[document.replica].end
     let merged = document.merge(delta)
     guard merged.isNew else { return false }
+    if document.context.seen[document.replica].end > nextOwn { takeAnotherIdentity() }
     note(upserts: merged.upserts, removed: merged.removed)
     if !merged.changes.isEmpty { pendingChanges.append(merged.changes) }
     for limit in merged.exceeded { reach(limit == .keys ? .keys : .replicas, at: time.now) }
     contextChanged(at: time.now)
     return true
+  }
+
+  /// Changes are known that are said to be of this replica, and it has not made them: it was set back to an earlier state, as a virtual machine
+  /// may be, or somebody lies. What it writes under dots that others have seen would not reach them.
+  private func takeAnotherIdentity() {
+    document.replica.number = generator.next()
+    ownNumbers.append(document.replica.number)
+    tell(.identityTaken)
   }
 
   func invalid(from sender: EndpointID) {

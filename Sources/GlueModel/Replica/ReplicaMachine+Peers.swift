@@ -155,6 +155,8 @@ extension ReplicaMachine {
 
   func sendStatus(asks: Bool, to index: Int, at time: ReplicaTime) {
     peers[index].askedAt = time.now
+    // A question that has not left is in the next STATUS.
+    let asks = outbox.withdraw(.status, for: peers[index].id) && peers[index].question != nil || asks
     // A long one is not encoded to find out that it is long.
     let isShort = document.context.seen.rangeCount <= ReplicaConfiguration.statusContextRanges
     send(
@@ -162,7 +164,7 @@ extension ReplicaMachine {
         ReplicaStatus(
           asks: asks, instance: instance, wallMicroseconds: time.wallMicroseconds, digest: document.digest,
           context: isShort ? document.context : nil)),
-      to: peers[index].id)
+      to: peers[index].id, .status)
   }
 
   // MARK: The table
@@ -205,8 +207,8 @@ extension ReplicaMachine {
 
   /// The identities under which this opening has written: one for each generation in which it did.
   var ownReplicas: [ReplicaID] {
-    document.context.seen.parts.lazy.map(\.replica).filter { [instance, endpoint] in
-      $0.number == instance && $0.endpoint == endpoint
+    document.context.seen.parts.lazy.map(\.replica).filter { [ownNumbers, endpoint] in
+      ownNumbers.contains($0.number) && $0.endpoint == endpoint
     }
   }
 }

@@ -14,7 +14,7 @@ extension ReplicaMachine {
     request = Request(
       number: lastRequest, peer: peer, context: document.context, askedAt: time.now,
       deadline: time.now + configuration.requestTimeout)
-    send(.need(request: lastRequest, document.context), to: peer)
+    send(.need(request: lastRequest, document.context), to: peer, .request)
   }
 
   private func peersWithNews(at now: Timestamp) -> [Int] {
@@ -130,10 +130,10 @@ extension ReplicaMachine {
           lack(
             of: theirs, comparedWith: request.context, resending: set.differences.newerHere,
             gone: set.differences.there)),
-        to: request.peer)
+        to: request.peer, .request)
     } else {
       request.phase = .comparing(set, theirs: theirs, rounds: rounds)
-      send(.reconcile(request: request.number, nil, answer), to: request.peer)
+      send(.reconcile(request: request.number, nil, answer), to: request.peer, .request)
     }
     self.request = request
   }

@@ -24,6 +24,8 @@ public final class ReplicaMachine {
 
   /// Which opening of the model this is.
   let instance: UInt64
+  /// The numbers under which this opening has written: the instance, and others if somebody else used that one.
+  var ownNumbers: [UInt64]
   var clock: HybridClock
   var generator: SeededGenerator
   /// In the order of endpoint IDs.
@@ -77,6 +79,7 @@ public final class ReplicaMachine {
     self.endpoint = endpoint
     generator = SeededGenerator(seed: seed)
     instance = generator.next()
+    ownNumbers = [instance]
     lastRequest = generator.next()
     generationSince = time.now
     clock = HybridClock(last: stored?.clock ?? 0)
@@ -145,7 +148,7 @@ extension ReplicaMachine {
     if let count = limits.reach(limit, at: now) { tell(.limitReached(limit, count: count)) }
   }
 
-  func send(_ message: PeerMessage, to peer: EndpointID, isAnswer: Bool = false) {
-    outbox.append(message.encoded(), to: peer, isAnswer: isAnswer)
+  func send(_ message: PeerMessage, to peer: EndpointID, _ concern: Outbox.Concern) {
+    outbox.append(message.encoded(), to: peer, concern)
   }
 }

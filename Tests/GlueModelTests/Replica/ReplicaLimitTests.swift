@@ -53,11 +53,48 @@ import Testing
   @Test func whoIsBusySendsOthersAway() throws {
     let network = network(6, seed: 4) { $0.answersAtOnce = 1 }
     try Sync.fill(network, 0, keys: 10)
-    network.takesMessages = { $0 != 0 }
+    // All are told that there is something, and the first answer does not leave.
+    var told = 0
+    network.watch = { from, _, _ in if from == 0 { told += 1 } }
+    network.takesMessages = { $0 != 0 || told < 5 }
     network.connectAll()
     network.run(for: .seconds(1))
     network.takesMessages = { _ in true }
     #expect(network.run(for: .seconds(10)) { network.isConverged })
+    #expect(reached(.answersAtOnce, at: network[0]))
+  }
+
+  /// Of each concern a peer that reads nothing costs one message, and what it asked for and gave up is not sent.
+  @Test func aPeerThatReadsNothingCostsLittle() throws {
+    let network = network(3, seed: 11) { _ in }
+    try Sync.fill(network, 0, keys: 2_000)
+    let state = network[0].machine.document.stateBytes().count
+    network.connectAll()
+    network.run(for: .seconds(3))
+    #expect(network.isConverged)
+    network.takesMessages = { $0 != 0 }
+    for round in 0..<200 {
+      try network.apply([.set(Sync.path("x"), .int(Int64(round)))], at: 1)
+      network.restart(2)
+      network.connectAll()
+      network.run(for: .seconds(2))
+    }
+    #expect(network[0].machine.outbox.byteCount < 2 * state)
+    network.takesMessages = { _ in true }
+    let before = network.bytes
+    network.connectAll()
+    #expect(network.run(for: .seconds(5)) { network.isConverged })
+    #expect(network.bytes - before < 4 * state)
+  }
+
+  @Test func tooManyReplicasAreTakenAndTold() throws {
+    var limits = DocumentLimits()
+    limits.replicas = 2
+    let network = ReplicaNetwork(3, seed: 12, limits: limits)
+    for index in 0..<3 { try network.apply([.set(Sync.path("k"), 1)], at: index) }
+    network.connectAll()
+    #expect(network.run(for: .seconds(3)) { network.isConverged })
+    #expect(network.nodes.allSatisfy { reached(.replicas, at: $0) })
   }
 
   @Test func tooManyPeersAreLeftOut() throws {

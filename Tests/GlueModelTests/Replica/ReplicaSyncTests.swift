@@ -135,6 +135,51 @@ import Testing
     #expect(network[2].machine.counters.requests == 2)
   }
 
+  /// Parts of an answer are lost, and that is told: it is asked for again at once.
+  @Test func anAnswerOfWhichPartsAreLostIsAskedForAgain() throws {
+    let network = ReplicaNetwork(2, seed: 13)
+    for index in 0..<40 {
+      try network.apply([.set(Self.path("k/\(index)"), .bytes([UInt8](repeating: 1, count: 9_000)))], at: 0)
+    }
+    var parts = 0
+    network.drops = { from, _, bytes in
+      guard from == 0, bytes[1] == PeerMessage.Kind.part.rawValue else { return false }
+      parts += 1
+      return parts == 3
+    }
+    network.connectAll()
+    #expect(network.run(for: .seconds(1)) { parts >= 3 })
+    network[1].machine.lostMessages(from: network[0].id, at: network.time(of: network[1]))
+    #expect(network.run(for: .seconds(1)) { network.isConverged }, "before a request's timeout")
+    #expect(network[1].machine.counters.requests == 2)
+    #expect(network[1].machine.counters.requestTimeouts == 0)
+  }
+
+  /// A replica is set back to an earlier state, and others know more of it than it does: what it writes then reaches them.
+  @Test func whoWasSetBackTakesAnotherIdentity() throws {
+    let network = ReplicaNetwork(2, seed: 14)
+    network.connectAll()
+    network.run(for: .seconds(1))
+    let own = network[0].machine.document.replica
+    try network.apply([.set(Self.path("a"), 1)], at: 0)
+    network.run(for: .seconds(1))
+    // What it wrote, and has forgotten.
+    let forgotten = Delta(
+      operation: Delta.Operation(replica: own, counters: 2..<4, time: 9),
+      entries: [Entry(dot: Dot(own, 2), time: 9, path: Self.path("b"), content: .value(2))])
+    let bytes = PeerMessage.encoded(forgotten)
+    for node in network.nodes {
+      bytes.withUnsafeBytes { node.machine.receiveDelta($0, from: EndpointID(9), at: network.time(of: node)) }
+    }
+    #expect(network[0].machine.nextEvent() == .identityTaken)
+    #expect(network[0].machine.document.replica != own)
+    try network.apply([.set(Self.path("c"), 3)], at: 0)
+    #expect(network.run(for: .seconds(1)) { network.isConverged })
+    #expect(network[1].machine.document.read(Self.path("c")) == .value(3))
+    #expect(network[1].machine.document.read(Self.path("b")) == .value(2))
+    #expect(network[1].machine.nextEvent() == nil)
+  }
+
   @Test func aLongStateComesInParts() throws {
     let network = ReplicaNetwork(2, seed: 9)
     for index in 0..<40 {
