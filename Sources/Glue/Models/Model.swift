@@ -58,7 +58,7 @@ public final class Model: Sendable {
   ///
   /// - Throws: ``ModelError/invalidPath(_:problem:)``.
   public func read(_ path: String? = nil) throws(ModelError) -> ModelNode? {
-    let path = try path.map { (text) throws(ModelError) in try ModelPath(text) } ?? .root
+    let path = try ModelPath(orRoot: path)
     return link.withState { $0.machine.document.read(path) }
   }
 
@@ -69,7 +69,7 @@ public final class Model: Sendable {
   ///
   /// - Throws: ``ModelError/invalidPath(_:problem:)``.
   public func conflicts(under path: String? = nil) throws(ModelError) -> [ModelConflict] {
-    let path = try path.map { (text) throws(ModelError) in try ModelPath(text) } ?? .root
+    let path = try ModelPath(orRoot: path)
     return link.withState { $0.machine.document.conflicts(under: path) }
   }
 
@@ -79,70 +79,91 @@ public final class Model: Sendable {
   ///
   /// - Throws: ``ModelError``; nothing has changed then.
   public func set(_ path: String, to value: ModelValue) throws(ModelError) {
-    try update { (edits) throws(ModelError) in try edits.set(path, to: value) }
+    try apply { (edits) throws(ModelError) in try edits.set(path, to: value) }
   }
 
   /// Removes what is at a path, and below. What others write there concurrently stays.
   ///
   /// - Throws: ``ModelError``.
   public func delete(_ path: String) throws(ModelError) {
-    try update { (edits) throws(ModelError) in try edits.delete(path) }
+    try apply { (edits) throws(ModelError) in try edits.delete(path) }
   }
 
   /// Adds to a counter, or makes one.
   ///
   /// - Throws: ``ModelError``.
   public func increment(_ path: String, by amount: Int64 = 1) throws(ModelError) {
-    try update { (edits) throws(ModelError) in try edits.increment(path, by: amount) }
+    try apply { (edits) throws(ModelError) in try edits.increment(path, by: amount) }
   }
 
   /// Adds an element to a set, or makes one. It stays if another endpoint removes the element at the same time.
   ///
   /// - Throws: ``ModelError``.
   public func add(_ element: ModelValue, to path: String) throws(ModelError) {
-    try update { (edits) throws(ModelError) in try edits.add(element, to: path) }
+    try apply { (edits) throws(ModelError) in try edits.add(element, to: path) }
   }
 
   /// Removes an element from a set.
   ///
   /// - Throws: ``ModelError``.
   public func remove(_ element: ModelValue, from path: String) throws(ModelError) {
-    try update { (edits) throws(ModelError) in try edits.remove(element, from: path) }
+    try apply { (edits) throws(ModelError) in try edits.remove(element, from: path) }
   }
 
   /// Ends a conflict: this value replaces all that were written concurrently.
   ///
   /// - Throws: ``ModelError``.
   public func resolve(_ path: String, to value: ModelValue) throws(ModelError) {
-    try update { (edits) throws(ModelError) in try edits.resolve(path, .value(value)) }
+    try resolve(path, .value(value))
+  }
+
+  /// Ends a conflict: by a value, or by what there is of one kind.
+  ///
+  /// - Throws: ``ModelError``.
+  public func resolve(_ path: String, _ resolution: ModelResolution) throws(ModelError) {
+    try apply { (edits) throws(ModelError) in try edits.resolve(path, resolution) }
+  }
+
+  private func apply(_ body: (inout ModelEdits) throws(ModelError) -> Void) throws(ModelError) {
+    var edits = ModelEdits(link)
+    try body(&edits)
+    try link.change { (machine, time) throws(ModelError) in try machine.apply(edits.list, at: time) }
   }
 
   /// Makes several changes as one transaction: every replica gets all of them at once, or none.
   ///
   /// ```swift
-  /// try home.update {
-  ///   try $0.set("lights/kitchen", to: "off")
-  ///   try $0.increment("switched")
+  /// try home.update { edits in
+  ///   guard let level = try edits.read("tank/level")?.int, level < 10 else { return }
+  ///   try edits.set("tank/pump", to: "on")
+  ///   try edits.increment("tank/filled")
   /// }
   /// ```
   ///
+  /// What it reads is what there was before the transaction. If any of that has become different here when the closure returns, because of
+  /// another thread or of changes that have arrived, the closure runs once more; so it should do nothing else. What other replicas change at
+  /// the same time and has not arrived is merged as always: where only one may decide, a model does not help.
+  ///
+  /// - Returns: What the closure returns.
   /// - Throws: ``ModelError``, or what the closure throws; nothing has changed then.
-  public func update<E: Error>(_ body: (inout ModelEdits) throws(E) -> Void) throws {
-    var edits = ModelEdits()
-    try body(&edits)
-    try apply(edits)
+  ///   ``ModelError/changedMeanwhile(attempts:)`` if what it read has changed each time.
+  @discardableResult
+  public func update<R>(_ body: (inout ModelEdits) throws -> R) throws -> R {
+    for _ in 0..<Self.attempts {
+      var edits = ModelEdits(link)
+      let result = try body(&edits)
+      let isDone = try link.change { (machine, time) throws(ModelError) in
+        guard edits.isCurrent(in: machine) else { return false }
+        try machine.apply(edits.list, at: time)
+        return true
+      }
+      if isDone { return result }
+    }
+    throw ModelError.changedMeanwhile(attempts: Self.attempts)
   }
 
-  /// As the other one, for closures that throw nothing else.
-  public func update(_ body: (inout ModelEdits) throws(ModelError) -> Void) throws(ModelError) {
-    var edits = ModelEdits()
-    try body(&edits)
-    try apply(edits)
-  }
-
-  private func apply(_ edits: ModelEdits) throws(ModelError) {
-    try link.change { (machine, time) throws(ModelError) in try machine.apply(edits.list, at: time) }
-  }
+  /// How often a transaction is tried whose reads change all the time. Each failure means that another change was made.
+  private static let attempts = 100
 
   // MARK: Others
 
@@ -213,36 +234,6 @@ public struct ModelStatus: Hashable, Sendable {
   public let pastReplicas: Int
   /// What this replica has done.
   public let counters: ReplicaCounters
-}
-
-/// The changes of a transaction, in order.
-public struct ModelEdits: Sendable {
-  var list: [ModelEdit] = []
-
-  /// Replaces what is at a path, and below, by a value.
-  public mutating func set(_ path: String, to value: ModelValue) throws(ModelError) {
-    list.append(.set(try ModelPath(path), value))
-  }
-  /// Removes what is at a path, and below.
-  public mutating func delete(_ path: String) throws(ModelError) { list.append(.delete(try ModelPath(path))) }
-  /// Adds to a counter, or makes one.
-  public mutating func increment(_ path: String, by amount: Int64 = 1) throws(ModelError) {
-    list.append(.increment(try ModelPath(path), amount))
-  }
-  /// Adds an element to a set, or makes one.
-  public mutating func add(_ element: ModelValue, to path: String) throws(ModelError) {
-    list.append(.add(try ModelPath(path), element))
-  }
-  /// Removes an element from a set.
-  public mutating func remove(_ element: ModelValue, from path: String) throws(ModelError) {
-    list.append(.remove(try ModelPath(path), element))
-  }
-  /// Makes a map that is there even if it is empty.
-  public mutating func makeMap(_ path: String) throws(ModelError) { list.append(.makeMap(try ModelPath(path))) }
-  /// Ends a conflict.
-  public mutating func resolve(_ path: String, _ resolution: ModelResolution) throws(ModelError) {
-    list.append(.resolve(try ModelPath(path), resolution))
-  }
 }
 
 extension Endpoint {

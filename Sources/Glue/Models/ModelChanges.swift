@@ -10,7 +10,7 @@ public struct ModelChanges: AsyncSequence, Sendable {
   public let snapshot: ModelNode?
   fileprivate let reader: Reader
 
-  /// The changes from where the last iterator stopped.
+  /// The changes from where the last iterator stopped: several share them. Whoever wants all of them calls ``Model/changes(under:)`` himself.
   public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(reader: reader) }
 
   /// Takes one change after the other.
@@ -54,7 +54,7 @@ public struct ModelTransactions: AsyncSequence, Sendable {
   public let snapshot: ModelNode?
   fileprivate let reader: ModelChanges.Reader
 
-  /// The transactions from where the last iterator stopped.
+  /// The transactions from where the last iterator stopped: several share them.
   public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(reader: reader) }
 
   /// Takes one transaction after the other.
@@ -76,7 +76,7 @@ extension Model {
   ///
   /// - Throws: ``ModelError/invalidPath(_:problem:)``.
   public func changes(under path: String? = nil) throws(ModelError) -> ModelChanges {
-    let path = try path.map { (text) throws(ModelError) in try ModelPath(text) } ?? .root
+    let path = try ModelPath(orRoot: path)
     let queue = ModelChangeQueue(under: path)
     let snapshot = link.withState { state -> ModelNode? in
       if state.isClosed { queue.finish() } else { state.watchers.append(queue) }

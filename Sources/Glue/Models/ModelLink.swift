@@ -188,10 +188,10 @@ final class ModelLink: Sendable {
   }
 
   /// Changes the document, if the model is open.
-  func change(_ body: (ReplicaMachine, ReplicaTime) throws(ModelError) -> Void) throws(ModelError) {
+  func change<R: Sendable>(_ body: (ReplicaMachine, ReplicaTime) throws(ModelError) -> R) throws(ModelError) -> R {
     try input { (state, time) throws(ModelError) in
       guard !state.isClosed else { throw .closed }
-      try body(state.machine, time)
+      return try body(state.machine, time)
     }
   }
 

@@ -85,7 +85,7 @@ struct ModelSession: Sendable {
         throw CommandFailure(path.map { "there is nothing at \($0)" } ?? "the model is empty")
       }
       try Console.tryLine(json ? ModelText.json(node) : ModelText.lines(node, at: path).joined(separator: "\n"))
-    case .set(let path, let value): try model.update { (edits) throws(ModelError) in try value.set(path, in: &edits) }
+    case .set(let path, let value): try model.update { try value.set(path, in: &$0) }
     case .delete(let path):
       guard try model.read(path) != nil else { throw CommandFailure("there is nothing at \(path)") }
       try model.delete(path)

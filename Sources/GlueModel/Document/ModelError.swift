@@ -10,6 +10,8 @@ public enum ModelError: Error, Hashable, Sendable, CustomStringConvertible {
   case overflow(ModelPath)
   /// The model was closed.
   case closed
+  /// What a transaction has read was changed by others each time it was tried.
+  case changedMeanwhile(attempts: Int)
   /// A limit of ``DocumentLimits`` would be exceeded.
   case limitExceeded(ModelLimit, limit: Int)
 
@@ -20,6 +22,8 @@ public enum ModelError: Error, Hashable, Sendable, CustomStringConvertible {
     case .invalidValue(let path, let problem): "the value for \(path) is refused: \(problem)"
     case .wrongKind(let path, let kind, let needed): "\(path) is a \(kind.rawValue), not a \(needed.rawValue)"
     case .closed: "the model is closed"
+    case .changedMeanwhile(let attempts):
+      "what the transaction has read was changed by others, \(attempts) times in a row"
     case .overflow(let path): "the counter \(path) would exceed 64 bits"
     case .limitExceeded(let limit, let bound): "\(limit.rawValue) would exceed the limit of \(bound)"
     }

@@ -37,6 +37,27 @@ public enum ModelNode: Hashable, Sendable {
     }
   }
 
+  /// The value, of several the latest; nil if it is something else.
+  public var value: ModelValue? {
+    switch self {
+    case .value(let value): value
+    case .concurrent(let values): values.first
+    case .counter, .set, .map: nil
+    }
+  }
+  /// The value, if it is a boolean.
+  public var bool: Bool? { value?.bool }
+  /// The value, if it is a whole number; or the sum of a counter.
+  public var int: Int64? { if case .counter(let sum) = self { sum } else { value?.int } }
+  /// The value, if it is a number, whole or not.
+  public var double: Double? { value?.double }
+  /// The value, if it is a text.
+  public var string: String? { value?.string }
+  /// The elements, if it is a set.
+  public var elements: [ModelValue]? { if case .set(let elements) = self { elements } else { nil } }
+  /// What is in it, if it is a map.
+  public var children: [Child]? { if case .map(let children) = self { children } else { nil } }
+
   /// What is at a level of a map.
   public subscript(level: String) -> ModelNode? {
     guard case .map(let children) = self else { return nil }

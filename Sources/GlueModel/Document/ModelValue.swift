@@ -22,6 +22,27 @@ public enum ModelValue: Sendable {
   public static let depthLimit = 32
 }
 
+extension ModelValue {
+  /// The boolean, if it is one.
+  public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+  /// The whole number, if it is one.
+  public var int: Int64? { if case .int(let value) = self { value } else { nil } }
+  /// The number, if it is one, whole or not.
+  public var double: Double? {
+    switch self {
+    case .double(let value): value
+    case .int(let value): Double(value)
+    default: nil
+    }
+  }
+  /// The text, if it is one.
+  public var string: String? { if case .string(let value) = self { value } else { nil } }
+  /// The bytes, if it is some.
+  public var bytes: [UInt8]? { if case .bytes(let value) = self { value } else { nil } }
+  /// The values of a list, if it is one.
+  public var list: [ModelValue]? { if case .list(let values) = self { values } else { nil } }
+}
+
 extension ModelValue: Hashable, Comparable {
   /// Whether the canonical encodings are the same.
   public static func == (a: ModelValue, b: ModelValue) -> Bool {

@@ -75,7 +75,7 @@ struct EndToEndModelTests {
     let changes = try reader.changes(under: "a")
     #expect(changes.snapshot == .map([.init(level: "0", node: .value(0))]))
     for number in 1...50 as ClosedRange<Int64> {
-      try writer.update { (edits) throws(ModelError) in
+      try writer.update { edits in
         try edits.set("a/left", to: .int(number))
         try edits.set("b", to: .int(number))
         try edits.set("a/right", to: .int(number))
@@ -94,6 +94,78 @@ struct EndToEndModelTests {
     for endpoint in [one, two] { await endpoint.shutdown() }
   }
 
+  @Test("A transaction that depends on what it has read is made again when that has changed")
+  func readAndWrite() async throws {
+    let network = LoopbackNetwork()
+    let endpoint = try await network.start("one")
+    let model = try await endpoint.model("m")
+    try model.set("tank/level", to: 5)
+    var tries = 0
+    let before = try model.update { edits -> Int64? in
+      tries += 1
+      let level = try edits.read("tank/level")?.int ?? 0
+      // Somebody else is faster, once.
+      if tries == 1 { try model.set("tank/level", to: 7) }
+      // What was not read may change.
+      try model.set("other", to: .int(Int64(tries)))
+      try edits.set("tank/level", to: .int(level + 1))
+      try edits.set("tank/pump", to: "on")
+      return level
+    }
+    #expect(before == 7 && tries == 2)
+    #expect(model["tank/level"]?.int == 8)
+    await endpoint.shutdown()
+  }
+
+  @Test("Many that read and write at once count what they all did")
+  func readAndWriteAtOnce() async throws {
+    let network = LoopbackNetwork()
+    let endpoint = try await network.start("one")
+    let model = try await endpoint.model("m")
+    await withTaskGroup { group in
+      for _ in 0..<4 {
+        group.addTask {
+          for _ in 0..<100 {
+            _ = try? model.update { try $0.set("count", to: .int((try $0.read("count")?.int ?? 0) + 1)) }
+          }
+        }
+      }
+    }
+    #expect(model["count"]?.int == 400)
+    #expect(throws: ModelError.changedMeanwhile(attempts: 100)) {
+      try model.update { edits in
+        let count = try edits.read("count")?.int ?? 0
+        try model.set("count", to: .int(count + 1))
+        try edits.set("count", to: 0)
+      }
+    }
+    #expect(model["count"]?.int == 500)
+    await endpoint.shutdown()
+  }
+
+  @Test("Closing a model waits for nobody")
+  func closing() async throws {
+    let network = LoopbackNetwork()
+    let (one, two) = (try await network.start("one"), try await network.start("two"))
+    let (first, second) = (try await one.model("m"), try await two.model("m"))
+    try await first.awaitSync(replicas: 1, timeout: .seconds(10))
+    let reading = try first.changes()
+    let waiting = Task { try await first.awaitSync(replicas: 5) }
+    let watching = Task { for await _ in reading {} }
+    try first.set("k", to: 1)
+    let began = ContinuousClock.now
+    first.close()
+    let took = ContinuousClock.now - began
+    #expect(throws: ModelError.closed) { try first.set("k", to: 2) }
+    await watching.value
+    await #expect(throws: EndpointFailure.stopped) { try await waiting.value }
+    try await eventually("the change has left") { second["k"]?.int == 1 }
+    try await eventually("the other one knows") { second.replicas.isEmpty }
+    // Nothing in it waits for a time-out, of which the shortest is a second.
+    #expect(took < .seconds(1))
+    for endpoint in [one, two] { await endpoint.shutdown() }
+  }
+
   @Test("A model is open once in an endpoint, and ends with its last reference")
   func opening() async throws {
     let network = LoopbackNetwork()
@@ -108,7 +180,7 @@ struct EndToEndModelTests {
     await #expect(throws: EndpointFailure.self) { _ = try await endpoint.model("a/#") }
     #expect(throws: ModelError.self) { try again.set("a//b", to: 1) }
     #expect(throws: ModelError.self) {
-      try again.update { (edits) throws(ModelError) in
+      try again.update { edits in
         try edits.set("a", to: 1)
         try edits.increment("a")
       }
@@ -153,7 +225,7 @@ struct EndToEndModelTests {
     let one = try await network.start("one")
     let first = try await one.model("m")
     for block in 0..<20 {
-      try first.update { (edits) throws(ModelError) in
+      try first.update { edits in
         for number in 0..<100 { try edits.set("k/\(block)/\(number)", to: .string("value \(number)")) }
       }
     }
