@@ -21,6 +21,14 @@ public struct ModelEdits: Sendable {
     return node
   }
 
+  /// What was written concurrently at a path: none if there is no conflict.
+  ///
+  /// - Throws: ``ModelError/invalidPath(_:problem:)``.
+  public func candidates(at path: String) throws(ModelError) -> [ModelConflict.Candidate] {
+    let path = try ModelPath(path)
+    return link.withState { $0.machine.document.conflicts(under: path).first { $0.path == path }?.candidates ?? [] }
+  }
+
   /// Whether what was read is there still.
   func isCurrent(in machine: ReplicaMachine) -> Bool {
     revision == nil || revision == machine.revision || reads.allSatisfy { machine.document.read($0.path) == $0.node }

@@ -33,7 +33,9 @@ final class ModelLink: Sendable {
     var parted: Set<EndpointID> = []
     var timer: (at: Timestamp, task: Task<Void, Never>)?
     var waiters: [ModelWaiter] = []
+    /// Nothing more is changed here. What was changed still leaves.
     var isClosed = false
+    var areTopicsClosed = false
 
     /// Tells the replica who has come and gone. Returns the topics that are not needed any more.
     mutating func meet(at time: ReplicaTime) -> [Publication] {
@@ -155,21 +157,19 @@ final class ModelLink: Sendable {
 
   /// Ends the conversation. What was published already still arrives.
   func close() {
-    drain()
-    let open = state.withLock { state -> ([ModelWaiter], [ModelChangeQueue], [Publication])? in
+    let open = state.withLock { state -> ([ModelWaiter], [ModelChangeQueue])? in
       guard !state.isClosed else { return nil }
       state.isClosed = true
       state.timer?.task.cancel()
-      defer { (state.waiters, state.watchers, state.publications) = ([], [], [:]) }
-      return (state.waiters, state.watchers, Array(state.publications.values))
+      defer { (state.waiters, state.watchers) = ([], []) }
+      return (state.waiters, state.watchers)
     }
-    guard let (waiters, watchers, publications) = open else { return }
+    guard let (waiters, watchers) = open else { return }
     for waiter in waiters { waiter.resume(.stopped) }
     for watcher in watchers { watcher.finish() }
     for task in tasks.withLock({ $0 }) { task.cancel() }
     for subscription in subscriptions.withLock({ $0 }) { subscription.cancel() }
-    for publication in publications { publication.close() }
-    deltas.close()
+    drain()
     writer?.finish()
   }
 
@@ -241,21 +241,35 @@ final class ModelLink: Sendable {
 
   private func drain() {
     while let output = nextOutput() { perform(output) }
+    closeTopicsIfDone()
   }
 
   private func nextOutput() -> Output? {
     state.withLock { state in
       // One at a time, so that what is sent keeps its order. Whoever drains looks once more when it has sent something.
-      guard !state.isDraining, !state.isClosed else { return nil }
+      guard !state.isDraining else { return nil }
       let output = output(of: &state)
-      if output == nil {
+      if output != nil {
+        state.isDraining = true
+      } else if !state.isClosed {
         arm(&state)
         writer?.wake()
-      } else {
-        state.isDraining = true
       }
       return output
     }
+  }
+
+  /// Closes the topics of a model that is closed, when the last change has left: that may be in another thread than the one that closes it.
+  private func closeTopicsIfDone() {
+    let publications = state.withLock { state -> [Publication] in
+      guard state.isClosed, !state.areTopicsClosed, !state.isDraining, !state.isBroadcastFull,
+        !state.machine.hasBroadcasts
+      else { return [] }
+      state.areTopicsClosed = true
+      defer { state.publications = [:] }
+      return [deltas] + state.publications.values
+    }
+    for publication in publications { publication.close() }
   }
 
   private func output(of state: inout State) -> Output? {
@@ -263,6 +277,7 @@ final class ModelLink: Sendable {
       state.isBroadcasting = true
       return .broadcast(bytes)
     }
+    guard !state.isClosed else { return nil }
     let full = state.full
     if let message = state.machine.nextMessage(where: { !full.contains($0) }) {
       return .message(message.peer, message.bytes)
@@ -285,10 +300,10 @@ final class ModelLink: Sendable {
   private func broadcast(_ bytes: [UInt8]) {
     if let receipt = try? deltas.tryPublish(bytes) { return noteBroadcast(receipt) }
     state.withLock { $0.isBroadcastFull = true }
-    Task { [weak self, deltas] in
-      let receipt = try? await deltas.publish(bytes)
-      self?.noteBroadcast(receipt)
-      self?.drain()
+    // It outlives the model, if that is closed meanwhile: what was changed leaves.
+    Task {
+      noteBroadcast(try? await deltas.publish(bytes))
+      drain()
     }
   }
 

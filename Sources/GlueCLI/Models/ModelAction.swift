@@ -11,12 +11,12 @@ enum ModelAction: Sendable {
   case add(String, ModelValue)
   case remove(String, ModelValue)
   case conflicts(String?)
-  case resolve(String, ModelValue)
+  case resolve(String, ModelResolution)
   case watch(String?)
   case status
 
   enum Kind: String, CaseIterable, ExpressibleByArgument {
-    case get, set, delete, increment, add, remove, conflicts, resolve, watch, status, apply
+    case get, set, delete, increment, add, remove, conflicts, resolve, keep, watch, status, apply
   }
 
   /// Whether it changes something.
@@ -27,8 +27,9 @@ enum ModelAction: Sendable {
     }
   }
 
+  /// - Parameter asText: A value is a text as it stands, whatever it looks like.
   /// - Throws: `ValidationError` that tells what is missing, or too much.
-  init(_ kind: Kind, _ words: [String]) throws {
+  init(_ kind: Kind, _ words: [String], asText: Bool = false) throws {
     func path() throws -> String {
       guard let path = words.first else { throw ValidationError("\(kind.rawValue) needs a path") }
       if let problem = ModelPath.problem(with: path) { throw ValidationError("“\(path)” is no path: \(problem)") }
@@ -36,7 +37,7 @@ enum ModelAction: Sendable {
     }
     func value() throws -> ModelValue {
       guard words.count > 1 else { throw ValidationError("\(kind.rawValue) needs a path and a value") }
-      guard case .value(let value) = try JSONValue(text: words[1]) else {
+      guard case .value(let value) = try JSONValue(words[1], asText: asText) else {
         throw ValidationError(
           "\(kind.rawValue) takes no object: expected a text, a number, true, false, null or a list")
       }
@@ -50,7 +51,7 @@ enum ModelAction: Sendable {
       most = 1
     case .set:
       guard words.count > 1 else { throw ValidationError("set needs a path and a value") }
-      self = .set(try path(), try JSONValue(text: words[1]))
+      self = .set(try path(), try JSONValue(words[1], asText: asText))
       most = 2
     case .delete:
       self = .delete(try path())
@@ -68,7 +69,14 @@ enum ModelAction: Sendable {
       self = .remove(try path(), try value())
       most = 2
     case .resolve:
-      self = .resolve(try path(), try value())
+      self = .resolve(try path(), .value(try value()))
+      most = 2
+    case .keep:
+      guard let kept = words.count > 1 ? ModelKind(rawValue: words[1]) : nil else {
+        let kinds = ModelKind.allCases.map(\.rawValue).joined(separator: ", ")
+        throw ValidationError("keep needs a path and a kind; expected one of \(kinds)")
+      }
+      self = .resolve(try path(), .kind(kept))
       most = 2
     case .status:
       self = .status
@@ -90,55 +98,21 @@ enum ModelAction: Sendable {
     }
     try self.init(kind, Array(words.dropFirst()))
   }
-}
 
-/// A value, or an object that becomes a map.
-indirect enum JSONValue: Sendable {
-  case value(ModelValue)
-  case object([(key: String, value: JSONValue)])
-
-  /// JSON, or else the text itself.
-  init(text: String) throws {
-    guard let parsed = try? JSONSerialization.jsonObject(with: Data(text.utf8), options: .fragmentsAllowed) else {
-      self = .value(.string(text))
-      return
-    }
-    self = try Self.make(parsed)
-  }
-
-  private static func make(_ parsed: Any) throws -> JSONValue {
-    if let object = parsed as? [String: Any] {
-      return .object(try object.sorted { $0.key < $1.key }.map { ($0.key, try make($0.value)) })
-    }
-    return .value(try makeValue(parsed))
-  }
-
-  private static func makeValue(_ parsed: Any) throws -> ModelValue {
-    switch parsed {
-    case is NSNull: return .null
-    case let text as String: return .string(text)
-    case let list as [Any]: return .list(try list.map(makeValue))
-    case let number as NSNumber:
-      if isBoolean(number) { return .bool(number.boolValue) }
-      let text = number.stringValue
-      return Int64(text).map { .int($0) } ?? .double(number.doubleValue)
-    default: throw ValidationError("a list holds texts, numbers, true, false, null and lists only")
-    }
-  }
-
-  private static func isBoolean(_ number: NSNumber) -> Bool {
-    // 'c' is a C char, which is what JSONSerialization makes of true and false on every platform.
-    String(cString: number.objCType) == "c"
-  }
-
-  /// Sets a path to it. A map is replaced as a whole.
-  func set(_ path: String, in edits: inout ModelEdits) throws(ModelError) {
+  /// Makes its change as part of a transaction. What only shows something does nothing.
+  func edit(_ edits: inout ModelEdits) throws {
     switch self {
-    case .value(let value): try edits.set(path, to: value)
-    case .object(let fields):
+    case .set(let path, let value): try value.set(path, in: &edits)
+    case .delete(let path):
+      guard try edits.read(path) != nil else { throw CommandFailure("there is nothing at \(path)") }
       try edits.delete(path)
-      try edits.makeMap(path)
-      for (key, value) in fields { try value.set("\(path)/\(ModelPath.level(forKey: key))", in: &edits) }
+    case .increment(let path, let amount): try edits.increment(path, by: amount)
+    case .add(let path, let value): try edits.add(value, to: path)
+    case .remove(let path, let value): try edits.remove(value, from: path)
+    case .resolve(let path, let resolution):
+      guard try !edits.candidates(at: path).isEmpty else { throw CommandFailure("there is no conflict at \(path)") }
+      try edits.resolve(path, resolution)
+    case .get, .conflicts, .watch, .status: break
     }
   }
 }

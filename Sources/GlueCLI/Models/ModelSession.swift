@@ -16,30 +16,60 @@ struct ModelSession: Sendable {
   func perform(_ action: ModelAction, waiting: Duration) async throws {
     try await meet(waiting)
     try check(action, waiting)
-    try show(action)
+    try carryOut(action)
+    if case .get(let path) = action { try pointToConflicts(under: path) }
     if action.isChange { try await settle() }
   }
 
-  /// Does what the lines of standard input say, one after the other. A line that is wrong does not end it.
+  /// Does what the lines of standard input say, one after the other; what stands between `begin` and `commit` as one. A line that is wrong, or
+  /// a transaction in which one is, changes nothing and does not end it.
   func apply(waiting: Duration) async throws {
     try await meet(waiting)
     let reader = LineReader(limit: 1 << 20)
     var (number, wrong) = (0, 0)
+    var transaction: Transaction?
     while let bytes = try await reader.next() {
       number += 1
       let line = String(decoding: bytes, as: UTF8.self)
       guard !line.allSatisfy(\.isWhitespace) else { continue }
       do {
         guard String(validating: bytes, as: UTF8.self) != nil else { throw CommandFailure("it is not UTF-8") }
-        try show(try ModelAction(line: line))
+        try perform(line, in: &transaction)
       } catch let failure as OutputFailure {
         throw failure
       } catch {
         wrong += 1
+        transaction?.isWrong = true
         Console.error("glue: line \(number), \(line): \((error as? CommandFailure)?.text ?? "\(error)")")
       }
     }
+    if transaction != nil {
+      throw CommandFailure("the input ended in a transaction: commit is missing; it was not done")
+    }
     if wrong > 0 { throw CommandFailure("\(wrong) of \(number) lines were not done") }
+  }
+
+  /// Actions that wait for `commit`.
+  private struct Transaction {
+    var actions: [ModelAction] = []
+    var isWrong = false
+  }
+
+  private func perform(_ line: String, in transaction: inout Transaction?) throws {
+    switch (line.trimmingCharacters(in: .whitespaces), transaction) {
+    case ("begin", nil): transaction = Transaction()
+    case ("begin", .some): throw CommandFailure("there is a transaction already")
+    case ("commit", nil): throw CommandFailure("there is no transaction; it starts with begin")
+    case ("commit", let complete?):
+      transaction = nil
+      guard !complete.isWrong else { throw CommandFailure("nothing of the transaction is done") }
+      try model.update { edits in for action in complete.actions { try action.edit(&edits) } }
+    case (_, nil): try carryOut(try ModelAction(line: line))
+    case (_, .some):
+      let action = try ModelAction(line: line)
+      guard action.isChange else { throw CommandFailure("a transaction has changes only") }
+      transaction?.actions.append(action)
+    }
   }
 
   /// Shows what is there, then every change.
@@ -78,31 +108,28 @@ struct ModelSession: Sendable {
     } catch EndpointFailure.timedOut {}
   }
 
-  private func show(_ action: ModelAction) throws {
+  private func carryOut(_ action: ModelAction) throws {
     switch action {
     case .get(let path):
       guard let node = try model.read(path) else {
         throw CommandFailure(path.map { "there is nothing at \($0)" } ?? "the model is empty")
       }
       try Console.tryLine(json ? ModelText.json(node) : ModelText.lines(node, at: path).joined(separator: "\n"))
-    case .set(let path, let value): try model.update { try value.set(path, in: &$0) }
-    case .delete(let path):
-      guard try model.read(path) != nil else { throw CommandFailure("there is nothing at \(path)") }
-      try model.delete(path)
-    case .increment(let path, let amount): try model.increment(path, by: amount)
-    case .add(let path, let value): try model.add(value, to: path)
-    case .remove(let path, let value): try model.remove(value, from: path)
-    case .resolve(let path, let value):
-      guard try model.conflicts(under: path).contains(where: { $0.path.text == path }) else {
-        throw CommandFailure("there is no conflict at \(path)")
-      }
-      try model.resolve(path, to: value)
     case .conflicts(let path):
       for conflict in try model.conflicts(under: path) {
         try Console.tryLine(json ? ModelText.json(conflict) : ModelText.lines(conflict).joined(separator: "\n"))
       }
     case .status: try Console.tryLine(json ? ModelText.json(model.status) : ModelText.line(model.status))
     case .watch: break
+    case .set, .delete, .increment, .add, .remove, .resolve: try model.update { try action.edit(&$0) }
     }
+  }
+
+  /// What is shown is one side of a conflict only, and who reads it should know.
+  private func pointToConflicts(under path: String?) throws {
+    let conflicts = try model.conflicts(under: path)
+    guard let first = conflicts.first else { return }
+    let more = conflicts.count > 1 ? " and \(conflicts.count - 1) more" : ""
+    Console.error("glue: different things were written concurrently at \(first.path)\(more); “conflicts” shows them")
   }
 }

@@ -53,6 +53,11 @@ enum ModelText {
       + "; changes of \(status.pastReplicas) replicas remembered, generation \(status.generation)"
   }
 
+  /// For example `home: hall (17), kitchen (41)`.
+  static func line(_ model: ModelOverview) -> String {
+    "\(model.name): \(model.replicas.map(\.description).joined(separator: ", "))".printable
+  }
+
   private static func hex(_ hash: UInt64) -> String {
     let digits = String(hash, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
@@ -125,6 +130,20 @@ enum ModelText {
         object.add("value", raw: candidate.value.map(json) ?? "null")
         object.add("writer", "\(candidate.writer)")
         object.add("time", candidate.time)
+        return object
+      })
+    return line.line
+  }
+
+  static func json(_ model: ModelOverview) -> String {
+    var line = JSONLine()
+    line.add("model", model.name)
+    line.add(
+      "replicas",
+      model.replicas.map { party in
+        var object = JSONLine()
+        object.add("endpoint", "\(party.id)")
+        object.add("name", party.name)
         return object
       })
     return line.line

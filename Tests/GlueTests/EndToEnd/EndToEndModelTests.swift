@@ -45,10 +45,14 @@ struct EndToEndModelTests {
     var settings = Model.Settings()
     settings.policies.set(.keepAll, under: .root)
     let first = try await one.model("home", settings)
+    // Nor does the other one hear of it: what this one sends goes to nobody yet.
+    first.part(from: [two.id])
     try first.set("heating", to: 20)
-    // A model may be changed before anybody is met.
     let second = try await two.model("home", settings)
+    second.part(from: [one.id])
     try second.set("heating", to: 22)
+    first.part(from: [])
+    second.part(from: [])
     try await sameEverywhere([first, second], replicas: 2)
     #expect(first["heating"] == second["heating"])
     guard case .concurrent(let values)? = first["heating"] else {

@@ -42,9 +42,9 @@ class Replica:
     def kill(self):
         self.running.kill()
 
-    def end(self):
+    def end(self, status=0):
         self.running.process.stdin.close()
-        self.running.wait(30)
+        expect(self.running.wait(30) == status, f"{self.running.tail()}")
 
 
 def same(replicas, met=None):
@@ -94,6 +94,50 @@ def scenario_model_changes_by_short_processes(lab):
         one.glue("model", "m", "set", f"k/{number}", number, env=FAST).succeed()
         found = keeper.ask("get k").get(str(number))
         expect(found == number, f"{found} instead of {number}")
+
+
+def scenario_model_transactions_and_list(lab):
+    """Lines between begin and commit are one change; one that is wrong undoes them; and who has which model open is listed."""
+    one, two, three = lab.bridged(3)
+    first, second = Replica(one), Replica(two)
+    wait_until(lambda: same([first, second]), "the two to meet", 30)
+    watcher = three.glue("model", "m", "watch", "--json")
+    wait_until(lambda: watcher.out.matching("snapshot"), "the watcher")
+    for line in ["begin", "set a 1", "increment n", "commit", "begin", "set b 1", "set", "set c 1", "commit", "begin", "delete x", "commit"]:
+        first.do(line)
+    wait_until(lambda: watcher.out.matching('"path":"n"'), "the changes at the watcher")
+    wait_until(lambda: second.ask("get") == {"a": 1, "n": 1}, "what the transaction did")
+    expect([line for line, text in enumerate(watcher.out.texts()) if "path" in text] == [1, 2], f"{watcher.out.texts()}")
+    first.end(status=1)
+    expect(len(first.running.err.matching("set: set needs a path and a value")) == 1, f"{first.running.err.texts()}")
+    expect(len(first.running.err.matching("nothing of the transaction is done")) == 1, f"{first.running.err.texts()}")
+    expect(len(first.running.err.matching("nothing at x")) == 1, f"{first.running.err.texts()}")
+    expect(len(first.running.err.matching("glue: 3 of ")) == 1, f"{first.running.err.texts()}")
+    listed = one.glue("model", "--json", env=FAST)
+    listed.succeed()
+    found = [json.loads(line) for line in listed.out.texts()]
+    names = sorted(replica["name"] for replica in found[0]["replicas"])
+    expect(len(found) == 1 and found[0]["model"] == "m" and len(names) == 2 and two.name in names, f"{found}")
+
+
+def scenario_model_conflict_of_kinds(lab):
+    """A value and a map meet at a path: get says so, and keep chooses one."""
+    one, two = lab.bridged(2)
+    first, second = Replica(one), Replica(two)
+    wait_until(lambda: same([first, second]), "the two to meet", 30)
+    lab.cut(two)
+    wait_until(lambda: not first.status()["replicas"] and not second.status()["replicas"], "the parting", 30)
+    first.do("set heating 20")
+    second.do("set heating/hall 22")
+    lab.mend(two)
+    wait_until(lambda: same([first, second]), "the same on both sides", 30)
+    reader = one.glue("model", "m", "get", "heating", env=FAST)
+    reader.succeed()
+    expect(reader.err.matching("different things were written concurrently at heating"), f"{reader.err.texts()}")
+    one.glue("model", "m", "keep", "heating", "map", env=FAST).succeed()
+    wait_until(lambda: first.ask("get") == {"heating": {"hall": 22}}, "the map that was kept")
+    again = one.glue("model", "m", "keep", "heating", "map", env=FAST)
+    expect(again.wait(30) == 1 and again.err.matching("no conflict at heating"), f"{again.err.texts()}")
 
 
 def scenario_model_conflict(lab):
