@@ -130,8 +130,9 @@ struct ModelCommand: AsyncParsableCommand {
   }
 }
 
-/// A span with a sign, as in `-1h`.
+/// A span with a sign, as in `-1h`; or `1970`, where the clock of a host starts that has no battery for it.
 func parseClockOffset(_ text: String) throws -> Duration {
+  if text == "1970" { return .seconds(-Date.now.timeIntervalSince1970) }
   if text.hasPrefix("-") { return .zero - (try parseDuration(String(text.dropFirst()))) }
   return try parseDuration(text)
 }
