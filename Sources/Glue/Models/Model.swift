@@ -151,7 +151,14 @@ public final class Model: Sendable {
   public func update<R>(_ body: (inout ModelEdits) throws -> R) throws -> R {
     for _ in 0..<Self.attempts {
       var edits = ModelEdits(link)
-      let result = try body(&edits)
+      let result: R
+      do {
+        result = try body(&edits)
+      } catch {
+        // What it has read may not have been of one moment.
+        if link.withState({ edits.isCurrent(in: $0.machine) }) { throw error }
+        continue
+      }
       let isDone = try link.change { (machine, time) throws(ModelError) in
         guard edits.isCurrent(in: machine) else { return false }
         try machine.apply(edits.list, at: time)
@@ -167,8 +174,12 @@ public final class Model: Sendable {
 
   // MARK: Others
 
-  /// The endpoints that have the model open, as far as they are reached now.
+  /// The endpoints that have the model open, as far as they are reached now; without those that do so for a moment only, as a command does
+  /// (``ReplicaConfiguration/isTransient``).
   public var replicas: [EndpointID] { link.withState { $0.machine.peerIDs } }
+
+  /// Those of them that have told to have everything that was changed here when ``flush(timeout:)`` was called last.
+  public var holders: [EndpointID] { link.withState { $0.machine.confirmedPeerIDs } }
 
   /// Waits until this replica has everything that the other replicas it has met have, and has met so many.
   ///
@@ -178,20 +189,23 @@ public final class Model: Sendable {
     try outcome.check(waitingFor: "\(replicas) replicas of \(name) in sync", failure: link.endpoint.failure)
   }
 
-  /// Waits until everything that was changed here so far is with every replica that is there.
+  /// Waits until everything that was changed since the model was opened is merged in every replica that is there (``replicas``). Who has it then,
+  /// ``holders`` tells: nobody, if there is nobody.
   ///
-  /// - Returns: With whom it is not, if the time was up or somebody left.
+  /// - Returns: With whom it is not, if the time was up, or all who had it or were to get it have left.
   public func flush(timeout: Duration? = nil) async -> Acknowledgement {
-    let deadline = timeout.map { ContinuousClock.now + $0 }
-    let outcome = await link.wait(for: .published, timeout: timeout)
-    let (receipt, peers, hasFailed) = link.withState { state in
-      defer { state.hasBroadcastFailed = false }
-      return (state.lastReceipt, state.machine.peerIDs, state.hasBroadcastFailed)
+    let asked = link.input { (state, time) in
+      state.machine.askForConfirmation(at: time)
+      return state.machine.unconfirmedPeerIDs
     }
-    guard case .ready = outcome, !hasFailed else { return .unacknowledged(by: peers) }
-    guard let receipt else { return .acknowledged }
-    return await receipt.acknowledged(timeout: deadline.map { max(.zero, $0 - ContinuousClock.now) })
+    let outcome = await link.wait(for: .confirmed, timeout: timeout)
+    let (missing, holders) = link.withState { ($0.machine.unconfirmedPeerIDs, $0.machine.confirmedPeerIDs) }
+    if case .ready = outcome, asked.isEmpty || !holders.isEmpty { return .acknowledged }
+    return .unacknowledged(by: missing.isEmpty ? asked : missing)
   }
+
+  /// From now on others do not rely on this replica to keep what they write: it is about to be closed.
+  public func prepareToClose() { link.input { (state, time) in state.machine.becomeTransient(at: time) } }
 
   /// Waits until everything that this replica has now is written to its store.
   ///
@@ -200,6 +214,9 @@ public final class Model: Sendable {
     guard link.settings.store != nil else { return }
     let revision = link.withState { $0.machine.revision }
     let outcome = await link.wait(for: .stored(revision: revision), timeout: timeout)
+    if case .timedOut = outcome, let reason = link.withState({ $0.storeFailure }) {
+      throw EndpointFailure.store(reason)
+    }
     try outcome.check(waitingFor: "the store of \(name)", failure: link.endpoint.failure)
   }
 

@@ -3,7 +3,8 @@ import GlueModel
 /// The changes of a transaction, in order, and what they depend on.
 public struct ModelEdits: Sendable {
   private(set) var list: [ModelEdit] = []
-  private var reads: [(path: ModelPath, node: ModelNode?)] = []
+  /// Whether what was read is there still.
+  private var reads: [@Sendable (borrowing Document) -> Bool] = []
   /// Of what was read first: while it is the same, nothing can have changed.
   private var revision: UInt64?
   private let link: ModelLink
@@ -15,23 +16,31 @@ public struct ModelEdits: Sendable {
   /// - Throws: ``ModelError/invalidPath(_:problem:)``.
   public mutating func read(_ path: String? = nil) throws(ModelError) -> ModelNode? {
     let path = try ModelPath(orRoot: path)
-    let (node, revision) = link.withState { ($0.machine.document.read(path), $0.machine.revision) }
-    reads.append((path, node))
-    if self.revision == nil { self.revision = revision }
+    let node = look { $0.read(path) }
+    reads.append { $0.read(path) == node }
     return node
+  }
+
+  private mutating func look<R: Sendable>(_ body: (borrowing Document) -> R) -> R {
+    let (result, revision) = link.withState { (body($0.machine.document), $0.machine.revision) }
+    if self.revision == nil { self.revision = revision }
+    return result
   }
 
   /// What was written concurrently at a path: none if there is no conflict.
   ///
   /// - Throws: ``ModelError/invalidPath(_:problem:)``.
-  public func candidates(at path: String) throws(ModelError) -> [ModelConflict.Candidate] {
+  public mutating func candidates(at path: String) throws(ModelError) -> [ModelConflict.Candidate] {
     let path = try ModelPath(path)
-    return link.withState { $0.machine.document.conflicts(under: path).first { $0.path == path }?.candidates ?? [] }
+    let find: @Sendable (borrowing Document) -> ModelConflict? = { $0.conflicts(under: path).first { $0.path == path } }
+    let conflict = look(find)
+    reads.append { find($0) == conflict }
+    return conflict?.candidates ?? []
   }
 
   /// Whether what was read is there still.
   func isCurrent(in machine: ReplicaMachine) -> Bool {
-    revision == nil || revision == machine.revision || reads.allSatisfy { machine.document.read($0.path) == $0.node }
+    revision == nil || revision == machine.revision || reads.allSatisfy { $0(machine.document) }
   }
 
   /// Replaces what is at a path, and below, by a value.

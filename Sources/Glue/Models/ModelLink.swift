@@ -5,8 +5,8 @@ import Synchronization
 
 /// Joins a replica with its endpoint: carries what it says, tells it who is there, wakes it in time, and has written what it stores.
 ///
-///     topic $model/NAME       deltas, from each replica to all others
-///     topic $model/NAME/ID    what is for the replica of the endpoint with that ID alone
+///     topic $model/all/NAME       deltas, from each replica to all others
+///     topic $model/one/ID/NAME    what is for the replica of the endpoint with that ID alone
 ///
 /// The replica stands behind one lock. Whoever has an input takes the lock, passes the input and, if nobody does so already, takes the
 /// outputs and sends them outside of it: in order, and also within a callback of the endpoint.
@@ -20,12 +20,12 @@ final class ModelLink: Sendable {
     /// To whom nothing can be sent until what was sent has left.
     var full: Set<EndpointID> = []
     var isBroadcastFull = false
-    /// A delta is being published, or could not be.
+    /// A delta is being published.
     var isBroadcasting = false
-    var hasBroadcastFailed = false
+    /// Why the store could not write, if it cannot.
+    var storeFailure: String?
     /// The topics of other replicas, as far as something was sent to them.
     var publications: [EndpointID: Publication] = [:]
-    var lastReceipt: Receipt?
     /// The sessions with those who have the model open, and the ones that the replica knows of.
     var sessions: [EndpointMachine.PeerSession] = []
     var met: [EndpointMachine.PeerSession] = []
@@ -74,21 +74,21 @@ final class ModelLink: Sendable {
   private let tasks = Mutex<[Task<Void, Never>]>([])
   private let subscriptions = Mutex<[CallbackSubscription]>([])
 
-  /// How the topics of a model begin.
-  static let topicPrefix = "$model/"
+  /// How the topics of models begin to which all replicas listen. A name may have levels, so it comes last.
+  static let sharedPrefix = "$model/all/"
   /// Deltas and parts are of use only as long as the session lasts: what was missed is fetched. A reader that takes nothing for so
   /// long misses deltas.
   private static let deltaSettings = TopicSettings(whenFull: .block(timeout: .seconds(2)), history: .none)
   /// A part that is dropped makes those before it worthless, so there is more patience.
   private static let partSettings = TopicSettings(whenFull: .block(timeout: .seconds(60)), history: .none)
 
-  private static func topic(of name: String, _ endpoint: EndpointID) -> String { "\(topicPrefix)\(name)/\(endpoint)" }
+  private static func topic(of name: String, _ endpoint: EndpointID) -> String { "$model/one/\(endpoint)/\(name)" }
 
   init(_ name: String, at endpoint: Endpoint, _ settings: Model.Settings, stored: StoredReplica?) throws {
     self.endpoint = endpoint
     self.name = name
     self.settings = settings
-    deltas = try endpoint.publication(Self.topicPrefix + name, Self.deltaSettings)
+    deltas = try endpoint.publication(Self.sharedPrefix + name, Self.deltaSettings)
     writer = try settings.store.map { try ModelWriter($0) }
     var generator = SystemRandomNumberGenerator()
     state = Mutex(
@@ -146,17 +146,24 @@ final class ModelLink: Sendable {
         }
         if case .ready = outcome { continue }
         // The endpoint has stopped, and with it the model.
-        if case .stopped = outcome { self?.close() }
+        if case .stopped = outcome { self?.close(waitsForStore: false) }
         return
       }
     }
     tasks.withLock { $0 = [following, looking] }
     try writer?.start(self)
+    if withState({ $0.isClosed }) { writer?.finish() }
     drain()
   }
 
-  /// Ends the conversation. What was published already still arrives.
-  func close() {
+  /// Ends the conversation. What was changed still leaves.
+  func close(waitsForStore: Bool = true) {
+    stop()
+    writer?.end()
+    if waitsForStore { writer?.finish() }
+  }
+
+  private func stop() {
     let open = state.withLock { state -> ([ModelWaiter], [ModelChangeQueue])? in
       guard !state.isClosed else { return nil }
       state.isClosed = true
@@ -170,7 +177,6 @@ final class ModelLink: Sendable {
     for task in tasks.withLock({ $0 }) { task.cancel() }
     for subscription in subscriptions.withLock({ $0 }) { subscription.cancel() }
     drain()
-    writer?.finish()
   }
 
   // MARK: Inputs
@@ -292,27 +298,33 @@ final class ModelLink: Sendable {
     switch output {
     case .broadcast(let bytes): broadcast(bytes)
     case .message(let peer, let bytes): send(bytes, to: peer)
-    case .event(let event): endpoint.driver.broadcast(.model(name, event))
+    case .event(let event):
+      switch event {
+      case .storeFailed(let reason): state.withLock { $0.storeFailure = reason }
+      case .storeRecovered: state.withLock { $0.storeFailure = nil }
+      default: break
+      }
+      endpoint.driver.broadcast(.model(name, event))
     case .resume(let waiters): for waiter in waiters { waiter.resume(.ready) }
     }
   }
 
   private func broadcast(_ bytes: [UInt8]) {
-    if let receipt = try? deltas.tryPublish(bytes) { return noteBroadcast(receipt) }
+    if case .some = try? deltas.tryPublish(bytes) { return noteBroadcast(isPublished: true) }
     state.withLock { $0.isBroadcastFull = true }
     // It outlives the model, if that is closed meanwhile: what was changed leaves.
     Task {
-      noteBroadcast(try? await deltas.publish(bytes))
+      let receipt = try? await deltas.publish(bytes)
+      noteBroadcast(isPublished: receipt != nil)
       drain()
     }
   }
 
-  /// A delta is published, or cannot be: whoever needs it has to fetch it.
-  private func noteBroadcast(_ receipt: Receipt?) {
+  private func noteBroadcast(isPublished: Bool) {
     state.withLock { state in
       state.isBroadcastFull = false
       state.isBroadcasting = false
-      if let receipt { state.lastReceipt = receipt } else { state.hasBroadcastFailed = true }
+      if !isPublished { state.machine.deltaWasNotPublished(at: .now(settings.clockOffset)) }
     }
   }
 

@@ -18,13 +18,12 @@ extension Endpoint {
   /// - Throws: ``EndpointFailure``; `CancellationError` if the task is cancelled.
   public func models(meetingFor span: Duration? = nil, timeout: Duration = .seconds(1)) async throws -> [ModelOverview]
   {
-    let overview = try await topics(matching: ModelLink.topicPrefix + "#", measuringFor: span, timeout: timeout)
+    let overview = try await topics(matching: ModelLink.sharedPrefix + "#", measuringFor: span, timeout: timeout)
     return overview.topics.compactMap { topic in
-      // A replica also has a topic for itself alone, below that of all.
-      let replicas = topic.subscriptions.filter { !topic.name.hasSuffix("/\($0.party.id)") && $0.filter == topic.name }
+      let replicas = topic.subscriptions.filter { $0.filter == topic.name }
       guard !replicas.isEmpty else { return nil }
       return ModelOverview(
-        name: String(topic.name.dropFirst(ModelLink.topicPrefix.count)), replicas: replicas.map(\.party))
+        name: String(topic.name.dropFirst(ModelLink.sharedPrefix.count)), replicas: replicas.map(\.party))
     }
   }
 }

@@ -7,8 +7,8 @@ struct ModelWaiter: Sendable {
   enum Condition: Sendable {
     /// This replica has all that the replicas it knows have, and there are at least so many of these.
     case inSync(replicas: Int)
-    /// Everything that was changed here is published.
-    case published
+    /// Everything that was changed here is published, and those who were asked have it.
+    case confirmed
     /// A state is stored.
     case stored(revision: UInt64)
   }
@@ -30,7 +30,7 @@ extension ModelWaiter.Condition {
   func holds(in state: borrowing ModelLink.State) -> Bool {
     let machine = state.machine
     return switch self {
-    case .published: !machine.hasBroadcasts && !state.isBroadcasting
+    case .confirmed: !machine.hasBroadcasts && !state.isBroadcasting && machine.unconfirmedPeerIDs.isEmpty
     case .inSync(let replicas): machine.peerIDs.count >= replicas && machine.isInSync
     case .stored(let revision): machine.storedRevision >= revision
     }
@@ -56,7 +56,8 @@ extension ModelLink {
     let timer = timeout.map { timeout in
       Task { [weak self] in
         guard (try? await Task.sleep(for: timeout)) != nil else { return }
-        self?.end(number, .timedOut)
+        // A short time may be over before the waiter is there.
+        while !Task.isCancelled, self?.end(number, .timedOut) == false { await Task.yield() }
       }
     }
     defer { timer?.cancel() }
@@ -76,11 +77,13 @@ extension ModelLink {
     }
   }
 
-  private func end(_ number: UInt64, _ outcome: WaitOutcome) {
+  @discardableResult
+  private func end(_ number: UInt64, _ outcome: WaitOutcome) -> Bool {
     let waiter = withState { state -> ModelWaiter? in
       guard let index = state.waiters.firstIndex(where: { $0.number == number }) else { return nil }
       return state.waiters.remove(at: index)
     }
     waiter?.resume(outcome)
+    return waiter != nil
   }
 }

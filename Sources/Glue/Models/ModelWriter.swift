@@ -12,10 +12,9 @@ final class ModelWriter: Sendable {
   private let store: any ModelStore
   /// What its thread waits with.
   private let poller: Poller
-  /// Woken when its thread is over.
-  private let end: Poller
   private let isStarted = Atomic<Bool>(false)
   private let isEnding = Atomic<Bool>(false)
+  private let isOver = Atomic<Bool>(false)
   /// Whether its thread works, or has been told to.
   private let isAwake = Atomic<Bool>(true)
 
@@ -23,7 +22,6 @@ final class ModelWriter: Sendable {
     self.store = store
     do {
       poller = try Poller()
-      end = try Poller()
     } catch {
       throw .network("\(error)")
     }
@@ -35,7 +33,7 @@ final class ModelWriter: Sendable {
         // The link is let go while there is nothing to do.
         if outcome == .idle { wait() }
       }
-      end.wake()
+      isOver.store(true, ordering: .releasing)
     }
     isStarted.store(true, ordering: .releasing)
   }
@@ -46,12 +44,20 @@ final class ModelWriter: Sendable {
     poller.wake()
   }
 
-  /// Writes what is left, if the disk takes it, and ends the thread. One that hangs in the disk is left behind. To be called once.
-  func finish() {
-    guard isStarted.load(ordering: .acquiring) else { return }
+  /// Has it write what is left, if the disk takes it, and end.
+  func end() {
     isEnding.store(true, ordering: .releasing)
     poller.wake()
-    _ = try? end.wait(timeoutNanoseconds: Self.longestFinish.count)
+  }
+
+  /// Ends it, and waits until it has ended. One that hangs in the disk is left behind.
+  func finish() {
+    end()
+    guard isStarted.load(ordering: .acquiring) else { return }
+    let began = Timestamp.now
+    while !isOver.load(ordering: .acquiring), Timestamp.now < began + Self.longestFinish {
+      IOThread.sleep(.milliseconds(1))
+    }
   }
 
   private enum Outcome { case written, idle, end }

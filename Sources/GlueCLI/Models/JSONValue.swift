@@ -11,8 +11,18 @@ indirect enum JSONValue: Sendable {
   ///
   /// - Throws: `ValidationError` if it is JSON of which something could not be kept as it is.
   init(_ text: String, asText: Bool = false) throws {
-    guard !asText, let parsed = try? JSONSerialization.jsonObject(with: Data(text.utf8), options: .fragmentsAllowed)
+    guard !asText else {
+      self = .value(.string(text))
+      return
+    }
+    guard let parsed = try? JSONSerialization.jsonObject(with: Data(text.utf8), options: .fragmentsAllowed)
     else {
+      if let first = text.first, "{[\"".contains(first) {
+        throw ValidationError("the value begins like JSON and is none; with --text it is taken as it stands")
+      }
+      if text.wholeMatch(of: /-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?/) != nil, Double(text)?.isInfinite != false {
+        throw ValidationError("\(text) is too large for a number; with --text it is taken as it stands")
+      }
       self = .value(.string(text))
       return
     }

@@ -27,6 +27,14 @@ enum ModelAction: Sendable {
     }
   }
 
+  /// Whether it shows something that may be incomplete.
+  var needsEverything: Bool {
+    switch self {
+    case .get, .conflicts: true
+    case .set, .delete, .increment, .add, .remove, .resolve, .watch, .status: false
+    }
+  }
+
   /// - Parameter asText: A value is a text as it stands, whatever it looks like.
   /// - Throws: `ValidationError` that tells what is missing, or too much.
   init(_ kind: Kind, _ words: [String], asText: Bool = false) throws {
@@ -88,24 +96,29 @@ enum ModelAction: Sendable {
     }
   }
 
-  /// From a line: words separated by spaces, of which the last one may contain some.
-  init(line: String) throws {
-    let words = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: true).map(String.init)
+  /// From a line: an action, a path, and the rest as the value. A path with spaces stands in quotes, as a JSON text.
+  init(line: String, asText: Bool = false) throws {
+    var words = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: true).map(String.init)
+    if words.count > 1, words[1].hasPrefix("\"") {
+      let rest = line.drop { $0 == " " }.dropFirst(words[0].count).drop { $0 == " " }
+      guard let quoted = rest.prefixMatch(of: /"(\\.|[^"\\])*"/)?.output.0,
+        let path = try? JSONDecoder().decode(String.self, from: Data(quoted.utf8))
+      else { throw ValidationError("the path begins with a quote and does not end with one") }
+      words = [words[0], path] + [String(rest.dropFirst(quoted.count).drop { $0 == " " })].filter { !$0.isEmpty }
+    }
     guard let first = words.first, let kind = Kind(rawValue: first), kind != .apply, kind != .watch else {
       let known = Kind.allCases.filter { $0 != .apply && $0 != .watch }.map(\.rawValue)
       throw ValidationError(
         "“\(words.first ?? "")” is no action; expected one of \(known.joined(separator: ", "))")
     }
-    try self.init(kind, Array(words.dropFirst()))
+    try self.init(kind, Array(words.dropFirst()), asText: asText)
   }
 
   /// Makes its change as part of a transaction. What only shows something does nothing.
   func edit(_ edits: inout ModelEdits) throws {
     switch self {
     case .set(let path, let value): try value.set(path, in: &edits)
-    case .delete(let path):
-      guard try edits.read(path) != nil else { throw CommandFailure("there is nothing at \(path)") }
-      try edits.delete(path)
+    case .delete(let path): try edits.delete(path)
     case .increment(let path, let amount): try edits.increment(path, by: amount)
     case .add(let path, let value): try edits.add(value, to: path)
     case .remove(let path, let value): try edits.remove(value, from: path)

@@ -89,9 +89,11 @@ struct ModelCommand: AsyncParsableCommand {
     settings.store = file
     settings.clockOffset = clockOffset
     if keepAll { settings.policies.set(.keepAll, under: .root) }
-    let endpoint = try await options.makeEndpoint()
-    let session = ModelSession(model: try await endpoint.model(name, settings), isStored: file != nil, json: json)
     let isLasting = action == .watch || action == .apply
+    settings.replica.isTransient = !isLasting
+    let endpoint = try await options.makeEndpoint()
+    let session = ModelSession(
+      model: try await endpoint.model(name, settings), isStored: file != nil, json: json, asText: text)
     try await GlueCLI.run(
       endpoint, quiet: options.quiet || !isLasting, for: action == .watch ? duration : nil,
       { [self] _ in
@@ -106,7 +108,7 @@ struct ModelCommand: AsyncParsableCommand {
       },
       conclude: { _, signal in
         session.model.close()
-        if let signal, !isLasting { throw ExitCode(signal.status) }
+        if let signal, !isLasting || session.wasInterrupted(signal) { throw ExitCode(signal.status) }
       })
     try file?.close()
   }

@@ -34,6 +34,8 @@ struct Inbox: Sendable {
   mutating func receive(_ part: MessagePart, from peer: EndpointID, limit: Int) -> Result {
     if part.index == 0 {
       remove(peer)
+      // All parts but the last are of one size.
+      guard part.count - 1 <= UInt64(limit / ReplicaConfiguration.partBytes) else { return .full }
       messages.append(Incomplete(peer: peer, number: part.number, count: part.count, nextIndex: 0, bytes: []))
     }
     guard let index = messages.firstIndex(where: { $0.peer == peer }) else { return .outOfOrder }

@@ -15,6 +15,10 @@ struct Outbox: Sendable {
     case answer
     /// As `answer`, and so long that only so many are served at once.
     case served
+    /// Which changes of this replica the peer should confirm.
+    case wish
+    /// Which changes of the peer are here.
+    case confirmation
   }
 
   private struct Queue: Sendable {
@@ -31,7 +35,7 @@ struct Outbox: Sendable {
     func isReplaced(by later: Concern) -> Bool {
       switch later {
       case .answer, .served: concern == .answer || concern == .served
-      case .status, .request: concern == later
+      case .status, .request, .wish, .confirmation: concern == later
       }
     }
   }
@@ -72,6 +76,13 @@ struct Outbox: Sendable {
     let earlier = queues[index].messages.firstIndex { $0.isReplaced(by: concern) }
     if let earlier { forget(queues[index].messages.remove(at: earlier)) }
     return earlier != nil
+  }
+
+  /// Whether something of a concern waits for a peer.
+  func hasWaiting(_ concern: Concern, for peer: EndpointID) -> Bool {
+    let index = index(of: peer)
+    return index < queues.count && queues[index].peer == peer
+      && queues[index].messages.contains { $0.isReplaced(by: concern) }
   }
 
   /// The next message, or part of one, to a peer that has room; peers take turns.

@@ -21,6 +21,14 @@ struct Peer: Sendable {
   var question: (again: Timestamp, pause: Nanoseconds)?
   /// When it was last told or asked something, for taking turns.
   var askedAt: Timestamp
+  /// Whether it said that it is there for a moment only.
+  var isTransient = false
+  /// Whether it has said that it has what it was asked to confirm.
+  var hasConfirmed = false
+  /// Changes of it that are to be confirmed when they are here.
+  var wish: DotSet?
+  /// Whether a change of its own has come from it.
+  var hasWritten = false
   /// Whether its clock was reported to be wrong.
   var isSkewed = false
   /// Whether it was reported to speak another version.
@@ -35,6 +43,13 @@ struct Peer: Sendable {
     case more
     /// Nothing that is not here too.
     case included
+  }
+
+  /// Whether it holds the model, as far as is known, and stays.
+  var isLasting: Bool { hasAppeared && instance != nil && !isTransient }
+  /// Whether it is about to say what it has. Who does not answer for long is no replica: anybody may subscribe to the topic.
+  func isAwaited(patience: Nanoseconds) -> Bool {
+    hasAppeared && instance == nil && question.map { $0.pause <= patience } ?? false
   }
 
   /// Its first messages may come a little before it is said to be there. Who is not by then has gone again.

@@ -2,16 +2,19 @@ import GlueCore
 
 /// ```
 /// byte 0     version of the protocol of models: 1
-/// byte 1     kind: 0 DELTA (on the delta topic), 1 STATUS, 2 NEED, 3 MISSING, 4 RECONCILE, 5 FINISH, 6 REFUSED, 7 PART
+/// byte 1     kind: 0 DELTA (on the delta topic), 1 STATUS, 2 NEED, 3 MISSING, 4 RECONCILE, 5 FINISH, 6 REFUSED, 7 PART,
+///            8 CONFIRM, 9 CONFIRMED
 ///
 /// DELTA      delta
-/// STATUS     flags (1: asks, 2: has a context), instance u64, wall clock u64, digest u64, context
+/// STATUS     flags (1: asks, 2: has a context, 4: is transient), instance u64, wall clock u64, digest u64, context
 /// NEED       request u64, context
 /// MISSING    request u64, digest u64, delta
 /// RECONCILE  request u64, bytes of the context varint, context (if any), ranges
 /// FINISH     request u64, bytes of the dots varint, wanted dots, delta
 /// REFUSED    request u64
 /// PART       number varint, index varint, count varint, bytes
+/// CONFIRM    dots
+/// CONFIRMED  dots
 /// ```
 /// What is last goes on to the end of the message.
 extension PeerMessage {
@@ -19,12 +22,14 @@ extension PeerMessage {
   static let headerBytes = 2
 
   enum Kind: UInt8 {
-    case delta, status, need, missing, reconcile, finish, refused, part
+    case delta, status, need, missing, reconcile, finish, refused, part, confirm, confirmed
   }
 
   private enum Flag {
     static let asks: UInt8 = 1
     static let hasContext: UInt8 = 2
+    static let isTransient: UInt8 = 4
+    static let all = asks | hasContext | isTransient
   }
 
   /// What the first bytes of a message say.
@@ -50,7 +55,9 @@ extension PeerMessage {
     switch self {
     case .status(let status):
       Self.encode(.status, tail: status.context?.encoded() ?? []) { writer in
-        writer.u8((status.asks ? Flag.asks : 0) | (status.context == nil ? 0 : Flag.hasContext))
+        writer.u8(
+          (status.asks ? Flag.asks : 0) | (status.context == nil ? 0 : Flag.hasContext)
+            | (status.isTransient ? Flag.isTransient : 0))
         writer.u64(status.instance)
         writer.u64(status.wallMicroseconds)
         writer.u64(status.digest)
@@ -68,6 +75,8 @@ extension PeerMessage {
       Self.encode(.finish, wanted.encoded(), tail: delta.encoded()) { $0.u64(request) }
     case .refused(let request):
       Self.encode(.refused) { $0.u64(request) }
+    case .confirm(let dots): Self.encode(.confirm, tail: dots.encoded()) { _ in }
+    case .confirmed(let dots): Self.encode(.confirmed, tail: dots.encoded()) { _ in }
     }
   }
 
@@ -93,12 +102,13 @@ extension PeerMessage {
     switch kind {
     case .status:
       let flags = try reader.u8()
-      guard flags & ~(Flag.asks | Flag.hasContext) == 0 else { throw .invalidValue(.modelMessage) }
+      guard flags & ~Flag.all == 0 else { throw .invalidValue(.modelMessage) }
       self = .status(
         ReplicaStatus(
           asks: flags & Flag.asks != 0, instance: try reader.u64(), wallMicroseconds: try reader.u64(),
           digest: try reader.u64(),
-          context: flags & Flag.hasContext == 0 ? nil : try CausalContext(encoded: reader.rest())))
+          context: flags & Flag.hasContext == 0 ? nil : try CausalContext(encoded: reader.rest()),
+          isTransient: flags & Flag.isTransient != 0))
     case .need: self = .need(request: try reader.u64(), try CausalContext(encoded: reader.rest()))
     case .missing:
       self = .missing(request: try reader.u64(), digest: try reader.u64(), try Delta(encoded: reader.rest()))
@@ -113,6 +123,8 @@ extension PeerMessage {
         request: try reader.u64(), wanted: try DotSet(encoded: reader.countedBytes()),
         try Delta(encoded: reader.rest()))
     case .refused: self = .refused(request: try reader.u64())
+    case .confirm: self = .confirm(try DotSet(encoded: reader.rest()))
+    case .confirmed: self = .confirmed(try DotSet(encoded: reader.rest()))
     case .delta, .part: throw .invalidValue(.modelMessage)
     }
     guard reader.isAtEnd else { throw .invalidValue(.modelMessage) }

@@ -14,6 +14,9 @@ import GlueCore
 ///        | ---- RECONCILE --------------------> |
 ///        | ---- FINISH (what you lack) -------> |
 ///        | <--- MISSING ----------------------- |
+///        |                                      |
+///        | ---- CONFIRM (own changes) --------> |
+///        | <--- CONFIRMED --------------------- |    as soon as it has them
 /// ```
 enum PeerMessage: Equatable, Sendable {
   /// What the sender has, in brief.
@@ -28,6 +31,10 @@ enum PeerMessage: Equatable, Sendable {
   case finish(request: UInt64, wanted: DotSet, Delta)
   /// The sender cannot answer now, or does not know the request: ask again, or somebody else.
   case refused(request: UInt64)
+  /// The receiver should tell when it has these changes of the sender; a later one takes its place.
+  case confirm(DotSet)
+  /// The sender has these changes of the receiver.
+  case confirmed(DotSet)
 }
 
 /// What a replica has, in brief.
@@ -42,4 +49,6 @@ struct ReplicaStatus: Equatable, Sendable {
   var digest: UInt64
   /// The context itself, where it is short.
   var context: CausalContext?
+  /// Whether the sender is there for a moment only, so that nobody should rely on it.
+  var isTransient = false
 }

@@ -18,6 +18,8 @@ public struct ReplicaConfiguration: Sendable {
   public var requestTimeout: Nanoseconds = .seconds(2)
   /// How long a change waits for earlier ones before they are asked for; 200 ms. Changes of two peers may overtake each other on the way.
   public var holeDelay: Nanoseconds = .milliseconds(200)
+  /// Whether this replica is there for a moment only, as that of a command is: others do not rely on it to keep what they write.
+  public var isTransient = false
   /// How often a replica with changes compares itself with one of its peers, in turns, until all are known to have them; 30 s. Finds what got lost
   /// unnoticed, and passes changes on between peers that do not hear each other.
   public var statusInterval: Nanoseconds = .seconds(30)
@@ -46,6 +48,12 @@ extension ReplicaConfiguration {
   static let askPauseLimit = Nanoseconds.seconds(30)
   /// What was fetched is told to other peers at most once in this time.
   static let announcePause = Nanoseconds.seconds(1)
+  /// After the writer of a change has left, within this time one of those that have it tells all others.
+  static let farewellPause = Nanoseconds.milliseconds(500)
+  /// A request that is not answered is repeated with a time-out that doubles so often at most.
+  static let requestDoublings: UInt64 = 5
+  /// A clock is compared by answers that come within this time; later ones may have waited anywhere.
+  static let promptAnswer = Nanoseconds.seconds(1)
   /// A reconciliation ends after so many messages of a side. Each divides by 16, so even a million keys need no more than seven.
   static let reconciliationRounds = 32
   /// Fingerprints of states that this one is known to include, of the latest answers.

@@ -41,7 +41,7 @@ extension ReplicaMachine {
     if document.context.covers(theirs) {
       peers[index].state = .included
     } else {
-      peers[index].state = .more
+      noteMore(index, at: time.now)
       peers[index].fetchAfter = max(peers[index].fetchAfter, time.now + configuration.holeDelay)
     }
   }

@@ -44,10 +44,13 @@ extension ReplicaMachine {
       }
       let delta = try Delta(encoded: reader.rest())
       // What tells of a state is made for one peer; whoever else merges it may lose something.
-      guard delta.operation != nil, delta.generation == nil else {
+      guard let operation = delta.operation, delta.generation == nil else {
         throw WireError.invalidValue(.modelMessage)
       }
       counters.receivedDeltas += 1
+      if let index = index(of: sender) { peers[index].hasWritten = true }
+      // Of a replica that a generation covers only removals could be taken. Its writer learns of the generation, and writes anew.
+      guard !document.context.generationCovers(operation.replica) else { return expectMore(from: sender, at: time) }
       if !held.contains(from: sender), delta.follows(document.context) {
         merge(delta, at: time)
         mergeHeld(at: time)
@@ -62,11 +65,14 @@ extension ReplicaMachine {
   /// Messages of a peer on the delta topic have been lost.
   public func lostDeltas(from sender: EndpointID, at time: ReplicaTime) { expectMore(from: sender, at: time) }
 
+  /// A delta could not be published: whoever needs it has to fetch it.
+  public func deltaWasNotPublished(at time: ReplicaTime) { announce(at: time.now) }
+
   private func hold(_ delta: Delta, byteCount: Int, from sender: EndpointID, at now: Timestamp) {
     guard held.byteCount + byteCount <= configuration.heldDeltaBytes else {
       held.removeAll()
       reach(.heldDeltaBytes, at: now)
-      for index in peers.indices { peers[index].state = .more }
+      for index in peers.indices { noteMore(index, at: now) }
       return
     }
     counters.heldDeltas += 1
@@ -82,10 +88,11 @@ extension ReplicaMachine {
   @discardableResult
   func merge(_ delta: Delta, at time: ReplicaTime) -> Bool {
     if let highest = delta.highestTime { clock.observe(highest, at: time) }
-    let nextOwn = document.context.seen[document.replica].end
+    let own = document.replica
+    let nextOwn = document.context.seen[own].end
     let merged = document.merge(delta)
     guard merged.isNew else { return false }
-    if document.context.seen[document.replica].end > nextOwn { takeAnotherIdentity() }
+    if document.context.seen[own].end > nextOwn { takeAnotherIdentity(at: time) }
     note(upserts: merged.upserts, removed: merged.removed)
     if !merged.changes.isEmpty { pendingChanges.append(merged.changes) }
     for limit in merged.exceeded { reach(limit == .keys ? .keys : .replicas, at: time.now) }
@@ -95,8 +102,13 @@ extension ReplicaMachine {
 
   /// Changes are known that are said to be of this replica, and it has not made them: it was set back to an earlier state, as a virtual machine
   /// may be, or somebody lies. What it writes under dots that others have seen would not reach them.
-  private func takeAnotherIdentity() {
-    document.replica.number = generator.next()
+  private func takeAnotherIdentity(at time: ReplicaTime) {
+    // The generator was set back as well.
+    var number = Hash64()
+    number.combine(generator.next())
+    number.combine(time.now.nanoseconds)
+    number.combine(time.wallMicroseconds)
+    document.replica.number = number.value
     ownNumbers.append(document.replica.number)
     tell(.identityTaken)
   }

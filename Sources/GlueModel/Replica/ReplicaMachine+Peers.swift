@@ -2,8 +2,9 @@ import GlueCore
 
 /// Who has the model open, and what they have.
 extension ReplicaMachine {
-  /// The peers that are there. Who only has been heard is not: what is sent to all does not reach it yet.
-  public var peerIDs: [EndpointID] { peers.filter(\.hasAppeared).map(\.id) }
+  /// The replicas that are there and stay. Who only has been heard is not there: what is sent to all does not reach it yet. Who has said nothing is no
+  /// replica, and whoever is there for a moment only nobody should rely on.
+  public var peerIDs: [EndpointID] { peers.filter(\.isLasting).map(\.id) }
 
   /// Whether nothing is missing here that a peer which is there is known to have.
   public var isInSync: Bool {
@@ -14,7 +15,8 @@ extension ReplicaMachine {
       switch peer.state {
       case .included: return true
       case .known(let digest, let context): return includes(digest, context, own: own)
-      case .unknown, .more: return false
+      case .unknown: return !peer.isAwaited(patience: configuration.requestTimeout)
+      case .more: return false
       }
     }
   }
@@ -31,7 +33,9 @@ extension ReplicaMachine {
 
   /// An endpoint has closed the model, or cannot be reached.
   public func peerVanished(_ id: EndpointID, at time: ReplicaTime) {
+    let hasWritten = index(of: id).map { peers[$0].hasWritten } ?? false
     forget(id)
+    if hasWritten { announceInPlace(of: id, at: time.now) }
     // What it said last waits for something that only others can tell of now, if anybody can.
     if held.remove(from: id) { for index in peers.indices where peers[index].question == nil { ask(index, at: time) } }
     fetch(at: time)
@@ -47,7 +51,10 @@ extension ReplicaMachine {
       case .kind(.part):
         let part = try MessagePart(reading: &reader)
         receive(part, from: index, at: time)
-      case .kind(let kind): receive(try PeerMessage(kind, reading: &reader), from: index, at: time)
+      case .kind(let kind):
+        // What came in parts and is not complete has been broken off.
+        inbox.remove(sender)
+        receive(try PeerMessage(kind, reading: &reader), from: index, at: time)
       }
     } catch {
       invalid(from: sender)
@@ -66,7 +73,7 @@ extension ReplicaMachine {
 
   private func receive(_ part: MessagePart, from index: Int, at time: ReplicaTime) {
     let sender = peers[index].id
-    if request?.peer == sender { request?.deadline = time.now + configuration.requestTimeout }
+    if request?.peer == sender { request?.deadline = time.now + requestPatience }
     switch inbox.receive(part, from: sender, limit: configuration.receivedPartBytes) {
     case .incomplete: break
     case .message(let bytes):
@@ -83,7 +90,7 @@ extension ReplicaMachine {
       break
     case .full:
       reach(.receivedPartBytes, at: time.now)
-      if request?.peer == sender { abandonRequest(pause: configuration.requestTimeout, at: time) }
+      if request?.peer == sender { abandonRequest(pause: ReplicaConfiguration.askPauseLimit, at: time) }
     }
   }
 
@@ -102,6 +109,8 @@ extension ReplicaMachine {
     case .finish(let request, let wanted, let delta):
       finish(request, wanted: wanted, merging: delta, from: index, at: time)
     case .refused(let request): refused(request, by: index, at: time)
+    case .confirm(let dots): receiveWish(dots, from: index, at: time)
+    case .confirmed(let dots): receiveConfirmation(dots, from: index)
     }
   }
 
@@ -128,17 +137,24 @@ extension ReplicaMachine {
     }
     learnClock(status.wallMicroseconds, of: index, at: time)
     peers[index].question = nil
+    peers[index].isTransient = status.isTransient
+    sendWish(to: index)
     peers[index].state = .known(digest: status.digest, status.context)
     if let context = status.context { confirm(by: context) }
     if status.digest == document.digest {
       peers[index].agreed = status.digest
       confirm(by: document.context)
+      // It has told the others as well.
+      if isAnnouncementCommon, !status.asks { announceAt = nil }
     }
     if status.asks { sendStatus(asks: false, to: index, at: time) }
     fetch(at: time)
   }
 
   private func learnClock(_ wall: UInt64, of index: Int, at time: ReplicaTime) {
+    let isPrompt = peers[index].question != nil && time.now < peers[index].askedAt + ReplicaConfiguration.promptAnswer
+    // A clock that seems to be behind may be right, and the message late.
+    guard isPrompt || wall >= time.wallMicroseconds else { return }
     let lead = clock.learn(wall: wall, of: peers[index].id, at: time)
     let isSkewed = HybridClock.isSkew(lead)
     if isSkewed, !peers[index].isSkewed { tell(.clockSkew(peer: peers[index].id, microseconds: lead)) }
@@ -163,7 +179,7 @@ extension ReplicaMachine {
       .status(
         ReplicaStatus(
           asks: asks, instance: instance, wallMicroseconds: time.wallMicroseconds, digest: document.digest,
-          context: isShort ? document.context : nil)),
+          context: isShort ? document.context : nil, isTransient: isTransient)),
       to: peers[index].id, .status)
   }
 

@@ -13,7 +13,7 @@ extension ReplicaMachine {
     counters.requests += 1
     request = Request(
       number: lastRequest, peer: peer, context: document.context, askedAt: time.now,
-      deadline: time.now + configuration.requestTimeout)
+      deadline: time.now + requestPatience)
     send(.need(request: lastRequest, document.context), to: peer, .request)
   }
 
@@ -46,13 +46,17 @@ extension ReplicaMachine {
   /// A peer is certain to have something that is missing here.
   func expectMore(from sender: EndpointID, at time: ReplicaTime) {
     if let index = index(of: sender) {
-      peers[index].state = .more
-      peers[index].moreAt = time.now
+      noteMore(index, at: time.now)
     } else {
       // Whoever it was, the others may have it.
       for index in peers.indices where peers[index].question == nil { ask(index, at: time) }
     }
     fetch(at: time)
+  }
+
+  func noteMore(_ index: Int, at now: Timestamp) {
+    peers[index].state = .more
+    peers[index].moreAt = now
   }
 
   /// The peer has not answered, or cannot: it is asked again after a pause, another one at once.
@@ -85,6 +89,7 @@ extension ReplicaMachine {
     case .comparing: return abandonRequest(pause: configuration.requestTimeout, at: time)
     }
     self.request = nil
+    failedRequests = 0
     // What was told after the question is not in the answer.
     if peers[index].moreAt.map({ $0 <= request.askedAt }) ?? true { peers[index].state = .included }
     includedDigests.append(digest)
@@ -97,7 +102,15 @@ extension ReplicaMachine {
 
   /// What was fetched from one peer others may lack, that do not hear it.
   func announce(at now: Timestamp) {
+    isAnnouncementCommon = false
     announceAt = announceAt ?? announcedAt.map { max(now, $0 + ReplicaConfiguration.announcePause) } ?? now
+  }
+
+  /// The writer of changes has left. Whoever it did not reach gets them from those who have them, of whom one tells it.
+  func announceInPlace(of writer: EndpointID, at now: Timestamp) {
+    guard announceAt == nil, !peers.isEmpty else { return }
+    isAnnouncementCommon = true
+    announceAt = now + Nanoseconds(generator.next() % ReplicaConfiguration.farewellPause.count)
   }
 
   // MARK: Reconciliation
@@ -120,7 +133,7 @@ extension ReplicaMachine {
     default: return abandonRequest(pause: configuration.requestTimeout, at: time)
     }
     let answer = set.respond(to: ranges, asClient: true)
-    request.deadline = time.now + configuration.requestTimeout
+    request.deadline = time.now + requestPatience
     if answer.isEmpty {
       let removed = DotSet(set.differences.here)
       request.phase = .finishing(removed: removed)

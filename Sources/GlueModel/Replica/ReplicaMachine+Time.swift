@@ -22,10 +22,7 @@ extension ReplicaMachine {
 
   /// It is this late now.
   public func advance(to time: ReplicaTime) {
-    if let request, request.deadline <= time.now {
-      counters.requestTimeouts += 1
-      abandonRequest(pause: configuration.requestTimeout, at: time)
-    }
+    if let request, request.deadline <= time.now { requestIsOverdue(request, at: time) }
     for sender in held.overdue(after: configuration.holeDelay, at: time.now) { expectMore(from: sender, at: time) }
     forgetGhosts(at: time.now)
     for index in peers.indices {
@@ -39,12 +36,30 @@ extension ReplicaMachine {
 
   /// The context has grown.
   func contextChanged(at now: Timestamp) {
+    confirmWishes()
     if compareAt == nil, !peers.isEmpty { compareAt = now + configuration.statusInterval }
+  }
+
+  /// A peer does not answer: another one is asked, and the next one is given more time. Or it has not been asked yet.
+  private func requestIsOverdue(_ overdue: Request, at time: ReplicaTime) {
+    guard !outbox.hasWaiting(.request, for: overdue.peer) else {
+      request?.deadline = time.now + requestPatience
+      return
+    }
+    counters.requestTimeouts += 1
+    failedRequests += 1
+    abandonRequest(pause: requestPatience, at: time)
+  }
+
+  /// How long an answer may take: twice as long after each that did not come, for links that are slow.
+  var requestPatience: Nanoseconds {
+    configuration.requestTimeout * (1 << min(failedRequests, ReplicaConfiguration.requestDoublings))
   }
 
   /// Tells all peers that may not know it what this replica has.
   private func tellPeers(at time: ReplicaTime) {
     announceAt = nil
+    isAnnouncementCommon = false
     announcedAt = time.now
     let digest = document.digest
     for index in peers.indices where peers[index].agreed != digest { sendStatus(asks: false, to: index, at: time) }

@@ -11,7 +11,7 @@ import GlueCore
 /// lasts, with losses told; nothing is assumed of what was before or after.
 ///
 /// Where the methods are: `+Deltas` what goes to and comes from the delta topic, `+Peers` who is there and what they have, `+Requests` what is asked for
-/// and merged, `+Answers` what is served, `+CleanUp` what happens when the generation rises, `+Storing`, `+Time`.
+/// and merged, `+Answers` what is served, `+Confirmations` who has what was changed here, `+CleanUp` what happens when the generation rises, `+Storing`, `+Time`.
 public final class ReplicaMachine {
   /// The settings.
   public let configuration: ReplicaConfiguration
@@ -35,6 +35,8 @@ public final class ReplicaMachine {
   // Requests of this replica.
   var request: Request?
   var lastRequest: UInt64
+  /// How many in a row were not answered.
+  var failedRequests: UInt64 = 0
   /// Digests of states that are included in this one.
   var includedDigests: Deque<UInt64> = []
 
@@ -56,6 +58,8 @@ public final class ReplicaMachine {
   /// When to tell the peers of what was fetched; nil if there is nothing to tell.
   var announceAt: Timestamp?
   var announcedAt: Timestamp?
+  /// Whether somebody else may tell it in place of this one.
+  var isAnnouncementCommon = false
 
   /// When the generation rose, or this replica started.
   var generationSince: Timestamp
@@ -65,6 +69,10 @@ public final class ReplicaMachine {
   var storing: StoreProgress?
   /// Changes of this replica that another one is known to have.
   var confirmed = DotSet()
+  /// Whether others should not rely on this one.
+  public internal(set) var isTransient: Bool
+  /// Changes of this replica that peers were asked to confirm.
+  var wish = DotSet()
 
   /// A replica that begins with what was stored, or with nothing.
   ///
@@ -77,6 +85,7 @@ public final class ReplicaMachine {
   ) {
     self.configuration = configuration
     self.endpoint = endpoint
+    isTransient = configuration.isTransient
     generator = SeededGenerator(seed: seed)
     instance = generator.next()
     ownNumbers = [instance]

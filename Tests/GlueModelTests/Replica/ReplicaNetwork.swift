@@ -206,7 +206,7 @@ final class ReplicaNetwork {
     nodes[to].machine.lostDeltas(from: nodes[from].id, at: time(of: nodes[to]))
   }
 
-  private func drain(_ node: ReplicaNode) {
+  func drain(_ node: ReplicaNode) {
     node.watchChanges(check)
     while takesDeltas, let bytes = node.machine.nextBroadcast() {
       for other in nodes.indices where node.session[other] != nil {

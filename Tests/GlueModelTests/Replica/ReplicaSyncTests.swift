@@ -135,6 +135,63 @@ import Testing
     #expect(network[2].machine.counters.requests == 2)
   }
 
+  /// The writer of a change leaves before it has reached everybody: those who have it tell the others, at once and not when their turn comes.
+  @Test func whatALeavingWriterCouldNotTellAllIsPassedOn() throws {
+    let network = ReplicaNetwork(4, seed: 15)
+    network.connectAll()
+    network.run(for: .seconds(40))
+    network.disconnect(0, 3)
+    network.run(for: .seconds(4))
+    try network.apply([.set(Self.path("a"), 1)], at: 0)
+    network.run(for: .milliseconds(50))
+    for other in 1...2 { network.disconnect(0, other) }
+    let before = network.messages
+    #expect(
+      network.run(for: .seconds(5)) { network[3].machine.document.read(Self.path("a")) == .value(1) }, "not after 30 s")
+    network.run(for: .seconds(1))
+    #expect(network.messages - before < 20, "one of them tells it")
+  }
+
+  @Test func changesAreConfirmedByThoseWhoHaveThem() throws {
+    let network = ReplicaNetwork(3, seed: 16)
+    network.connectAll()
+    network.run(for: .seconds(1))
+    func ask() {
+      network[0].machine.askForConfirmation(at: network.time(of: network[0]))
+      network.drain(network[0])
+    }
+    ask()
+    #expect(network[0].machine.unconfirmedPeerIDs == [], "nothing was changed")
+    network.lossDelay = .seconds(60)
+    network.lose(1, from: 0, to: 2)
+    try network.apply([.set(Self.path("a"), 1)], at: 0)
+    ask()
+    #expect(network[0].machine.unconfirmedPeerIDs == [network[1].id, network[2].id])
+    // Whoever missed the change fetches it because it is asked.
+    #expect(network.run(for: .seconds(1)) { network[0].machine.unconfirmedPeerIDs == [] })
+    #expect(network[0].machine.confirmedPeerIDs == [network[1].id, network[2].id])
+    #expect(network[2].machine.document.read(Self.path("a")) == .value(1))
+    // Who comes later is asked as well; who is about to leave does not count any more.
+    network[1].machine.becomeTransient(at: network.time(of: network[1]))
+    network.drain(network[1])
+    network.run(for: .milliseconds(100))
+    #expect(network[0].machine.confirmedPeerIDs == [network[2].id] && network[0].machine.peerIDs == [network[2].id])
+    network.restart(2)
+    network.connectAll()
+    #expect(network.run(for: .seconds(8)) { network[0].machine.confirmedPeerIDs == [network[2].id] })
+  }
+
+  /// Anybody may subscribe to the topic: who says nothing is no replica, and nobody waits for it.
+  @Test func whoSaysNothingIsNoReplica() throws {
+    let network = ReplicaNetwork(2, seed: 17)
+    network.takesMessages = { $0 == 0 }
+    network.connectAll()
+    network.run(for: .seconds(1))
+    #expect(!network[0].machine.isInSync && network[0].machine.peerIDs == [])
+    network.run(for: .seconds(2))
+    #expect(network[0].machine.isInSync && network[0].machine.peerIDs == [])
+  }
+
   /// Parts of an answer are lost, and that is told: it is asked for again at once.
   @Test func anAnswerOfWhichPartsAreLostIsAskedForAgain() throws {
     let network = ReplicaNetwork(2, seed: 13)

@@ -67,7 +67,8 @@ def scenario_model_of_two(lab):
     alone = one.glue("model", "m", "set", "a", "1", "--wait", "500ms")
     expect(alone.wait(30) == 1, f"status {alone.wait()}")
     expect(len(alone.err.matching("nothing would be left")) == 1, f"{alone.err.texts()}")
-    watcher = two.glue("model", "m", "watch", "--json")
+    watcher = two.glue("model", "m", "watch", "--json", "--wait", "500ms")
+    wait_until(lambda: watcher.out.matching("snapshot"), "the watcher")
     one.glue("model", "m", "set", "lights", '{"kitchen": "on", "hall": "off"}').succeed()
     one.glue("model", "m", "increment", "visitors", "3").succeed()
     one.glue("model", "m", "add", "guests", "Ada").succeed()
@@ -96,6 +97,46 @@ def scenario_model_changes_by_short_processes(lab):
         expect(found == number, f"{found} instead of {number}")
 
 
+def scenario_model_of_commands_alone(lab):
+    """Commands that end do not rely on each other: a change counts when a replica has it that stays, or a store."""
+    one, two, keeper = lab.bridged(3)
+    first = one.glue("model", "m", "set", "a", "1", "--wait", "2s")
+    second = two.glue("model", "m", "set", "b", "1", "--wait", "2s")
+    expect(first.wait(30) == 1 and second.wait(30) == 1, f"{first.err.texts()} {second.err.texts()}")
+    alone = Replica(one)
+    alone.do("set a 1")
+    alone.end(status=1)
+    expect(len(alone.running.err.matching("nothing is left")) == 1, f"{alone.running.err.texts()}")
+    # Many at once beside one that stays: whatever ends with status 0 is there.
+    stays = Replica(keeper)
+    wait_until(lambda: "hash" in stays.status(), "the one that stays", 30)
+    writers = [
+        (number, (one, two)[number % 2].glue("model", "m", "increment", "n", "1", "--wait", "5s", env=FAST))
+        for number in range(12)]
+    succeeded = sum(writer.wait(60) == 0 for _, writer in writers)
+    found = stays.ask("get n") if succeeded else 0
+    expect(succeeded > 0 and found >= succeeded, f"{found} of {succeeded} increments")
+    return f"{succeeded} of {len(writers)} at once"
+
+
+def scenario_model_after_a_moment_apart(lab):
+    """While two do not hear each other for a second, somebody changes something and leaves: both have it soon after."""
+    one, two, writer = lab.bridged(3)
+    first, second = Replica(one), Replica(two)
+    wait_until(lambda: same([first, second]), "the two to meet", 30)
+    first.do("set k/begin 0")
+    wait_until(lambda: same([first, second]), "the same", 30)
+    longest = 0
+    for number in range(6 if lab.long else 2):
+        lab.cut(two)
+        writer.glue("model", "m", "set", f"k/{number}", number, env=FAST).succeed()
+        lab.mend(two)
+        mended = time.monotonic()
+        wait_until(lambda: second.ask("get k").get(str(number)) == number, "the change", 20)
+        longest = max(longest, time.monotonic() - mended)
+    return f"after {longest:.1f} s"
+
+
 def scenario_model_transactions_and_list(lab):
     """Lines between begin and commit are one change; one that is wrong undoes them; and who has which model open is listed."""
     one, two, three = lab.bridged(3)
@@ -103,7 +144,7 @@ def scenario_model_transactions_and_list(lab):
     wait_until(lambda: same([first, second]), "the two to meet", 30)
     watcher = three.glue("model", "m", "watch", "--json")
     wait_until(lambda: watcher.out.matching("snapshot"), "the watcher")
-    for line in ["begin", "set a 1", "increment n", "commit", "begin", "set b 1", "set", "set c 1", "commit", "begin", "delete x", "commit"]:
+    for line in ["begin", "set a 1", "increment n", "commit", "begin", "set b 1", "set", "set c 1", "commit", "begin", "keep x map", "commit"]:
         first.do(line)
     wait_until(lambda: watcher.out.matching('"path":"n"'), "the changes at the watcher")
     wait_until(lambda: second.ask("get") == {"a": 1, "n": 1}, "what the transaction did")
@@ -111,7 +152,7 @@ def scenario_model_transactions_and_list(lab):
     first.end(status=1)
     expect(len(first.running.err.matching("set: set needs a path and a value")) == 1, f"{first.running.err.texts()}")
     expect(len(first.running.err.matching("nothing of the transaction is done")) == 1, f"{first.running.err.texts()}")
-    expect(len(first.running.err.matching("nothing at x")) == 1, f"{first.running.err.texts()}")
+    expect(len(first.running.err.matching("no conflict at x")) == 1, f"{first.running.err.texts()}")
     expect(len(first.running.err.matching("glue: 3 of ")) == 1, f"{first.running.err.texts()}")
     listed = one.glue("model", "--json", env=FAST)
     listed.succeed()
