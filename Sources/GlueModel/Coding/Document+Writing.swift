@@ -28,15 +28,21 @@ extension Document {
     case (.set(let elements), _):
       var before: [ModelValue] = []
       if case .set(let elements)? = old { before = elements }
-      for element in before where !elements.contains(element) { edits.append(.remove(path, element)) }
-      for element in elements where !before.contains(element) { edits.append(.add(path, element)) }
+      let (old, new) = (Set(before), Set(elements))
+      for element in before where !new.contains(element) { edits.append(.remove(path, element)) }
+      for element in elements where !old.contains(element) { edits.append(.add(path, element)) }
     case (.map(let children), _):
       var before: [ModelNode.Child] = []
       if case .map(let children)? = old { before = children }
       if children.isEmpty, !path.isRoot { edits.append(.makeMap(path)) }
-      for child in before where node[child.level] == nil { edits.append(.delete(try path.appending(child.level))) }
+      // By their bytes: texts that look the same are different levels.
+      let new = Set(children.map { Array($0.level.utf8) })
+      let old = Dictionary(before.map { (Array($0.level.utf8), $0.node) }, uniquingKeysWith: { first, _ in first })
+      for child in before where !new.contains(Array(child.level.utf8)) {
+        edits.append(.delete(try path.appending(child.level)))
+      }
       for child in children {
-        try write(child.node, over: old?[child.level], at: try path.appending(child.level), into: &edits)
+        try write(child.node, over: old[Array(child.level.utf8)], at: try path.appending(child.level), into: &edits)
       }
     case (.value, _), (.concurrent, _): break
     }

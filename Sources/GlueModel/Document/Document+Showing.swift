@@ -127,7 +127,9 @@ extension Document {
 
   /// What a node shows by itself.
   func shown(at node: Index, known: inout KnownKinds) -> ModelContent? {
-    isVisible(node, known: &known) ? content(at: node) : nil
+    // Most nodes that are looked at before a change are new, and what is above them may be much.
+    guard let content = content(at: node), isVisible(node, known: &known) else { return nil }
+    return content
   }
 
   /// Whether entries at a node, or it and the paths below it, are in conflict.
