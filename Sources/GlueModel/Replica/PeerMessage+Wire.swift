@@ -114,6 +114,9 @@ extension PeerMessage {
       self = .missing(request: try reader.u64(), digest: try reader.u64(), try Delta(encoded: reader.rest()))
     case .reconcile:
       let request = try reader.u64()
+      guard reader.remaining <= ReplicaConfiguration.reconcileBytes else {
+        throw .tooLong(.modelMessage, limit: ReplicaConfiguration.reconcileBytes)
+      }
       let context = try reader.countedBytes()
       self = .reconcile(
         request: request, context.isEmpty ? nil : try CausalContext(encoded: context),

@@ -54,6 +54,10 @@ extension ReplicaConfiguration {
   static let requestDoublings: UInt64 = 5
   /// A clock is compared by answers that come within this time; later ones may have waited anywhere.
   static let promptAnswer = Nanoseconds.seconds(1)
+  /// Of peers of which nothing was asked as much is kept as a context of the most replicas takes, 1.6 MB, and some more.
+  static let unexpectedPartBytes = 4 << 20
+  /// A message with ranges has at most so many bytes: in memory they take forty times as much. A million members that all differ take 3 MB.
+  static let reconcileBytes = 8 << 20
   /// A reconciliation ends after so many messages of a side. Each divides by 16, so even a million keys need no more than seven.
   static let reconciliationRounds = 32
   /// Fingerprints of states that this one is known to include, of the latest answers.

@@ -74,7 +74,13 @@ extension ReplicaMachine {
   private func receive(_ part: MessagePart, from index: Int, at time: ReplicaTime) {
     let sender = peers[index].id
     if request?.peer == sender { request?.deadline = time.now + requestPatience }
-    switch inbox.receive(part, from: sender, limit: configuration.receivedPartBytes) {
+    // Without a request of this replica or the peer's there is little to say.
+    let isExpected = request?.peer == sender || reconciliations.contains { $0.peer == sender }
+    let limit =
+      isExpected
+      ? configuration.receivedPartBytes
+      : min(configuration.receivedPartBytes, ReplicaConfiguration.unexpectedPartBytes)
+    switch inbox.receive(part, from: sender, limit: limit) {
     case .incomplete: break
     case .message(let bytes):
       bytes.withUnsafeBytes { buffer in
