@@ -113,11 +113,11 @@ let package = Package(
     .executableTarget(
       name: "ReadmeHome", dependencies: ["Glue"], path: "Examples/Readme/Home", swiftSettings: settings),
 
-    // Hostile bytes and operations against the core, seeded and without instrumentation.
+    // Hostile bytes and operations against the core and models, seeded and without instrumentation.
     .executableTarget(
       name: "GlueFuzz",
       dependencies: [
-        "GlueAddress", "GlueCore",
+        "GlueAddress", "GlueCore", "GlueModel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Fuzz/GlueFuzz",
@@ -135,7 +135,8 @@ let package = Package(
 
     .testTarget(
       name: "GlueCoreTests", dependencies: ["GlueCore", "GlueAddress", "GlueFuzz"], swiftSettings: settings),
-    .testTarget(name: "GlueModelTests", dependencies: ["GlueModel", "GlueCore"], swiftSettings: settings),
+    .testTarget(
+      name: "GlueModelTests", dependencies: ["GlueModel", "GlueCore", "GlueFuzz"], swiftSettings: settings),
     // Writes to a store until it is killed, for the tests of the store.
     .executableTarget(
       name: "StoreVictim", dependencies: ["GlueStore", "GlueCore"], path: "Tests/StoreVictim", swiftSettings: settings),

@@ -25,24 +25,6 @@ public struct CoreTarget: FuzzTarget {
   }
 }
 
-/// Reads operations and their operands from bytes; zeros when they are used up.
-private struct Script {
-  private let bytes: UnsafeRawBufferPointer
-  private var offset = 0
-
-  init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
-
-  var isAtEnd: Bool { offset >= bytes.count }
-
-  mutating func byte() -> Int {
-    guard !isAtEnd else { return 0 }
-    defer { offset += 1 }
-    return Int(bytes[offset])
-  }
-
-  mutating func word() -> Int { byte() | byte() << 8 }
-}
-
 private final class World {
   private static let group = SocketAddress(ip: IPAddress(v4: 0xEFC0_8901), port: 27_320)
   private static let filters = ["a", "a/b", "a/+", "#", "+/b", "$x", "a/#", "bad+", ""]

@@ -8,8 +8,11 @@ public struct Corpus: Sendable {
   public private(set) var headers: [[UInt8]] = []
   /// The frames of datagrams: type and body.
   public private(set) var frames: [(type: UInt8, body: [UInt8])] = []
+  /// The messages between replicas of a model.
+  public private(set) var modelVectors: [(name: String, bytes: [UInt8], error: String?)] = []
 
   private struct Vector: Decodable {
+    var name: String
     var kind: String
     var hex: String
     var error: String?
@@ -25,6 +28,10 @@ public struct Corpus: Sendable {
     let vectors = try JSONDecoder().decode([Vector].self, from: Data(contentsOf: URL(fileURLWithPath: path)))
     for vector in vectors {
       let bytes = Self.bytes(hex: vector.hex)
+      if vector.kind == "model" {
+        modelVectors.append((vector.name, bytes, vector.error))
+        continue
+      }
       inputs.append(bytes)
       if vector.kind == "datagram", vector.error == nil { addParts(of: bytes) }
     }

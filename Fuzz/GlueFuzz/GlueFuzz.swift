@@ -1,11 +1,11 @@
 import ArgumentParser
 
-/// Hostile input against the core, from a seed. See Fuzz/README.md.
+/// Hostile input against the core and models, from a seed. See Fuzz/README.md.
 @main
 struct GlueFuzz: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "GlueFuzz", abstract: "Feeds the core with hostile input, from a seed.",
-    subcommands: [Decoder.self, Core.self])
+    commandName: "GlueFuzz", abstract: "Feeds the core and models with hostile input, from a seed.",
+    subcommands: [Decoder.self, Core.self, ModelDecoder.self, Replica.self])
 }
 
 /// The options that all targets share.
@@ -44,6 +44,28 @@ struct Core: ParsableCommand {
 
   func run() throws {
     var runner = FuzzRunner(target: CoreTarget(corpus: try Corpus(path: options.corpus)), options: options)
+    try runner.run()
+  }
+}
+
+struct ModelDecoder: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "model-decoder", abstract: "Every decoder of models, with damaged messages of replicas.")
+  @OptionGroup var options: RunOptions
+
+  func run() throws {
+    var runner = FuzzRunner(target: ModelDecoderTarget(corpus: try Corpus(path: options.corpus)), options: options)
+    try runner.run()
+  }
+}
+
+struct Replica: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "replica", abstract: "Replicas of a model, with scripts of operations and damaged messages.")
+  @OptionGroup var options: RunOptions
+
+  func run() throws {
+    var runner = FuzzRunner(target: ReplicaTarget(), options: options)
     try runner.run()
   }
 }

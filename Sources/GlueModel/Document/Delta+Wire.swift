@@ -198,11 +198,10 @@ extension Delta {
     private mutating func readPath(from reader: inout WireReader) throws(WireError) -> ModelPath {
       let start = reader.offset
       let shared = try reader.canonicalVarint(.modelPath)
+      guard shared <= UInt64(state.path.count) else { throw .invalidValue(.modelPath) }
       let rest = try reader.countedCanonicalBytes()
-      let bytes = Int(clamping: shared) + rest.count
-      guard shared <= UInt64(state.path.count), bytes <= ModelPath.pathBytes else {
-        throw .tooLong(.modelPath, limit: ModelPath.pathBytes)
-      }
+      let bytes = Int(shared) + rest.count
+      guard bytes <= ModelPath.pathBytes else { throw .tooLong(.modelPath, limit: ModelPath.pathBytes) }
       guard shared == 0 || state.maySharePath(of: bytes, at: start) else { throw .invalidValue(.modelPath) }
       state.path.replaceSubrange(Int(shared)..., with: rest)
       state.pathBytes += bytes

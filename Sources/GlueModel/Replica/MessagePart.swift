@@ -20,16 +20,25 @@ struct MessagePart: Equatable, Sendable {
     let count = count(of: message)
     if count == 1 { return message }
     let start = index * ReplicaConfiguration.partBytes
-    let slice = message[start..<min(message.count, start + ReplicaConfiguration.partBytes)]
-    return WireWriter.encode(atMost: slice.count + PeerMessage.headerBytes + 3 * 10) { writer in
-      PeerMessage.writeHeader(.part, to: &writer)
-      writer.varint(number)
-      writer.varint(count: index)
-      writer.varint(count: count)
-      slice.withUnsafeBytes { writer.bytes($0) }
-    }
+    let end = min(message.count, start + ReplicaConfiguration.partBytes)
+    return encode(message[start..<end], number: number, index: UInt64(index), count: UInt64(count))
   }
 
+  /// The part as bytes.
+  func encoded() -> [UInt8] { Self.encode(bytes[...], number: number, index: index, count: count) }
+
+  private static func encode(_ bytes: ArraySlice<UInt8>, number: UInt64, index: UInt64, count: UInt64) -> [UInt8] {
+    WireWriter.encode(atMost: bytes.count + PeerMessage.headerBytes + 3 * 10) { writer in
+      PeerMessage.writeHeader(.part, to: &writer)
+      writer.varint(number)
+      writer.varint(index)
+      writer.varint(count)
+      bytes.withUnsafeBytes { writer.bytes($0) }
+    }
+  }
+}
+
+extension MessagePart {
   init(reading reader: inout WireReader) throws(WireError) {
     number = try reader.varint()
     index = try reader.varint()
