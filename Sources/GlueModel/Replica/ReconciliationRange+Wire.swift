@@ -145,7 +145,7 @@ extension ReplicaID {
   }
 
   fileprivate init(reading reader: inout WireReader) throws(WireError) {
-    let endpoint = EndpointID(try reader.u64())
+    let endpoint = try reader.endpointID()
     let number = try reader.u64()
     guard let generation = UInt32(exactly: try reader.varint()) else { throw .invalidValue(.modelMessage) }
     self.init(endpoint: endpoint, number: number, generation: generation)
