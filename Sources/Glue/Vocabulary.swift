@@ -85,6 +85,8 @@ public typealias ModelError = GlueModel.ModelError
 public typealias DocumentLimits = GlueModel.DocumentLimits
 /// How a replica behaves towards others, and its limits.
 public typealias ReplicaConfiguration = GlueModel.ReplicaConfiguration
+/// The limits of a replica of a model, as its events name them.
+public typealias ReplicaLimit = GlueModel.ReplicaLimit
 /// What a replica tells besides changes.
 public typealias ReplicaEvent = GlueModel.ReplicaEvent
 /// What a replica has done.

@@ -49,11 +49,40 @@ struct LimitSettingTests {
     }
   }
 
+  /// The rows of the tables whose first column is a field, or not one, of a model.
+  private func rows(ofModels: Bool) throws -> [[String]] {
+    let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../../docs/limits.md")
+    return try String(contentsOf: path, encoding: .utf8).split(separator: "\n").filter { $0.hasPrefix("| `") }
+      .map { row in row.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) } }
+      .filter { row in ["`document.", "`replica."].contains { row[0].hasPrefix($0) } == ofModels }
+  }
+
+  private func number(_ text: String) throws -> Int {
+    let unit = text.hasSuffix("MiB") ? 1 << 20 : text.hasSuffix("KiB") ? 1 << 10 : 1
+    return try #require(Int(text.filter(\.isNumber))) * unit
+  }
+
+  @Test("The documented limits of models are those that there are, with their defaults and events")
+  func tableOfModels() throws {
+    let settings = Model.Settings()
+    var limits: [String: Int] = [:]
+    func add(_ name: String, _ part: Any) {
+      for case (let field?, let value as Int) in Mirror(reflecting: part).children {
+        limits["`\(name).\(field)`"] = value
+      }
+    }
+    add("document", settings.document)
+    add("replica", settings.replica)
+    let rows = try rows(ofModels: true)
+    #expect(rows.map { $0[0] }.sorted() == limits.keys.sorted())
+    for row in rows { #expect(try number(row[1]) == limits[row[0]], "\(row[0])") }
+    let events = Set(rows.compactMap(\.last).filter { !$0.isEmpty })
+    #expect(events == Set(ReplicaLimit.allCases.map { "`\($0)`" }))
+  }
+
   @Test("The documented limits are those that there are, with their defaults and counters")
   func table() throws {
-    let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../../docs/limits.md")
-    let rows = try String(contentsOf: path, encoding: .utf8).split(separator: "\n").filter { $0.hasPrefix("| `") }
-      .map { row in row.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) } }
+    let rows = try rows(ofModels: false)
     let defaults = Configuration()
     var limits = [
       "`InterfaceSelection.maximumCount`": InterfaceSelection.maximumCount,
@@ -75,8 +104,7 @@ struct LimitSettingTests {
 
     let counters = Limit.allCases.map(\.counterName) + LocalCounters.Name.allCases.map(\.rawValue)
     for row in rows {
-      let value = try #require(Int(row[1].filter(\.isNumber)))
-      #expect(value * (row[1].hasSuffix("MiB") ? 1 << 20 : 1) == limits[row[0]], "\(row[0])")
+      #expect(try number(row[1]) == limits[row[0]], "\(row[0])")
       let counter = try #require(row.last)
       #expect(counter.isEmpty || counters.contains { counter == "`\($0)`" }, "\(row[0])")
     }
