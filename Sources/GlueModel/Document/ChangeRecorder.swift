@@ -8,7 +8,11 @@ struct ChangeRecorder {
     let wasInConflict: Bool
   }
 
+  /// So many are looked through; for more there is a set.
+  private static let few = 8
+
   private var befores: [Before] = []
+  /// All nodes in `befores`, once they are many: most changes record one, and a set costs more than all the rest of it.
   private var recorded: Set<EntryTree.Index> = []
   /// Below these all nodes are recorded that were there; what comes later is recorded by itself.
   private var walked: Set<EntryTree.Index> = []
@@ -27,10 +31,16 @@ struct ChangeRecorder {
   }
 
   private mutating func record(_ node: EntryTree.Index, known: inout Document.KnownKinds, in document: Document) {
-    guard recorded.insert(node).inserted else { return }
+    guard !isRecorded(node) else { return }
+    if befores.count == Self.few { recorded = Set(befores.lazy.map(\.node)) }
+    if befores.count >= Self.few { recorded.insert(node) }
     befores.append(
       Before(
         node: node, content: document.shown(at: node, known: &known), wasInConflict: document.isInConflict(node)))
+  }
+
+  private func isRecorded(_ node: EntryTree.Index) -> Bool {
+    befores.count <= Self.few ? befores.contains { $0.node == node } : recorded.contains(node)
   }
 
   /// What is shown differently now. What is gone is signed by the operation.

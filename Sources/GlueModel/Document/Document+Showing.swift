@@ -41,9 +41,19 @@ extension Document {
   /// What is shown of a node; nil if there is nothing.
   func shownKind(of node: Index) -> ModelKind? {
     if node == EntryTree.root || !hasOwnContent(node) { return tree.nodes[Int(node)].entriesBelow == 0 ? nil : .map }
+    if let entry = onlyEntry(of: node) { return tree.entries[Int(entry)].content.kind }
     let kinds = kinds(at: node, ranked: false)
     if kinds.count == 1 { return kinds[0].kind }
     return self.kinds(at: node, ranked: true).max { ($0.rank ?? .lowest) < ($1.rank ?? .lowest) }?.kind
+  }
+
+  /// The entry of a node that has one and nothing below, as nearly all have.
+  private func onlyEntry(of node: Index) -> Index? {
+    let first = tree.nodes[Int(node)].firstEntry
+    guard first != EntryTree.none, tree.entries[Int(first)].next == EntryTree.none, tree.nodes[Int(node)].isLeaf else {
+      return nil
+    }
+    return first
   }
 
   /// Whether there is something at a node that could hide the paths below it: entries, or elements.
@@ -74,6 +84,9 @@ extension Document {
 
   /// What the values at a node show: the policy decides if there are several.
   private func shownValue(at node: Index) -> ModelContent? {
+    if let entry = onlyEntry(of: node), case .value(let value) = tree.entries[Int(entry)].content {
+      return .value(value)
+    }
     let values = values(at: node)
     guard values.count > 1 else { return values.first.map { .value($0.value) } }
     switch policies.policy(for: tree.path(of: node)) {
@@ -134,12 +147,7 @@ extension Document {
 
   /// Whether entries at a node, or it and the paths below it, are in conflict.
   func isInConflict(_ node: Index) -> Bool {
-    guard hasOwnContent(node) else { return false }
-    let first = tree.nodes[Int(node)].firstEntry
-    // Nearly always there is one entry and nothing below.
-    if first != EntryTree.none, tree.entries[Int(first)].next == EntryTree.none, tree.nodes[Int(node)].isLeaf {
-      return false
-    }
+    guard hasOwnContent(node), onlyEntry(of: node) == nil else { return false }
     let kinds = kinds(at: node, ranked: false)
     return kinds.count > 1 || kinds.first?.kind == .value && values(at: node).count > 1
   }
