@@ -89,7 +89,7 @@ let package = Package(
     .executableTarget(
       name: "GlueCLI",
       dependencies: [
-        "Glue", "GlueAddress", "GlueSimulation", "GlueStore",
+        "Glue", "GlueAddress", "GlueModel", "GlueSimulation", "GlueStore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
