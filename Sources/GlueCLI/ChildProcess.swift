@@ -49,6 +49,9 @@ final class ChildProcess: @unchecked Sendable {
     if process.isRunning { process.terminate() }
   }
 
+  /// Writes to its standard input. What cannot be written it does not get.
+  func write(_ text: String) { try? input.fileHandleForWriting.write(contentsOf: Data(text.utf8)) }
+
   /// Closes its standard input, which the benchmark's processes take as the sign to report.
   func closeInput() {
     try? input.fileHandleForWriting.close()

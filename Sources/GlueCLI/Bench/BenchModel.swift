@@ -6,7 +6,7 @@ import GlueModel
 struct BenchModel: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "model", abstract: "Measure models: the document alone, and replicas in several processes.",
-    subcommands: [BenchDocument.self, BenchDocumentWorker.self],
+    subcommands: [BenchDocument.self, BenchReplicas.self, BenchDocumentWorker.self, BenchReplicaWorker.self],
     defaultSubcommand: BenchDocument.self)
 }
 

@@ -166,4 +166,16 @@ def scenario_benchmarks_run(lab):
     free, held = [json.loads(text)["medianMilliseconds"] for text in stuck.out.texts()]
     # In the short form others use the processors.
     expect(not lab.long or held <= 50, f"a stuck callback delayed the others by {held} ms")
-    return f"{ratio}; with a callback stuck {held:.1f} ms, without {free:.1f} ms"
+    model = ("bench", "model")
+    document = host.glue(*model, "document", "--keys", "200", "--replicas", "3", "--count", "200", "--json").succeed(60)
+    for text in document.out.texts():
+        expect(None not in json.loads(text).values(), text)
+    replicas = host.glue(
+        *model, "replicas", "--count", "50", "--keys", "1000", "--missing", "20", "--writers", "3", "--duration", "300ms",
+        "--json").succeed(120)
+    figures = [json.loads(text) for text in replicas.out.texts()]
+    expect(len(figures) == 10 and all(figure["value"] > 0 for figure in figures), figures)
+    visible = figures[0]["value"] / figures[0]["besideValue"]
+    return (
+        f"{ratio}; with a callback stuck {held:.1f} ms, without {free:.1f} ms; a change of a model is visible after "
+        f"{visible:.2f} times as long as a message")
