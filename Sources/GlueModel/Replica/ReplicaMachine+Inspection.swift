@@ -17,7 +17,7 @@ extension ReplicaMachine {
     switch kind {
     case .delta: return (try? Delta(encoded: reader.rest())).map { PeerMessage.encoded($0) }
     case .part: return (try? MessagePart(reading: &reader))?.encoded()
-    case .status, .need, .missing, .reconcile, .finish, .refused:
+    case .status, .need, .missing, .reconcile, .finish, .refused, .confirm, .confirmed:
       return (try? PeerMessage(kind, reading: &reader))?.encoded()
     }
   }

@@ -75,6 +75,12 @@ import Testing
         ReplicaStatus(asks: false, instance: 1, wallMicroseconds: 0, digest: context.digest, context: context)
       ).encoded()
     ),
+    (
+      "model: status of one that leaves",
+      PeerMessage.status(
+        ReplicaStatus(asks: false, instance: 1, wallMicroseconds: 0, digest: 2, context: nil, isTransient: true)
+      ).encoded()
+    ),
     ("model: need of a newcomer", PeerMessage.need(request: 1, CausalContext()).encoded()),
     ("model: need", PeerMessage.need(request: .max, context).encoded()),
     ("model: missing, nothing", PeerMessage.missing(request: 1, digest: 2, Delta(entries: [])).encoded()),
@@ -91,6 +97,8 @@ import Testing
     ("model: finish", PeerMessage.finish(request: 3, wanted: dots((b, [5..<6])), transaction).encoded()),
     ("model: refused", PeerMessage.refused(request: 3).encoded()),
     ("model: part", MessagePart(number: 300, index: 1, count: 2, bytes: [1, 2, 3]).encoded()),
+    ("model: confirm", PeerMessage.confirm(dots((b, [5..<6]))).encoded()),
+    ("model: confirmed", PeerMessage.confirmed(dots((b, [5..<6]))).encoded()),
   ]
 
   @Test func everyMessageHasItsBytes() throws {
