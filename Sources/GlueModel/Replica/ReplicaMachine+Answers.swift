@@ -29,8 +29,7 @@ extension ReplicaMachine {
       send(.reconcile(request: number, document.context, set.opening()), to: peer, .answer)
       reconciliations.append(
         ServedReconciliation(
-          peer: peer, request: number, theirs: theirs, ours: document.context, digest: document.digest, set: set,
-          usedAt: time.now))
+          peer: peer, request: number, theirs: theirs, ours: document.context, set: set, usedAt: time.now))
     }
     fetch(at: time)
   }
@@ -64,8 +63,13 @@ extension ReplicaMachine {
     // Only dots that were compared: a range may name more than there are.
     let resending = session.set.members.lazy.map(\.dot).filter(wanted.contains)
     let answer = lack(of: session.theirs, comparedWith: session.ours, resending: Array(resending), gone: [])
+    let digest = document.digest
     if mergeState(delta, at: time) { announce(at: time.now) }
-    send(.missing(request: number, digest: session.digest, answer), to: peers[index].id, .served)
+    if let answer {
+      send(.missing(request: number, digest: digest, answer), to: peers[index].id, .served)
+    } else {
+      send(.refused(request: number), to: peers[index].id, .answer)
+    }
     peers[index].state = .included
     mergeHeld(at: time)
     fetch(at: time)

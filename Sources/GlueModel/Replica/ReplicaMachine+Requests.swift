@@ -135,15 +135,12 @@ extension ReplicaMachine {
     let answer = set.respond(to: ranges, asClient: true)
     request.deadline = time.now + requestPatience
     if answer.isEmpty {
-      let removed = DotSet(set.differences.here)
-      request.phase = .finishing(removed: removed)
+      let lack = lack(
+        of: theirs, comparedWith: request.context, resending: set.differences.newerHere, gone: set.differences.there)
+      guard let lack else { return abandonRequest(pause: ReplicaConfiguration.busyPause, at: time) }
+      request.phase = .finishing(removed: DotSet(set.differences.here))
       send(
-        .finish(
-          request: request.number, wanted: DotSet(set.differences.newerThere),
-          lack(
-            of: theirs, comparedWith: request.context, resending: set.differences.newerHere,
-            gone: set.differences.there)),
-        to: request.peer, .request)
+        .finish(request: request.number, wanted: DotSet(set.differences.newerThere), lack), to: request.peer, .request)
     } else {
       request.phase = .comparing(set, theirs: theirs, rounds: rounds)
       send(.reconcile(request: request.number, nil, answer), to: request.peer, .request)
@@ -151,16 +148,14 @@ extension ReplicaMachine {
     self.request = request
   }
 
-  /// What a peer lacked when live dots were compared: a peer with the context `theirs`, of a state here with the context `ours`. What has been
-  /// merged here since is left out: what that removed was not compared.
-  func lack(of theirs: CausalContext, comparedWith ours: CausalContext, resending: [Dot], gone: [Dot]) -> Delta {
-    var covered = DotSet(gone)
-    for part in ours.seen.parts where !theirs.generationCovers(part.replica) {
-      covered.insert(part.counters.subtracting(theirs.seen[part.replica]), of: part.replica)
-    }
-    let entries = document.missing(for: theirs, resending: resending, removed: DotSet()).entries
-    return Delta(
-      generation: ours.generation > theirs.generation ? ours.generation : nil, covered: covered,
-      entries: entries.filter { ours.covers($0.dot) })
+  /// What a peer lacks whose live dots were compared with those here: a peer that had the context `theirs`, when the one here was `ours`. What has been
+  /// merged here since goes along, from the removal log: what that removed was not compared, and what it replaced is not here any more, so
+  /// without it the peer would see half of it. nil if the log cannot tell: then all begins anew.
+  func lack(of theirs: CausalContext, comparedWith ours: CausalContext, resending: [Dot], gone: [Dot]) -> Delta? {
+    guard case .delta(let later) = document.missing(for: ours) else { return nil }
+    var removed = later.covered
+    removed.formUnion(DotSet(gone))
+    let known = later.entries.lazy.map(\.dot).filter { theirs.covers($0) }
+    return document.missing(for: theirs, resending: resending + known, removed: removed)
   }
 }

@@ -28,9 +28,8 @@ struct ServedReconciliation: Sendable {
   let request: UInt64
   /// What the peer had when it asked.
   let theirs: CausalContext
-  /// What this replica had then, and the digest of that.
+  /// What this replica had then.
   let ours: CausalContext
-  let digest: UInt64
   var set: ReconciliationSet
   var rounds = 0
   var usedAt: Timestamp
