@@ -70,7 +70,8 @@ let package = Package(
       swiftSettings: settings),
 
     // Many cores in virtual time on a faulty network, with checkers.
-    .target(name: "GlueSimulation", dependencies: ["GlueAddress", "GlueCore"], swiftSettings: settings),
+    .target(
+      name: "GlueSimulation", dependencies: ["GlueAddress", "GlueCore", "GlueModel"], swiftSettings: settings),
 
     // The public API and the driver that joins core and network.
     .target(
@@ -148,7 +149,8 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(name: "GlueNetworkTests", dependencies: ["GlueNetwork", "GlueAddress"], swiftSettings: settings),
     .testTarget(
-      name: "GlueSimulationTests", dependencies: ["GlueSimulation", "GlueCore", "GlueAddress"], swiftSettings: settings),
+      name: "GlueSimulationTests", dependencies: ["GlueSimulation", "GlueModel", "GlueCore", "GlueAddress"],
+      swiftSettings: settings),
     .testTarget(
       name: "GlueTests",
       dependencies: [

@@ -58,11 +58,15 @@ import Testing
     let other = Simulator.run(seed: 2)
     let published = total.published + other.published
     let losses = total.count(of: Fault.loss) + other.count(of: Fault.loss)
+    let openings = total.models.openings + other.models.openings
     total.merge(other)
     #expect(total.runs == 2)
     #expect(total.published == published)
     #expect(total.count(of: Fault.loss) == losses)
+    #expect(total.models.openings == openings)
+    #expect(openings > 0)
     #expect(
-      SimulationReport().missing.count == Fault.allCases.count + FrameType.allCases.count + Invariant.allCases.count)
+      SimulationReport().missing.count
+        == Fault.allCases.count + FrameType.allCases.count + Invariant.allCases.count + ModelCounts().list.count)
   }
 }

@@ -48,6 +48,20 @@ public enum Invariant: String, CaseIterable, Sendable {
   /// The values of a topic that retains its last one reach each subscription in ascending order; and within a bound after the network is
   /// sound each of them has got the highest that anybody holds, so that no value comes back that was cleared.
   case retained
+  /// Within a bound after the network is sound and nobody writes any more, all who have a model open hold the same, to the last byte.
+  case modelConvergence
+  /// No entry is in a model that was not written by the replica and in the transaction that it names, at that path and with that content.
+  case modelIntegrity
+  /// What a replica has seen in a model it holds, unless a transaction that it has seen as well removed it, or a clean-up passed it.
+  case modelRetention
+  /// A transaction on a model is seen as a whole or not at all; one that is refused changes nothing.
+  case modelTransactions
+  /// What was removed from a model does not come back.
+  case modelNoReturn
+  /// What a replica reported to be stored is there when its model is opened again.
+  case modelDurability
+  /// What watchers of a model are told adds up to what it shows.
+  case modelWatching
   /// Any bytes decode to a value or an error. A trap would end the run; what is counted are hostile datagrams survived.
   case totalDecoder
 }

@@ -53,6 +53,7 @@ package struct Recorder {
   var reunion = Reunion()
   var durability = Durability()
   var retained = Retained()
+  package var models = ModelBooks()
   var hostileDatagrams: UInt64 = 0
   /// Damaged payloads are delivered: what depends on their content is not judged.
   var ignoresContent = false
@@ -110,6 +111,7 @@ package struct Recorder {
   private static let contentInvariants: Set<Invariant> = [
     .integrity, .atMostOnce, .order, .eventualDelivery, .expiry, .acknowledgement, .interestOnly, .isolation, .reunion,
     .wholeSessions, .durability, .retained,
+    .modelConvergence, .modelIntegrity, .modelRetention, .modelTransactions, .modelNoReturn,
     .convergence, .oneHolder, .boundedRepetition, .amplification, .quietNetwork, .announcementRate,
   ]
 
@@ -287,6 +289,13 @@ package struct Recorder {
       case .reunion: reunion.checks
       case .durability: durability.checks
       case .retained: retained.checks
+      case .modelConvergence: models.convergence.checks
+      case .modelIntegrity: models.integrity.checks
+      case .modelRetention: models.retention.checks
+      case .modelTransactions: models.transactions.checks
+      case .modelNoReturn: models.noReturn.checks
+      case .modelDurability: models.durability.checks
+      case .modelWatching: models.watching.checks
       case .totalDecoder: hostileDatagrams
       }
     }

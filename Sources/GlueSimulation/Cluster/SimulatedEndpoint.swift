@@ -49,6 +49,8 @@ package final class SimulatedEndpoint {
   package internal(set) var subscriptions: [SubscriptionID: Subscription] = [:]
   /// Publications in the order in which they were opened.
   package internal(set) var publications: [Publication] = []
+  /// The models it has open.
+  package internal(set) var models: [SimulatedModel] = []
   /// Peers it has a session with, by ID: their lives.
   package internal(set) var peers: [EndpointID: Life] = [:]
   /// When it last met a life.
@@ -159,6 +161,7 @@ package final class SimulatedEndpoint {
 
   func wake() {
     machine.advance(to: now)
+    for model in models { model.advance() }
     drain()
   }
 
@@ -175,7 +178,9 @@ package final class SimulatedEndpoint {
       machine.takeDeliveries(into: &deliveries)
       if !deliveries.isEmpty {
         isDone = false
-        var messages = deliveries.map { ReceivedMessage($0) }
+        let others =
+          models.isEmpty ? deliveries : deliveries.filter { delivery in !models.contains { $0.take(delivery) } }
+        var messages = others.map { ReceivedMessage($0) }
         deliveries.removeAll(keepingCapacity: true)
         if filter != nil { messages = filter!.deliveries(messages, at: now) }
         for message in messages { take(message) }
@@ -183,8 +188,9 @@ package final class SimulatedEndpoint {
       while let event = machine.nextEvent() {
         isDone = false
         if let filter, !filter.passes(event) { continue }
-        take(event)
+        if !models.contains(where: { $0.take(event) }) { take(event) }
       }
+      for model in models where model.send() { isDone = false }
     }
     isDraining = false
     simulation.endOfTurn()

@@ -95,7 +95,7 @@ package final class Simulation {
   }
 
   func scheduleWake(of endpoint: SimulatedEndpoint) {
-    guard endpoint.isRunning, let due = endpoint.machine.nextWakeup else { return }
+    guard endpoint.isRunning, let due = endpoint.nextWakeup else { return }
     let time = endpoint.clock.virtual(due, notBefore: now)
     if let scheduled = endpoint.wakeAt, scheduled <= time { return }
     guard time.nanoseconds < .max else { return }
@@ -145,6 +145,7 @@ package final class Simulation {
     guard !endpoint.isOver else { return }
     endpoint.isOver = true
     endpoint.disk?.crash()
+    for model in endpoint.models { model.end() }
     for id in endpoint.subscriptionIDs {
       recorder.interestOnly.unsubscribed(host: endpoint.host, topics: endpoint.subscriptions[id]!.topics)
     }
@@ -159,6 +160,7 @@ package final class Simulation {
   /// Has an endpoint say goodbye and end.
   package func leave(_ endpoint: SimulatedEndpoint) {
     guard endpoint.isRunning else { return end(endpoint) }
+    for model in endpoint.models { model.close() }
     endpoint.machine.stop(at: endpoint.now)
     endpoint.drain()
     endpoint.writeTheRest()

@@ -55,6 +55,22 @@ public enum Mutant: String, CaseIterable, Sendable {
   case forgetsPosition
   /// Does not deliver that a topic's value was cleared.
   case hidesClears
+  /// A replica that takes no answers to what it asks.
+  case takesNoAnswers
+  /// A replica that puts some of what others write to another path.
+  case altersEntries
+  /// A replica that takes some of what others write for removed.
+  case losesEntries
+  /// A replica that takes transactions change by change.
+  case splitsTransactions
+  /// A replica that shows again what was removed.
+  case bringsBack
+  /// A replica that is told that its state is stored when that begins to be written.
+  case trustsTheDisk
+  /// A replica that does not tell its watchers of some changes.
+  case swallowsChanges
+  /// A replica that says something on and on.
+  case neverRests
 
   /// The invariant whose checker must notice it.
   public var invariant: Invariant {
@@ -81,6 +97,14 @@ public enum Mutant: String, CaseIterable, Sendable {
     case .forgetsThePast: .reunion
     case .confirmsBeforeTheSync: .durability
     case .hidesClears: .retained
+    case .takesNoAnswers: .modelConvergence
+    case .altersEntries: .modelIntegrity
+    case .losesEntries: .modelRetention
+    case .splitsTransactions: .modelTransactions
+    case .bringsBack: .modelNoReturn
+    case .trustsTheDisk: .modelDurability
+    case .swallowsChanges: .modelWatching
+    case .neverRests: .quietNetwork
     }
   }
 }

@@ -61,7 +61,10 @@ package struct MutantFilter {
       return [(bytes, destination)]
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .keepsPastExpiry, .hoards, .ignoresWelcomes,
       .ignoresClashes, .yieldsToAnyClaim, .ignoresSome, .relaysNeedlessly, .believesAnybody, .hidesDeadMulticast,
-      .ignoresMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .hidesClears:
+      .ignoresMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .hidesClears,
+      .takesNoAnswers, .altersEntries, .losesEntries, .splitsTransactions, .bringsBack, .trustsTheDisk,
+      .swallowsChanges,
+      .neverRests:
       return [original]
     }
   }
@@ -132,7 +135,10 @@ package struct MutantFilter {
       }
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .neverRepeats, .claimsEverything,
       .keepsPastExpiry, .sendsToEverybody, .hoards, .repeatsEverything, .announcesTooOften, .chatters, .answersTwice,
-      .hidesDeadMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .countsNoHops, .hidesClears:
+      .hidesDeadMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .countsNoHops, .hidesClears,
+      .takesNoAnswers, .altersEntries, .losesEntries, .splitsTransactions, .bringsBack, .trustsTheDisk,
+      .swallowsChanges,
+      .neverRests:
       break
     }
     return (true, nil)
@@ -160,7 +166,10 @@ package struct MutantFilter {
     case .hidesLosses, .neverRepeats, .claimsEverything, .keepsPastExpiry, .sendsToEverybody, .waitsForTheSlowest,
       .repeatsEverything, .announcesTooOften, .chatters, .ignoresWelcomes, .ignoresClashes, .yieldsToAnyClaim,
       .answersTwice, .ignoresSome, .relaysNeedlessly, .countsNoHops, .believesAnybody, .hidesDeadMulticast,
-      .ignoresMulticast, .confirmsBeforeTheSync, .forgetsPosition:
+      .ignoresMulticast, .confirmsBeforeTheSync, .forgetsPosition,
+      .takesNoAnswers, .altersEntries, .losesEntries, .splitsTransactions, .bringsBack, .trustsTheDisk,
+      .swallowsChanges,
+      .neverRests:
       break
     }
     return result

@@ -56,6 +56,8 @@ package struct Plan: Sendable {
   static let key = NetworkKey([UInt8](repeating: 0x5A, count: NetworkKey.byteCount))!
   /// Hosts whose endpoints store what they keep.
   let disks: [Int]
+  /// The models that participants share.
+  let models: [ModelPlan]
   /// Whether an echo answers some messages from within the callback.
   package let hasEcho: Bool
 
@@ -91,6 +93,7 @@ package struct Plan: Sendable {
     }
     var disksDice = Dice(seed: seed, concern: .disks)
     disks = (0..<count).filter { _ in disksDice.chance(percent: 30) }
+    models = ModelPlan.make(participants: count, disks: disks, seed: seed)
     faults = PlannedFault.schedule(
       participants: count, isRendezvous: isRendezvous, healsAt: healsAt, mode: mode, lease: lease, seed: seed)
   }

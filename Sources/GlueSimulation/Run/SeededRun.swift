@@ -8,6 +8,7 @@ final class SeededRun {
   var dice: Dice
   var hostility: Hostility
   private var activeFaults: [PlannedFault] = []
+  private var users: ModelUsers!
   private var nextClone: Int
   /// Hosts whose endpoint was defeated or left for good.
   private var isHealed = false
@@ -21,6 +22,7 @@ final class SeededRun {
     nextClone = plan.participants.count
     simulation.recorder.ignoresContent = plan.mode == .damage && !plan.isSealed
     simulation.network.deliversDamaged = plan.mode == .damage
+    users = ModelUsers(of: plan, in: simulation)
     prepare()
   }
 
@@ -74,7 +76,8 @@ final class SeededRun {
     _ host: Int, id: EndpointID? = nil, name: String? = nil, as participant: Int? = nil,
     resuming progress: [SubscriptionID: SimulatedEndpoint.Progress] = [:]
   ) {
-    let participant = plan.participants[participant ?? host]
+    let place = participant ?? host
+    let participant = plan.participants[place]
     var configuration = participant.configuration
     if let id { configuration.id = id }
     if let name { configuration.name = name }
@@ -86,6 +89,7 @@ final class SeededRun {
       let number = SubscriptionID(rawValue: UInt64(first + index))
       _ = try? endpoint.subscribe(wish.filter, options: wish.options, resuming: progress[number])
     }
+    users.started(endpoint, as: place)
   }
 
   // MARK: Users
@@ -244,7 +248,10 @@ final class SeededRun {
 
   private func sample() {
     let alive = simulation.alive
-    for endpoint in alive { Samples.take(of: endpoint, in: simulation) }
+    for endpoint in alive {
+      Samples.take(of: endpoint, in: simulation)
+      for model in endpoint.models { Samples.take(of: model, in: simulation) }
+    }
     Samples.takeOfPairs(alive, in: simulation)
     Samples.takeOfNeighbours(alive, in: simulation)
     Samples.takeOfMulticast(alive, in: simulation)
@@ -266,12 +273,16 @@ final class SeededRun {
       Verdicts.settled(simulation, healedAt: healedAt)
       Verdicts.probe(simulation, topics: plan.topics.count)
       simulation.run(for: .seconds(2))
+      Verdicts.modelsSettled(simulation)
       // A slow disk may still write, and who published it is told then.
       simulation.run(for: .seconds(20), until: { simulation.alive.allSatisfy { !$0.isWriting } })
+      simulation.run(
+        for: ModelPlan.restBound, until: { simulation.alive.allSatisfy { $0.models.allSatisfy(\.isAtRest) } })
       simulation.run(for: .milliseconds(500))
       simulation.isQuiet = true
       simulation.run(for: max(.seconds(5), Timestamp(nanoseconds: 60_000_000_000).since(simulation.now)))
     }
+    for endpoint in simulation.alive { for model in endpoint.models { model.end() } }
     simulation.recorder.finish(network: simulation.network, at: simulation.now)
     var report = simulation.recorder.report
     report.safetyRuns = plan.mode == .liveness ? 0 : 1

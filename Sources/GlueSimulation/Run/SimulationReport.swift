@@ -30,6 +30,8 @@ public struct SimulationReport: Sendable {
   public internal(set) var resets: UInt64 = 0
   /// Checks made, in the order of ``Invariant``.
   public internal(set) var checks = [UInt64](repeating: 0, count: Invariant.allCases.count)
+  /// What happened in models.
+  public internal(set) var models = ModelCounts()
   /// What was violated.
   public internal(set) var violations: [Violation] = []
   /// A hash of all that happened: equal for equal seeds.
@@ -54,6 +56,7 @@ public struct SimulationReport: Sendable {
     for index in faults.indices { faults[index] += other.faults[index] }
     for index in frames.indices { frames[index] += other.frames[index] }
     for index in checks.indices { checks[index] += other.checks[index] }
+    models.merge(other.models)
     violations += other.violations
     // Order must not matter: threads finish as they like.
     traceDigest ^= other.traceDigest
@@ -71,6 +74,7 @@ public struct SimulationReport: Sendable {
     zip(Fault.allCases, faults).filter { $1 == 0 }.map { "fault \($0.0.rawValue)" }
       + zip(FrameType.allCases, frames).filter { $1 == 0 }.map { "frame \($0.0)" }
       + zip(Invariant.allCases, checks).filter { $1 == 0 }.map { "invariant \($0.0.rawValue)" }
+      + models.list.filter { $0.count == 0 }.map { "models: \($0.name)" }
   }
 
   /// The counts as lines of text.
@@ -83,6 +87,7 @@ public struct SimulationReport: Sendable {
         + "datagrams: \(datagrams) sent, \(datagramsLost) lost",
       "faults: " + list(zip(Fault.allCases, faults).map { ($0.rawValue, $1) }),
       "frames: " + list(zip(FrameType.allCases, frames).map { ("\($0)", $1) } + [("reset", resets)]),
+      "models: " + list(models.list.map { ($0.name, $0.count) }),
       "checks: " + list(zip(Invariant.allCases, checks).map { ($0.rawValue, $1) }),
     ]
   }

@@ -10,7 +10,8 @@ package struct Trace {
       writable,
       directAcknowledged,
       started,
-      ended, paused, resumed, moved, faultBegan, faultEnded, subscribed, unsubscribed, direct, phase
+      ended, paused, resumed, moved, faultBegan, faultEnded, subscribed, unsubscribed, direct, phase, modelOpened,
+      modelClosed, modelChanged
   }
 
   private struct Line {

@@ -1,4 +1,5 @@
 import GlueCore
+import GlueModel
 
 /// What is looked at again and again while a run lasts.
 enum Samples {
@@ -16,6 +17,20 @@ enum Samples {
       simulation.recorder.unprovenState.sampled(
         endpoint.life, entries: machine.unprovenEntries, cap: machine.unprovenEntriesCap, ghosts: ghosts),
       at: simulation.now)
+  }
+
+  /// What a replica holds beside the document.
+  static func take(of model: SimulatedModel, in simulation: Simulation) {
+    let (buffers, configuration) = (model.replica.buffers, model.replica.configuration)
+    for (bytes, limit) in [
+      (buffers.pendingDeltas, configuration.pendingDeltaBytes), (buffers.heldDeltas, configuration.heldDeltaBytes),
+      (buffers.incompleteMessages, configuration.receivedPartBytes), (model.replica.knownPeers, configuration.peers),
+    ] {
+      simulation.recorder.judge(
+        .bufferCaps, simulation.recorder.bufferCaps.sampled(model.endpoint.life, bytes: bytes, cap: limit),
+        at: simulation.now)
+    }
+    if model.mutation?.mutant == .neverRests { model.chatter() }
   }
 
   /// What the configuration lets a machine hold.
@@ -144,6 +159,18 @@ enum Verdicts {
     for endpoint in alive { reunion(of: endpoint, with: alive, in: simulation) }
     for (topic, description) in recorder.topics.enumerated() where description.history == .retained {
       retained(topic, named: description.name, by: alive, in: simulation)
+    }
+  }
+
+  /// All who have a model open have met, and have had time to get from each other what they lacked.
+  static func modelsSettled(_ simulation: Simulation) {
+    let models = simulation.alive.flatMap(\.models)
+    for (index, model) in models.enumerated() {
+      guard let first = models[..<index].first(where: { $0.settings.name == model.settings.name }) else { continue }
+      let verdict = simulation.recorder.models.convergence.settled(
+        first.opening, first.replica.document.state(), model.opening, model.replica.document.state(),
+        of: model.settings.name)
+      simulation.recorder.judge(.modelConvergence, verdict, at: simulation.now)
     }
   }
 
