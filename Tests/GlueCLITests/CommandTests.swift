@@ -22,7 +22,7 @@ import Testing
   func unknownBenchmarks(_ words: [String]) {
     #expect(
       GlueCommand.complaint(about: words[...])
-        == "there is no command nosuch; expected one of throughput, latency, stuck")
+        == "there is no command nosuch; expected one of throughput, latency, stuck, model")
   }
 
   @Test(arguments: [

@@ -83,7 +83,7 @@ struct BenchReplicas: AsyncParsableCommand {
     try await awaitEqual(replicas)
     let seconds = Double(Clocks.now() - start) / 1e9
     show("\(count) replicas, all writing", written / seconds, "changes/s", 0)
-    show("of these seen in all", written / seconds * Double(count), "changes/s", 0)
+    show("seen by all of them together", written / seconds * Double(count), "changes/s", 0)
   }
 
   private func measureJoining() async throws {
