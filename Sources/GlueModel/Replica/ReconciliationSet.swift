@@ -9,9 +9,9 @@ import GlueCore
 /// A fingerprint is the count and the sum of hashes of the members, from sums of all prefixes, so that any range costs two look-ups.
 struct ReconciliationSet: Sendable {
   /// Into how many ranges one is divided.
-  static let fanOut = 16
+  static let fanOut = 4
   /// A range of at most so many members is listed rather than divided.
-  static let leaf = 32
+  static let leaf = 16
 
   let members: [LiveDot]
   private let sums: [UInt64]

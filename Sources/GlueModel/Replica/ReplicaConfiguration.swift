@@ -58,7 +58,7 @@ extension ReplicaConfiguration {
   static let unexpectedPartBytes = 4 << 20
   /// A message with ranges has at most so many bytes: in memory they take forty times as much. A million members that all differ take 3 MB.
   static let reconcileBytes = 8 << 20
-  /// A reconciliation ends after so many messages of a side. Each divides by 16, so even a million keys need no more than seven.
+  /// A reconciliation ends after so many messages of a side. Each divides by 4, so even a million keys need no more than nine.
   static let reconciliationRounds = 32
   /// Fingerprints of states that this one is known to include, of the latest answers.
   static let includedDigests = 16

@@ -25,7 +25,7 @@ package struct SimulatedModelSettings: Sendable {
 }
 
 /// One opening of a model by a simulated endpoint. It joins the replica with the endpoint as the driver's `ModelLink` does: with the topic
-/// `$model/NAME` for deltas and `$model/NAME/ID` for what is for one replica alone.
+/// `$model/all/NAME` for deltas and `$model/one/ID/NAME` for what is for one replica alone.
 package final class SimulatedModel {
   /// How long a message waits for room before room is made for it, as in the driver.
   private static let deltaPatience = Nanoseconds.seconds(2)

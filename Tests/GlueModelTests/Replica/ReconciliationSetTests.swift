@@ -75,8 +75,8 @@ import Testing
       func part() -> [LiveDot] { all.filter { _ in UInt64.random(in: 0..<20, using: &generator) >= loss / 2 } }
       let (client, server) = (part(), part())
       let found = try reconcile(client, server, salt: seed).differences
-      #expect(found.here == Set(client).subtracting(server).map(\.dot).sorted(), "seed \(seed)")
-      #expect(found.there == Set(server).subtracting(client).map(\.dot).sorted(), "seed \(seed)")
+      #expect(found.here.sorted() == Set(client).subtracting(server).map(\.dot).sorted(), "seed \(seed)")
+      #expect(found.there.sorted() == Set(server).subtracting(client).map(\.dot).sorted(), "seed \(seed)")
       #expect(found.newerHere.isEmpty && found.newerThere.isEmpty)
     }
   }
@@ -87,8 +87,8 @@ import Testing
     let server = all.enumerated().filter { $0.offset % 2_000 != 1_033 }.map(\.element)
     let result = try reconcile(client, server)
     #expect(result.differences.here.count == 50 && result.differences.there.count == 50)
-    #expect(result.rounds <= 4)
-    #expect(result.bytes < 40_000)
+    #expect(result.rounds <= 8)
+    #expect(result.bytes < 30_000)
     print("100 differences of 100,000: \(result.bytes) bytes, \(result.rounds) round trips")
   }
 
