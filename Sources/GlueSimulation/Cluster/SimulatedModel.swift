@@ -73,8 +73,8 @@ package final class SimulatedModel {
   private var hasOutputs = true
 
   private var simulation: Simulation { endpoint.simulation }
-  private var topic: String { "$model/\(settings.name)" }
-  private func topic(of peer: EndpointID) -> String { "\(topic)/\(peer)" }
+  private var topic: String { "$model/all/\(settings.name)" }
+  private func topic(of peer: EndpointID) -> String { "$model/one/\(peer)/\(settings.name)" }
 
   init(
     _ settings: SimulatedModelSettings, on endpoint: SimulatedEndpoint, disk: SimulatedModelDisk?, opening: Opening,
@@ -85,7 +85,8 @@ package final class SimulatedModel {
     self.disk = disk
     self.opening = opening
     self.dice = dice
-    deltas = try endpoint.machine.advertise("$model/\(settings.name)", options: PublicationOptions(), at: endpoint.now)
+    deltas = try endpoint.machine.advertise(
+      "$model/all/\(settings.name)", options: PublicationOptions(), at: endpoint.now)
     let stored = disk.map { $0.content ?? .empty }
     replica = ReplicaMachine(
       endpoint: endpoint.machine.configuration.id, seed: self.dice.next(), stored: stored, limits: settings.limits,
