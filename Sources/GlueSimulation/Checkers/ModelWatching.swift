@@ -36,15 +36,18 @@ package struct ModelWatching {
   package mutating func told(_ changes: [ModelChange], at opening: Opening) -> String? {
     for change in changes {
       checks += 1
-      if let old = change.old, mirrors[opening]?.removeValue(forKey: Place(change.path, old)) != old {
+      guard let old = change.old else { continue }
+      guard mirrors[opening]?[Place(change.path, old)] == old else {
         return "opening \(opening) tells that \(change.path) showed \(old), which it did not"
       }
+      mirrors[opening]?[Place(change.path, old)] = nil
     }
     for change in changes {
       guard let new = change.new else { continue }
-      if mirrors[opening]?.updateValue(new, forKey: Place(change.path, new)) != nil {
+      guard mirrors[opening]?[Place(change.path, new)] == nil else {
         return "opening \(opening) tells that \(change.path) shows \(new) now, and not that it showed something else"
       }
+      mirrors[opening]?[Place(change.path, new)] = new
     }
     return nil
   }
