@@ -11,8 +11,19 @@ struct FileSchema {
   /// SQL that makes the tables.
   let tables: String
 
+  /// Opens a file, and makes it if it is missing.
+  ///
+  /// - Parameter label: What the connection is called where SQLite names it.
+  func open(_ path: String, label: String) throws -> DatabaseQueue {
+    StoreDirectory.makeFile(path)
+    var configuration = Configuration()
+    configuration.label = label
+    configuration.prepareDatabase { try setUp($0, path: path) }
+    return try DatabaseQueue(path: path, configuration: configuration)
+  }
+
   /// Takes the lock, checks whose file it is, and makes the tables if it is new. Runs before anything else does.
-  func setUp(_ database: Database, path: String) throws {
+  private func setUp(_ database: Database, path: String) throws {
     // One connection, so the index of the write-ahead log needs no shared memory, and the lock is held until the end:
     // https://sqlite.org/wal.html, "Use of WAL Without Shared-Memory". The first statement that reads takes it.
     try database.execute(sql: "PRAGMA locking_mode = EXCLUSIVE")

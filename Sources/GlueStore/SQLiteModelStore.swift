@@ -33,12 +33,8 @@ public final class SQLiteModelStore: ModelStore {
   public init(directory: String, model: String) throws(StoreError) {
     let path = "\(directory)/\(Self.fileName(of: model))"
     try StoreDirectory.prepare(directory)
-    StoreDirectory.makeFile(path)
     do {
-      var configuration = Configuration()
-      configuration.label = "glue-model"
-      configuration.prepareDatabase { try Self.schema.setUp($0, path: path) }
-      queue = try DatabaseQueue(path: path, configuration: configuration)
+      queue = try Self.schema.open(path, label: "glue-model")
       try queue.write { database in
         let name = try Data.fetchOne(database, sql: "SELECT name FROM model")
         if let name, name != Columns.text(model) {

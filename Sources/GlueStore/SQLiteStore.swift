@@ -22,12 +22,8 @@ public final class SQLiteStore: MessageStore {
   public init(directory: String) throws(StoreError) {
     let path = directory + "/" + Self.fileName
     try StoreDirectory.prepare(directory)
-    StoreDirectory.makeFile(path)
     do {
-      var configuration = Configuration()
-      configuration.label = "glue-store"
-      configuration.prepareDatabase { try Self.schema.setUp($0, path: path) }
-      queue = try DatabaseQueue(path: path, configuration: configuration)
+      queue = try Self.schema.open(path, label: "glue-store")
       id = try queue.writeWithoutTransaction(Self.readID)
       bytes = Atomic(try queue.writeWithoutTransaction(Self.countBytes))
     } catch {

@@ -159,8 +159,7 @@ final class ModelLink: Sendable {
   /// Ends the conversation. What was changed still leaves.
   func close(waitsForStore: Bool = true) {
     stop()
-    writer?.end()
-    if waitsForStore { writer?.finish() }
+    if waitsForStore { writer?.finish() } else { writer?.end() }
   }
 
   private func stop() {
@@ -209,9 +208,9 @@ final class ModelLink: Sendable {
   /// Nobody knows what was lost: what all others have is looked at.
   private func lostSomething() {
     input { (state, time) in
-      for peer in state.machine.peerIDs {
-        state.machine.lostDeltas(from: peer, at: time)
-        state.machine.lostMessages(from: peer, at: time)
+      for session in state.met {
+        state.machine.lostDeltas(from: session.id, at: time)
+        state.machine.lostMessages(from: session.id, at: time)
       }
     }
   }

@@ -34,12 +34,10 @@ indirect enum JSONValue: Sendable {
   }
 
   /// A whole number in a JSON text that would only be kept as the nearest one of floating point.
-  private static func tooLargeInteger(in json: String) -> Substring? {
+  private static func tooLargeInteger(in json: String) -> String? {
     let outsideOfTexts = json.replacing(/"(\\.|[^"\\])*"/, with: "\"\"")
     let numbers = outsideOfTexts.matches(of: /-?[0-9][0-9.eE+-]*/).map(\.output)
-    return numbers.first { $0.allSatisfy { $0.isNumber || $0 == "-" } && Int64($0) == nil }.map {
-      Substring(String($0))
-    }
+    return numbers.first { $0.allSatisfy { $0.isNumber || $0 == "-" } && Int64($0) == nil }.map { String($0) }
   }
 
   private static func make(_ parsed: Any) throws -> JSONValue {

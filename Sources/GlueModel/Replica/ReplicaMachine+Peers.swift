@@ -35,7 +35,7 @@ extension ReplicaMachine {
   public func peerVanished(_ id: EndpointID, at time: ReplicaTime) {
     let hasWritten = index(of: id).map { peers[$0].hasWritten } ?? false
     forget(id)
-    if hasWritten { announceInPlace(of: id, at: time.now) }
+    if hasWritten { announceForWriter(at: time.now) }
     // What it said last waits for something that only others can tell of now, if anybody can.
     if held.remove(from: id) { for index in peers.indices where peers[index].question == nil { ask(index, at: time) } }
     fetch(at: time)

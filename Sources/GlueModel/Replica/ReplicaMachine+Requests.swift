@@ -81,7 +81,7 @@ extension ReplicaMachine {
     switch request.phase {
     case .asked: break
     case .finishing(let removed):
-      // It told of what it had when the comparison began.
+      // The digest is that of its state before it took what was found to be missing there.
       ask(index, at: time)
       var covered = delta.covered
       covered.formUnion(removed)
@@ -107,7 +107,7 @@ extension ReplicaMachine {
   }
 
   /// The writer of changes has left. Whoever it did not reach gets them from those who have them, of whom one tells it.
-  func announceInPlace(of writer: EndpointID, at now: Timestamp) {
+  func announceForWriter(at now: Timestamp) {
     guard announceAt == nil, !peers.isEmpty else { return }
     isAnnouncementCommon = true
     announceAt = now + Nanoseconds(generator.next() % ReplicaConfiguration.farewellPause.count)
