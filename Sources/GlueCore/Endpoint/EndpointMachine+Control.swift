@@ -298,6 +298,7 @@ extension EndpointMachine {
       stream: stream, from: start, windowBytes: Session.initialWindowBytes,
       maximumRequests: configuration.transport.maximumGaps)
     reader.subscriptions = [number]
+    reader.opening = .told(below: session.closedBelow)
     reader.attach(to: session)
     session.readers[stream.number] = reader
     var attributes = Attributes()
@@ -347,6 +348,7 @@ extension EndpointMachine {
   func close(_ reader: RemoteReader, at now: Timestamp) {
     let session = reader.session!
     session.send(.close(stream: reader.number, position: reader.next), at: now)
+    session.closedBelow = session.control.stream.log.end
     forget(reader, at: now)
   }
 

@@ -213,7 +213,9 @@ extension EndpointMachine {
     var frames = frames
     while !session.isClosed, let (type, frame) = nextFrame(of: &frames, form: .short) {
       do {
-        if try receive(type, frame, of: session, byteCount: byteCount, arrival: arrival) { asksForAnswer = true }
+        if try receive(type, frame, number: number, of: session, byteCount: byteCount, arrival: arrival) {
+          asksForAnswer = true
+        }
         // A stream may be opened and used in one datagram.
         if !inbox.control.isEmpty { receiveControl(of: session, arrival: arrival) }
       } catch {
@@ -231,7 +233,8 @@ extension EndpointMachine {
 
   /// Takes one frame. Returns whether it asks to be acknowledged.
   private func receive(
-    _ type: FrameType, _ frame: RawFrame, of session: Session, byteCount: Int, arrival: InboundStream.Arrival
+    _ type: FrameType, _ frame: RawFrame, number: UInt64, of session: Session, byteCount: Int,
+    arrival: InboundStream.Arrival
   ) throws(WireError) -> Bool {
     var reader = WireReader(frame.body)
     switch type {
@@ -255,7 +258,7 @@ extension EndpointMachine {
       session.acknowledgeAt = arrival.now
       return true
     case .status:
-      receive(try Status(from: &reader), of: session, at: arrival.now)
+      receive(try Status(from: &reader), of: session, in: number, at: arrival.now)
       return false
     case .ack:
       session.receive(try Ack(from: &reader), at: arrival.now, counters: &inbox.counters)
@@ -300,12 +303,14 @@ extension EndpointMachine {
     if budget.hasWaiting { retryBudgetWaiters(at: now) }
   }
 
-  private func receive(_ status: Status, of session: Session, at now: Timestamp) {
+  private func receive(_ status: Status, of session: Session, in number: UInt64, at now: Timestamp) {
     guard let reader = session.reader(of: status.stream) else {
       inbox.counters.framesUnknownStream += 1
       return
     }
+    guard reader.isAddressed(in: number) else { return }
     let hasProgress = reader.receive(status, at: now, into: inbox)
+    if hasProgress, reader === session.control { session.controlAcknowledgedIn = number }
     session.noteStatus(
       asksForRepetition: !status.missing.isEmpty, hasProgress: hasProgress, at: now, counters: &inbox.counters)
     if hasProgress { noteAcknowledged(reader, at: now) }

@@ -22,6 +22,8 @@ final class RemoteReader {
   @exclusivity(unchecked) private var repeats: RequestedRanges
   /// Whether a HEARTBEAT is to be sent.
   @exclusivity(unchecked) var owesHeartbeat = false
+  /// Whether a STATUS of the peer speaks of this opening of the stream.
+  @exclusivity(unchecked) var opening = Opening.told(below: 0)
   /// Whether it waits in its session's queue.
   @exclusivity(unchecked) var isQueued = false
   /// Matching subscriptions of the peer.
@@ -87,6 +89,24 @@ final class RemoteReader {
   }
 
   // MARK: What the peer says
+
+  /// How much the peer knows of this opening of the stream. What arrives before it has heard that the one before was closed, it acknowledges for that
+  /// one: counted for this one, it would never be sent again to the new subscription.
+  enum Opening {
+    /// It is known once the control messages below this position are acknowledged.
+    case told(below: UInt64)
+    /// Datagrams of the peer with this number or a higher one speak of it; earlier ones may still arrive.
+    case known(from: UInt64)
+  }
+
+  /// Whether a STATUS in the peer's datagram with this number speaks of this opening.
+  func isAddressed(in number: UInt64) -> Bool {
+    if case .told(let position) = opening, session.control.acknowledged >= position {
+      opening = .known(from: session.controlAcknowledgedIn)
+    }
+    guard case .known(let first) = opening else { return false }
+    return number >= first
+  }
 
   /// Takes a STATUS. Returns whether anything new was acknowledged.
   func receive(_ status: Status, at now: Timestamp, into inbox: Inbox) -> Bool {

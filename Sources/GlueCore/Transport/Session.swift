@@ -32,6 +32,10 @@ final class Session {
   let direct: RemoteReader
   /// Topic streams that the peer reads, by number.
   @exclusivity(unchecked) var readers: OrderedDictionary<UInt64, RemoteReader> = [:]
+  /// One above the position of the last CLOSE among the control messages.
+  @exclusivity(unchecked) var closedBelow: UInt64 = 0
+  /// The number of the peer's datagram that acknowledged the most of them.
+  @exclusivity(unchecked) var controlAcknowledgedIn: UInt64 = 0
   /// Readers with something to send that is being published.
   @exclusivity(unchecked) var queue = Deque<RemoteReader>()
   /// Readers with something to send that was published before: it has its turn when nothing else has, or has had for a while.

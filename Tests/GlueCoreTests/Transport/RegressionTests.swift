@@ -25,6 +25,40 @@ import Testing
     #expect(pair.received[1].contains { $0.topic == "lone" })
   }
 
+  /// A subscription ends and another one begins, and what is published then overtakes the CLOSE and OPEN of the stream: it is acknowledged for the old
+  /// opening, which nobody reads any more. The new one must not wait for it for ever; nor if that STATUS arrives after the one of the control stream.
+  @Test(arguments: [Nanoseconds.zero, .milliseconds(40)])
+  func whatOvertakesANewOpeningDoesNotStopIt(statusIsLate late: Nanoseconds) throws {
+    let pair = Pair()
+    let topic = "a-topic-that-is-opened-again"
+    let publication = try pair.machines[0].advertise(topic, options: PublicationOptions(), at: pair.now)
+    let old = try pair.machines[1].subscribe(topic, options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    try pair.publish([1], on: publication)
+    pair.settle()
+    pair.drops = { sender, bytes in sender == 0 && bytes.contains(Array(topic.utf8)) }
+    pair.machines[1].unsubscribe(old, at: pair.now)
+    let new = try pair.machines[1].subscribe(topic, options: SubscriptionOptions(), at: pair.now)
+    pair.run(for: .milliseconds(2))
+    pair.extraDelay = { sender in sender == 1 ? late : .zero }
+    for seed in 2...3 { try pair.publish(pattern(1_300, seed: seed), on: publication) }
+    pair.run(for: .milliseconds(8))
+    // Until it has arrived, nothing of what it acknowledges gets through.
+    pair.drops = { sender, bytes in sender == 0 && bytes.count > 500 }
+    pair.extraDelay = { _ in .zero }
+    pair.run(for: late + late)
+    pair.drops = { _, _ in false }
+    try pair.publish([4], on: publication)
+    pair.run(for: .seconds(10))
+    let delivered = pair.received[1].filter { $0.subscription == new }.map(\.sequence)
+    #expect(delivered.last == 3, "\(delivered), \(pair.events[1])")
+    let lost = pair.events[1].count { if case .loss = $0 { true } else { false } }
+    #expect(delivered.count + lost >= 2, "\(pair.events[1])")
+    let sent = pair.datagrams
+    pair.run(for: .seconds(5))
+    #expect(pair.datagrams == sent, "nobody asks for it any more")
+  }
+
   @Test func lostBestEffortDataDoesNotShutTheSession() throws {
     let pair = Pair()
     let lossy = try pair.machines[0].advertise(
