@@ -3,9 +3,10 @@ import GlueCore
 /// ```
 /// replicas   count varint, then endpoint u64, number u64, generation varint of each; everything below names them by index
 /// ranges     count varint, then of each:
-///   kind     0 equal, 1 fingerprint, 2 members; + 128 if it has an upper bound, which only the last may lack
-///   upper    replica varint, counter varint
-///   1        count varint, sum u64
+///   kind     0 equal, 1 fingerprint, 2 members; + 128 if it has an upper bound, which only the last may lack, + 64 if that
+///            is in the replica of the bound before
+///   upper    replica varint, counter varint; with 64 the distance to the counter of the bound before
+///   1        fingerprint, 6 bytes
 ///   2        count varint, then of each member the distance to the counter before it, or
 ///            0, replica varint, counter varint, folds varint: for the first, for another replica, for one with folds
 /// ```
@@ -15,19 +16,24 @@ extension ReconciliationRange {
     static let fingerprint: UInt8 = 1
     static let members: UInt8 = 2
     static let hasUpper: UInt8 = 128
+    static let isNear: UInt8 = 64
   }
 
   static func encode(_ ranges: [ReconciliationRange]) -> [UInt8] {
     let replicas = replicas(in: ranges)
-    // At most 26 bytes of each replica, 40 of each range and 31 of each member.
+    // At most 26 bytes of each replica, 29 of each range and 31 of each member.
     let members = ranges.reduce(0) { sum, range in
       if case .members(let members) = range.content { sum + members.count } else { sum }
     }
-    return WireWriter.encode(atMost: 20 + replicas.count * 26 + ranges.count * 40 + members * 31) { writer in
+    return WireWriter.encode(atMost: 20 + replicas.count * 26 + ranges.count * 29 + members * 31) { writer in
       writer.varint(count: replicas.count)
       for replica in replicas { replica.write(to: &writer) }
       writer.varint(count: ranges.count)
-      for range in ranges { range.write(to: &writer, replicas: replicas) }
+      var last: Dot?
+      for range in ranges {
+        range.write(to: &writer, after: last, replicas: replicas)
+        last = range.upper
+      }
     }
   }
 
@@ -43,7 +49,7 @@ extension ReconciliationRange {
     return replicas.reduce(into: []) { unique, replica in if unique.last != replica { unique.append(replica) } }
   }
 
-  private func write(to writer: inout WireWriter, replicas: [ReplicaID]) {
+  private func write(to writer: inout WireWriter, after last: Dot?, replicas: [ReplicaID]) {
     func write(_ replica: ReplicaID) { writer.varint(count: replicas.partitioningIndex { $0 >= replica }) }
     let kind =
       switch content {
@@ -51,22 +57,27 @@ extension ReconciliationRange {
       case .fingerprint: Kind.fingerprint
       case .members: Kind.members
       }
-    writer.u8(kind | (upper == nil ? 0 : Kind.hasUpper))
-    if let upper {
+    if let upper, let distance = upper.distance(from: last) {
+      writer.u8(kind | Kind.hasUpper | Kind.isNear)
+      writer.varint(distance)
+    } else if let upper {
+      writer.u8(kind | Kind.hasUpper)
       write(upper.replica)
       writer.varint(upper.counter)
+    } else {
+      writer.u8(kind)
     }
     switch content {
     case .equal: break
     case .fingerprint(let fingerprint):
-      writer.varint(fingerprint.count)
-      writer.u64(fingerprint.sum)
+      writer.u32(UInt32(truncatingIfNeeded: fingerprint))
+      writer.u16(UInt16(fingerprint >> 32))
     case .members(let members):
       writer.varint(count: members.count)
       var last: Dot?
       for member in members {
-        if let last, last.replica == member.dot.replica, member.folds == 0, last.counter < member.dot.counter {
-          writer.varint(member.dot.counter - last.counter)
+        if member.folds == 0, let distance = member.dot.distance(from: last) {
+          writer.varint(distance)
         } else {
           writer.varint(0)
           write(member.dot.replica)
@@ -84,19 +95,25 @@ extension ReconciliationRange {
     var ranges: [ReconciliationRange] = []
     for _ in 0..<(try reader.varint()) {
       if let last = ranges.last, last.upper == nil { throw .invalidValue(.modelMessage) }
-      let range = try ReconciliationRange(reading: &reader, replicas: replicas)
-      if let last = ranges.last?.upper, let upper = range.upper, upper <= last { throw .invalidValue(.modelMessage) }
+      let last = ranges.last?.upper
+      let range = try ReconciliationRange(reading: &reader, after: last, replicas: replicas)
+      if let last, let upper = range.upper, upper <= last { throw .invalidValue(.modelMessage) }
       ranges.append(range)
     }
     return ranges
   }
 
-  private init(reading reader: inout WireReader, replicas: [ReplicaID]) throws(WireError) {
+  private init(reading reader: inout WireReader, after last: Dot?, replicas: [ReplicaID]) throws(WireError) {
     let kind = try reader.u8()
-    upper = kind & Kind.hasUpper == 0 ? nil : try Dot(reading: &reader, replicas: replicas)
-    switch kind & ~Kind.hasUpper {
+    switch kind & (Kind.hasUpper | Kind.isNear) {
+    case 0: upper = nil
+    case Kind.hasUpper: upper = try Dot(reading: &reader, replicas: replicas)
+    case Kind.hasUpper | Kind.isNear: upper = try Dot(try reader.varint(), after: last)
+    default: throw .invalidValue(.modelMessage)
+    }
+    switch kind & ~(Kind.hasUpper | Kind.isNear) {
     case Kind.equal: content = .equal
-    case Kind.fingerprint: content = .fingerprint(Fingerprint(count: try reader.varint(), sum: try reader.u64()))
+    case Kind.fingerprint: content = .fingerprint(UInt64(try reader.u32()) | UInt64(try reader.u16()) << 32)
     case Kind.members:
       var members: [LiveDot] = []
       for _ in 0..<(try reader.varint()) {
@@ -114,10 +131,7 @@ extension LiveDot {
   fileprivate init(reading reader: inout WireReader, replicas: [ReplicaID], after last: Dot?) throws(WireError) {
     let distance = try reader.varint()
     guard distance == 0 else {
-      guard let last, distance <= Dot.maximumCounter, last.counter + distance <= Dot.maximumCounter else {
-        throw .invalidValue(.modelMessage)
-      }
-      self.init(dot: Dot(last.replica, last.counter + distance), folds: 0)
+      self.init(dot: try Dot(distance, after: last), folds: 0)
       return
     }
     let dot = try Dot(reading: &reader, replicas: replicas)
@@ -134,6 +148,19 @@ extension Dot {
       throw .invalidValue(.modelMessage)
     }
     self.init(replicas[Int(index)], counter)
+  }
+
+  fileprivate init(_ distance: UInt64, after last: Dot?) throws(WireError) {
+    guard let last, (1...Self.maximumCounter).contains(distance), last.counter + distance <= Self.maximumCounter else {
+      throw .invalidValue(.modelMessage)
+    }
+    self.init(last.replica, last.counter + distance)
+  }
+
+  /// By how much its counter is higher than that of another dot of the same replica; nil if it is not.
+  fileprivate func distance(from other: Dot?) -> UInt64? {
+    guard let other, other.replica == replica, other.counter < counter else { return nil }
+    return counter - other.counter
   }
 }
 

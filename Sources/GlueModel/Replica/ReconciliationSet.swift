@@ -6,7 +6,8 @@ import GlueCore
 /// The set is taken once, at the beginning, so what happens to the document meanwhile does not matter. One side (the *client*) drives: it
 /// answers what comes with ``respond(to:)`` and learns all differences; the other only answers.
 ///
-/// A fingerprint is the count and the sum of hashes of the members, from sums of all prefixes, so that any range costs two look-ups.
+/// A fingerprint is the sum of hashes of the members, modulo 2^48, from sums of all prefixes, so that any range costs two look-ups. Two ranges that
+/// differ have equal ones by a chance of one in 2^48; then the digests tell that the states still differ, and another salt finds it.
 struct ReconciliationSet: Sendable {
   /// Into how many ranges one is divided.
   static let fanOut = 4
@@ -100,9 +101,12 @@ struct ReconciliationSet: Sendable {
     }
   }
 
-  private func fingerprint(_ range: Range<Int>) -> Fingerprint {
-    Fingerprint(count: UInt64(range.count), sum: sums[range.upperBound] &- sums[range.lowerBound])
+  private func fingerprint(_ range: Range<Int>) -> UInt64 {
+    (sums[range.upperBound] &- sums[range.lowerBound]) & Self.fingerprintMask
   }
+
+  /// Fingerprints are most of what is sent: six bytes of each do.
+  private static let fingerprintMask: UInt64 = 0xFFFF_FFFF_FFFF
 
   private mutating func compare(_ range: Range<Int>, with theirs: [LiveDot]) {
     members[range].walk(beside: theirs[...]) { dot, mine, other in
@@ -151,12 +155,6 @@ extension ArraySlice<LiveDot> {
   }
 }
 
-/// Tells whether two ranges have the same members, but for one chance in 2^64.
-struct Fingerprint: Equatable, Sendable {
-  var count: UInt64
-  var sum: UInt64
-}
-
 /// What one side says of a range of dots: from where the range before it ended (the first begins before all dots) to before `upper`.
 struct ReconciliationRange: Equatable, Sendable {
   /// The end, which does not belong to it; nil for one that goes on to the last dot.
@@ -166,7 +164,8 @@ struct ReconciliationRange: Equatable, Sendable {
   enum Content: Equatable, Sendable {
     /// There is nothing more to say.
     case equal
-    case fingerprint(Fingerprint)
+    /// Of all members; below 2^48.
+    case fingerprint(UInt64)
     /// All members, in ascending order.
     case members([LiveDot])
   }
