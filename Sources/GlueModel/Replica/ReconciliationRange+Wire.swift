@@ -21,11 +21,11 @@ extension ReconciliationRange {
 
   static func encode(_ ranges: [ReconciliationRange]) -> [UInt8] {
     let replicas = replicas(in: ranges)
-    // At most 26 bytes of each replica, 29 of each range and 31 of each member.
+    // At most 26 bytes of each replica, 31 of each range (a kind, a bound, and a count or a fingerprint) and 31 of each member.
     let members = ranges.reduce(0) { sum, range in
       if case .members(let members) = range.content { sum + members.count } else { sum }
     }
-    return WireWriter.encode(atMost: 20 + replicas.count * 26 + ranges.count * 29 + members * 31) { writer in
+    return WireWriter.encode(atMost: 20 + replicas.count * 26 + ranges.count * 31 + members * 31) { writer in
       writer.varint(count: replicas.count)
       for replica in replicas { replica.write(to: &writer) }
       writer.varint(count: ranges.count)
