@@ -22,6 +22,7 @@ let package = Package(
     .library(name: "Glue", targets: ["Glue"]),
     .library(name: "GlueCore", targets: ["GlueCore"]),
     .library(name: "GlueModel", targets: ["GlueModel"]),
+    .library(name: "GlueQuorum", targets: ["GlueQuorum"]),
     .library(name: "GlueNetwork", targets: ["GlueNetwork", "GlueAddress"]),
     .library(name: "GlueStore", targets: ["GlueStore"]),
     .executable(name: "glue", targets: ["GlueCLI"]),
@@ -59,6 +60,12 @@ let package = Package(
       dependencies: ["GlueCore", .product(name: "DequeModule", package: "swift-collections")],
       swiftSettings: settings),
 
+    // Quorum models: Raft, its log, the replicated state and the machine that joins them. Sans-I/O, as the core.
+    .target(
+      name: "GlueQuorum",
+      dependencies: ["GlueCore", "GlueModel", .product(name: "DequeModule", package: "swift-collections")],
+      swiftSettings: settings),
+
     // Sockets, interfaces, multicast, polling. Knows no protocol.
     .target(name: "CGlueNetwork", path: "Sources/CGlueNetwork"),
     .target(name: "GlueNetwork", dependencies: ["GlueAddress", "CGlueNetwork"], swiftSettings: settings),
@@ -66,18 +73,21 @@ let package = Package(
     // What a cache holds, on disk. SQLite through GRDB.
     .target(
       name: "GlueStore",
-      dependencies: ["GlueCore", "GlueModel", "GlueNetwork", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: [
+        "GlueCore", "GlueModel", "GlueQuorum", "GlueNetwork", .product(name: "GRDB", package: "GRDB.swift"),
+      ],
       swiftSettings: settings),
 
     // Many cores in virtual time on a faulty network, with checkers.
     .target(
-      name: "GlueSimulation", dependencies: ["GlueAddress", "GlueCore", "GlueModel"], swiftSettings: settings),
+      name: "GlueSimulation", dependencies: ["GlueAddress", "GlueCore", "GlueModel", "GlueQuorum"],
+      swiftSettings: settings),
 
     // The public API and the driver that joins core and network.
     .target(
       name: "Glue",
       dependencies: [
-        "GlueAddress", "GlueCore", "GlueModel", "GlueNetwork",
+        "GlueAddress", "GlueCore", "GlueModel", "GlueQuorum", "GlueNetwork",
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Logging", package: "swift-log"),
@@ -90,7 +100,7 @@ let package = Package(
     .executableTarget(
       name: "GlueCLI",
       dependencies: [
-        "Glue", "GlueAddress", "GlueModel", "GlueSimulation", "GlueStore",
+        "Glue", "GlueAddress", "GlueModel", "GlueQuorum", "GlueSimulation", "GlueStore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -113,12 +123,11 @@ let package = Package(
       name: "ReadmeTour", dependencies: ["Glue"], path: "Examples/Readme/Tour", swiftSettings: settings),
     .executableTarget(
       name: "ReadmeHome", dependencies: ["Glue"], path: "Examples/Readme/Home", swiftSettings: settings),
-
     // Hostile bytes and operations against the core and models, seeded and without instrumentation.
     .executableTarget(
       name: "GlueFuzz",
       dependencies: [
-        "GlueAddress", "GlueCore", "GlueModel",
+        "GlueAddress", "GlueCore", "GlueModel", "GlueQuorum",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Fuzz/GlueFuzz",
@@ -138,18 +147,23 @@ let package = Package(
       name: "GlueCoreTests", dependencies: ["GlueCore", "GlueAddress", "GlueFuzz"], swiftSettings: settings),
     .testTarget(
       name: "GlueModelTests", dependencies: ["GlueModel", "GlueCore", "GlueFuzz"], swiftSettings: settings),
+    .testTarget(
+      name: "GlueQuorumTests", dependencies: ["GlueQuorum", "GlueModel", "GlueCore", "GlueSimulation", "GlueFuzz"],
+      swiftSettings: settings),
     // Writes to a store until it is killed, for the tests of the store.
     .executableTarget(
       name: "StoreVictim", dependencies: ["GlueStore", "GlueCore"], path: "Tests/StoreVictim", swiftSettings: settings),
     .testTarget(
       name: "GlueStoreTests",
       dependencies: [
-        "GlueStore", "GlueCore", "GlueModel", "StoreVictim", .product(name: "GRDB", package: "GRDB.swift"),
+        "GlueStore", "GlueCore", "GlueModel", "GlueQuorum", "StoreVictim",
+        .product(name: "GRDB", package: "GRDB.swift"),
       ],
       swiftSettings: settings),
     .testTarget(name: "GlueNetworkTests", dependencies: ["GlueNetwork", "GlueAddress"], swiftSettings: settings),
     .testTarget(
-      name: "GlueSimulationTests", dependencies: ["GlueSimulation", "GlueModel", "GlueCore", "GlueAddress"],
+      name: "GlueSimulationTests",
+      dependencies: ["GlueSimulation", "GlueModel", "GlueQuorum", "GlueCore", "GlueAddress"],
       swiftSettings: settings),
     .testTarget(
       name: "GlueTests",

@@ -59,6 +59,7 @@ public enum WireField: String, Sendable {
   case modelValue = "value in a model"
   case modelMessage = "message of a model"
   case modelDelta = "delta of a model"
+  case quorumMessage = "message of a quorum"
 }
 
 /// Why a datagram is dropped before its frames are looked at. One counter for each case.
