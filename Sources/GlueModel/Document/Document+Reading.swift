@@ -12,6 +12,19 @@ extension Document {
     return self.node(at: node)
   }
 
+  /// Whether a path shows something, without a look at all that is below it.
+  package func exists(_ path: ModelPath) -> Bool {
+    var known = KnownKinds()
+    guard let node = tree.node(at: path), isVisible(node, known: &known) else { return false }
+    return shownKind(of: node) != nil
+  }
+
+  /// What a path shows by itself, without what is below it.
+  package func content(at path: ModelPath) -> ModelContent? {
+    var known = KnownKinds()
+    return tree.node(at: path).flatMap { shown(at: $0, known: &known) }
+  }
+
   private func node(at node: Index) -> ModelNode? {
     switch shownKind(of: node) {
     case nil: return nil

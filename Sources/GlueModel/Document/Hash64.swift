@@ -1,12 +1,14 @@
 /// A hash that is the same everywhere and always, unlike `Hasher`. Not for input of whoever wants collisions.
-struct Hash64 {
-  private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325
+package struct Hash64 {
+  /// The hash of what was taken in so far.
+  package private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325
 
-  init() {}
+  /// Of nothing.
+  package init() {}
 
   /// Takes in 64 bits, mixed as in SplitMix64 (Steele, Lea, Flood 2014).
   @inline(__always)
-  mutating func combine(_ word: UInt64) {
+  package mutating func combine(_ word: UInt64) {
     var z = (value ^ word) &+ 0x9E37_79B9_7F4A_7C15
     z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
     z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
@@ -19,7 +21,8 @@ struct Hash64 {
     combine(UInt64(replica.generation))
   }
 
-  mutating func combine(_ bytes: [UInt8]) {
+  /// Takes in bytes, and their number.
+  package mutating func combine(_ bytes: [UInt8]) {
     bytes.withUnsafeBytes { bytes in
       for start in stride(from: 0, to: bytes.count - 7, by: 8) {
         combine(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)))

@@ -25,6 +25,15 @@ public enum ModelNode: Hashable, Sendable {
       self.level = level
       self.node = node
     }
+
+    /// Equal if the bytes of the levels are, as of paths, and what is there.
+    public static func == (a: Child, b: Child) -> Bool { a.level.utf8.elementsEqual(b.level.utf8) && a.node == b.node }
+
+    /// Hashes the bytes of the level.
+    public func hash(into hasher: inout Hasher) {
+      for byte in level.utf8 { hasher.combine(byte) }
+      hasher.combine(node)
+    }
   }
 
   /// Its kind.

@@ -1,0 +1,412 @@
+import GlueCore
+import GlueModel
+
+// MARK: Asking
+
+extension QuorumMachine {
+  /// Asks for something that has to be decided. How it ended comes as a ``nextResult()`` with this ticket, at the latest when the time is up.
+  public func submit(_ operation: QuorumOperation, timeout: Nanoseconds, at now: Timestamp) -> UInt64 {
+    let ticket = client.nextTicket()
+    if let obstacle = obstacleToRequests {
+      end(ticket, .failed(obstacle))
+    } else if let limit = operation.exceededLimit {
+      end(ticket, .rejected(.limit(limit)))
+    } else {
+      enqueue(operation, ticket: ticket, deadline: now + timeout, at: now)
+      pump(now)
+    }
+    return ticket
+  }
+
+  /// Asks when what is applied here includes everything that is decided by now.
+  public func read(timeout: Nanoseconds, at now: Timestamp) -> UInt64 {
+    let ticket = client.nextTicket()
+    if let obstacle = obstacleToRequests {
+      end(ticket, .failed(obstacle))
+      return ticket
+    }
+    // Those that were not sent yet go together. A round that has left may be answered with what was decided before this read was asked for.
+    if let last = client.rounds.indices.last, !client.rounds[last].wasSent {
+      client.rounds[last].tickets.append((ticket, now + timeout))
+    } else {
+      client.rounds.append(
+        QuorumClient.Round(number: client.nextRoundNumber(), tickets: [(ticket, now + timeout)], sendAt: now))
+    }
+    pump(now)
+    return ticket
+  }
+
+  /// Asks for another membership, and looks after it until it is there.
+  public func change(_ change: QuorumChange, timeout: Nanoseconds, at now: Timestamp) -> UInt64 {
+    let ticket = client.nextTicket()
+    if isClosed {
+      end(ticket, .failed(.closed))
+      return ticket
+    }
+    client.changes.append(
+      QuorumClient.Change(
+        ticket: ticket, number: client.nextRoundNumber(), change: change, deadline: now + timeout, askAt: now))
+    pump(now)
+    return ticket
+  }
+
+  /// Asks what became of a request: if it is not decided yet, it is decided that it does not happen.
+  public func resolve(_ token: QuorumToken, timeout: Nanoseconds, at now: Timestamp) -> UInt64 {
+    guard let cluster, cluster != token.cluster else {
+      return submit(.settle(token.request), timeout: timeout, at: now)
+    }
+    let ticket = client.nextTicket()
+    end(ticket, .failed(.foreignToken))
+    return ticket
+  }
+
+  private var obstacleToRequests: QuorumObstacle? {
+    if isClosed { return .closed }
+    let count = client.pending.count + client.rounds.reduce(0) { $0 + $1.tickets.count }
+    return count >= configuration.requests ? .tooManyRequests(limit: configuration.requests) : nil
+  }
+
+  @discardableResult
+  private func enqueue(
+    _ operation: QuorumOperation, ticket: UInt64?, deadline: Timestamp?, lock: String? = nil, at now: Timestamp
+  ) -> UInt64 {
+    let number = client.nextNumber
+    client.nextNumber += 1
+    client.pending.append(
+      QuorumClient.Pending(
+        number: number, ticket: ticket, operation: operation, deadline: deadline, lock: lock, sendAt: now))
+    return number
+  }
+
+  /// Whoever asked does not wait any more. A lock that he gets all the same is given back.
+  public func cancel(_ ticket: UInt64, at now: Timestamp) {
+    for index in client.rounds.indices { client.rounds[index].tickets.removeAll { $0.ticket == ticket } }
+    client.rounds.removeAll { $0.tickets.isEmpty }
+    client.changes.removeAll { $0.ticket == ticket }
+    if founding?.ticket == ticket, founding?.isFounded == false { founding = nil }
+    if let index = client.pending.firstIndex(where: { $0.ticket == ticket }) {
+      giveUp(index, at: now)
+      pump(now)
+    }
+  }
+
+  /// As ``cancel(_:at:)``, of a request by its number.
+  func abandon(_ number: UInt64, at now: Timestamp) {
+    if let index = client.index(of: number) { giveUp(index, at: now) }
+  }
+
+  /// A request that nobody waits for any more. One that has not left does not leave; a lock is not to be held unknown to anybody.
+  private func giveUp(_ index: Int, at now: Timestamp) {
+    let request = client.pending[index]
+    guard case .acquire(let lock, _, _, _) = request.operation, request.firstSent != nil else {
+      if request.firstSent == nil { client.pending.remove(at: index) } else { client.pending[index].ticket = nil }
+      return
+    }
+    client.pending[index].ticket = nil
+    client.pending[index].deadline = nil
+    // Out of the line: what became of it is settled, and if it was granted meanwhile that gives it back.
+    if request.isWaiting, let session = client.session {
+      client.pending.remove(at: index)
+      enqueue(
+        .settle(RequestID(session: session, number: request.number)), ticket: nil, deadline: nil, lock: lock, at: now)
+    }
+  }
+}
+
+// MARK: Sending
+
+extension QuorumMachine {
+  /// Sends what is due to whoever leads. Returns whether that was this opening itself, so that there may be more to do.
+  func pumpRequests(_ now: Timestamp) -> Bool {
+    guard !isClosed || !client.pending.isEmpty, let cluster, let leader else { return false }
+    guard leader == endpoint ? leading != nil : peer(leader) != nil else { return false }
+    var isOwn = false
+    for ask in takeDue(now) {
+      if leader == endpoint {
+        receiveAsk(ask.commands, reads: ask.reads, from: endpoint, at: now)
+        isOwn = true
+      } else {
+        send(.ask(cluster, ask.commands, reads: ask.reads), to: leader)
+      }
+    }
+    for index in client.changes.indices.reversed() where client.changes[index].askAt <= now {
+      client.changes[index].askAt = now + QuorumConfiguration.changeInterval
+      let change = client.changes[index]
+      if leader == endpoint {
+        client.changed(change.number, advance(change.change, at: now))
+        isOwn = true
+      } else {
+        send(.change(cluster, number: change.number, change.change), to: leader)
+      }
+    }
+    return isOwn
+  }
+
+  /// What is due, in messages of a size that suits the log.
+  private func takeDue(_ now: Timestamp) -> [(commands: [QuorumCommand], reads: [UInt64])] {
+    var asks: [(commands: [QuorumCommand], reads: [UInt64])] = []
+    var reads: [UInt64] = []
+    let retry = now + QuorumConfiguration.retryInterval
+    for index in client.rounds.indices where client.rounds[index].sendAt.map({ $0 <= now }) ?? false {
+      client.rounds[index].sendAt = retry
+      client.rounds[index].wasSent = true
+      reads.append(client.rounds[index].number)
+    }
+    guard let session = client.session else {
+      var commands: [QuorumCommand] = []
+      if !client.pending.isEmpty, client.openingUntil ?? now <= now {
+        client.openingUntil = retry
+        commands = [
+          QuorumCommand(
+            request: RequestID(session: SessionID(0), number: 0), oldest: 0,
+            operation: .openSession(nonce: client.nonce))
+        ]
+      }
+      return commands.isEmpty && reads.isEmpty ? [] : [(commands, reads)]
+    }
+    let oldest = client.oldest
+    var commands: [QuorumCommand] = []
+    var bytes = 0
+    for index in client.pending.indices where client.pending[index].sendAt.map({ $0 <= now }) ?? false {
+      let request = client.pending[index]
+      let command = QuorumCommand(
+        request: RequestID(session: session, number: request.number), oldest: oldest, operation: request.operation)
+      let size = command.approximateBytes
+      if !commands.isEmpty,
+        commands.count >= QuorumConfiguration.commandsPerMessage
+          || bytes + size > QuorumConfiguration.commandBytesPerMessage
+      {
+        asks.append((commands, []))
+        (commands, bytes) = ([], 0)
+      }
+      commands.append(command)
+      bytes += size
+      client.pending[index].sendAt = retry
+      client.pending[index].copies += 1
+      client.pending[index].firstSent = request.firstSent ?? now
+    }
+    if !commands.isEmpty || !reads.isEmpty { asks.append((commands, reads)) }
+    return asks
+  }
+
+  func receiveRedirect(
+    from peer: EndpointID, leader: EndpointID?, _ requests: [RequestID], nonces: [UInt64], reads: [UInt64],
+    at now: Timestamp
+  ) {
+    // One that leads, and refuses: it has too much to do.
+    client.refused(requests, nonces: nonces, reads: reads, until: now + QuorumConfiguration.busyPause)
+    guard !isFedByRaft else { return }
+    if let leader, leader != peer, hint?.leader == peer || hint == nil, leader == endpoint || self.peer(leader) != nil {
+      hint = (leader, hint?.term ?? 0)
+    } else if leader == nil, hint?.leader == peer {
+      hint = nil
+    }
+  }
+}
+
+// MARK: What becomes of it
+
+extension QuorumMachine {
+  func receiveAnswer(_ answer: QuorumAnswer, at now: Timestamp) {
+    for item in answer.outcomes {
+      if item.nonce != 0 {
+        if item.nonce == client.nonce { sessionOpened(item.outcome, at: now) }
+      } else if item.request.session == client.session {
+        conclude(item.request.number, item.outcome, at: now)
+      }
+    }
+    for read in answer.reads {
+      guard let index = client.rounds.firstIndex(where: { $0.number == read.number }), client.rounds[index].index == nil
+      else { continue }
+      client.rounds[index].index = read.index
+      client.rounds[index].sendAt = nil
+      following.target = max(following.target, read.index)
+    }
+    concludeReads()
+    follow(now)
+  }
+
+  private func sessionOpened(_ outcome: QuorumOutcome, at now: Timestamp) {
+    switch outcome {
+    case .opened(let session):
+      if client.session == nil { client.session = session }
+    case .rejected(let rejection):
+      // There are too many sessions: nobody is served until one ends.
+      for request in client.pending {
+        if let ticket = request.ticket { end(ticket, .rejected(rejection)) }
+      }
+      client.pending = []
+      client.openingUntil = nil
+    default: break
+    }
+  }
+
+  /// Ends the reads for which enough is applied.
+  func concludeReads() {
+    while let place = client.rounds.firstIndex(where: { $0.index.map { $0 <= applied } ?? false }) {
+      let round = client.rounds.remove(at: place)
+      for (ticket, _) in round.tickets { end(ticket, .readable(applied)) }
+    }
+  }
+
+  /// A request of this opening is decided. It may be told more than once.
+  func conclude(_ number: UInt64, _ outcome: QuorumOutcome, at now: Timestamp) {
+    guard let index = client.index(of: number) else { return }
+    let request = client.pending[index]
+    if outcome == .waiting {
+      client.pending[index].isWaiting = true
+      client.pending[index].sendAt = nil
+      noteKept(request)
+      if request.ticket == nil { giveUp(index, at: now) }
+      return
+    }
+    if case .rejected(.unknownSession) = outcome { return sessionIsGone(request, at: now) }
+    client.pending.remove(at: index)
+    if client.keepAlive == number { client.keepAlive = nil }
+    if case .rejected = outcome {} else { noteKept(request) }
+    switch outcome {
+    case .granted(let token, let index): granted(token, index, request, at: now)
+    case .committed(let index):
+      if case .release(let lock, let token) = request.operation {
+        client.locks.removeAll { $0.name == lock && $0.token == token }
+      }
+      finish(request, .committed(index))
+    case .rejected(let rejection):
+      if case .release(let lock, let token) = request.operation {
+        client.locks.removeAll { $0.name == lock && $0.token == token }
+      }
+      finish(request, .rejected(rejection))
+    case .lost:
+      if case .acquire(let lock, _, _, _) = request.operation {
+        finish(request, .failed(.lockLost(lock)))
+      } else {
+        finish(request, .failed(.lockLost("")))
+      }
+    case .opened, .waiting: break
+    }
+  }
+
+  private func finish(_ request: QuorumClient.Pending, _ result: QuorumResult) {
+    if let ticket = request.ticket { end(ticket, result) }
+  }
+
+  private func noteKept(_ request: QuorumClient.Pending) {
+    guard let sent = request.firstSent else { return }
+    client.keptSince = max(client.keptSince ?? sent, sent)
+  }
+
+  /// The session has run out, or was never there in this cluster. Requests that left once were not applied, as this answer is to that one copy;
+  /// of others nobody knows any more.
+  private func sessionIsGone(_ request: QuorumClient.Pending, at now: Timestamp) {
+    guard let session = client.session else { return }
+    let requests = client.pending
+    client.pending = []
+    loseLocks { _ in true }
+    client.forgetSession(nonce: generator.next())
+    for old in requests {
+      if old.number == request.number ? old.copies <= 1 : old.copies == 0 {
+        guard old.ticket != nil else { continue }
+        enqueue(old.operation, ticket: old.ticket, deadline: old.deadline, at: now)
+      } else if let ticket = old.ticket {
+        end(ticket, unknown(RequestID(session: session, number: old.number)))
+      }
+    }
+  }
+
+  func unknown(_ request: RequestID) -> QuorumResult {
+    guard let cluster else { return .failed(.noQuorum(missing: missingVoters)) }
+    return .unknown(QuorumToken(cluster: cluster, request: request), missing: missingVoters)
+  }
+
+  /// After a state was put in place of the entries: what became of requests is in it.
+  func lookForOutcomes(at now: Timestamp) {
+    guard let session = client.session else { return }
+    for request in client.pending where request.firstSent != nil {
+      if let outcome = state.outcome(of: RequestID(session: session, number: request.number)) {
+        conclude(request.number, outcome, at: now)
+      }
+    }
+    checkLocks(at: now)
+    concludeReads()
+  }
+}
+
+// MARK: Locks
+
+extension QuorumMachine {
+  /// The locks that this opening holds, as far as it can know.
+  public var heldLocks: [(name: String, token: UInt64)] { client.locks.map { ($0.name, $0.token) } }
+
+  /// Whether a lock is held for sure at this moment.
+  public func holds(_ name: String, token: UInt64, at now: Timestamp) -> Bool {
+    guard let kept = client.keptSince else { return false }
+    return client.locks.contains { $0.name == name && $0.token == token && now < kept + $0.ttl }
+  }
+
+  /// Gives a lock back, without anybody waiting for it.
+  public func release(_ name: String, token: UInt64, at now: Timestamp) {
+    guard !isClosed, client.locks.contains(where: { $0.name == name && $0.token == token }) else { return }
+    client.locks.removeAll { $0.name == name && $0.token == token }
+    enqueue(.release(lock: name, token: token), ticket: nil, deadline: nil, at: now)
+    pump(now)
+  }
+
+  private func granted(_ token: UInt64, _ index: LogIndex, _ request: QuorumClient.Pending, at now: Timestamp) {
+    guard case .acquire(let lock, let ttl, _, _) = request.operation else {
+      // It was settled, and had been granted before.
+      if let lock = request.lock {
+        enqueue(.release(lock: lock, token: token), ticket: nil, deadline: nil, at: now)
+      }
+      return finish(request, .granted(token: token))
+    }
+    let life = Nanoseconds.milliseconds(ttl)
+    let isLate = client.keptSince.map { now >= $0 + life } ?? true
+    guard let ticket = request.ticket, !isLate else {
+      // Nobody waits for it, or it has run out before it was known here.
+      enqueue(.release(lock: lock, token: token), ticket: nil, deadline: nil, at: now)
+      return finish(request, .failed(.lockLost(lock)))
+    }
+    client.locks.append(QuorumClient.Held(name: lock, token: token, ttl: life, since: index))
+    end(ticket, .granted(token: token))
+  }
+
+  /// Whether the state says that somebody else has them.
+  func checkLocks(at now: Timestamp) {
+    loseLocks { held in
+      // The leader's answer may be here before the entry.
+      guard applied >= held.since else { return false }
+      guard let lock = state.lock(held.name) else { return true }
+      return lock.token > held.token || (lock.token == held.token && lock.holder != client.session)
+    }
+  }
+
+  /// Takes all locks for lost.
+  func loseLocks() { loseLocks { _ in true } }
+
+  private func loseLocks(where isLost: (QuorumClient.Held) -> Bool) {
+    guard !client.locks.isEmpty else { return }
+    let lost = client.locks.filter(isLost)
+    guard !lost.isEmpty else { return }
+    for held in lost { tell(.lockLost(held.name, token: held.token)) }
+    client.locks.removeAll { held in lost.contains { $0.name == held.name && $0.token == held.token } }
+  }
+
+  /// Keeps the session alive while it holds locks or stands in line for some, and takes locks for lost whose time is over: a moment before the
+  /// quorum does, as that counts from when the request arrived.
+  func checkSession(_ now: Timestamp) {
+    if let kept = client.keptSince { loseLocks { now >= kept + $0.ttl } }
+    guard let due = keepAliveAt, now >= due, client.keepAlive == nil, client.session != nil else { return }
+    client.keepAlive = enqueue(.keepAlive, ticket: nil, deadline: nil, at: now)
+  }
+
+  /// When the session has to be kept alive: after a third of the shortest life, so that it may fail twice.
+  var keepAliveAt: Timestamp? {
+    var shortest: Nanoseconds? = client.locks.map(\.ttl).min()
+    for request in client.pending where request.isWaiting {
+      guard case .acquire(_, let ttl, _, _) = request.operation else { continue }
+      shortest = min(shortest ?? .milliseconds(ttl), .milliseconds(ttl))
+    }
+    guard let shortest, let kept = client.keptSince else { return nil }
+    return kept + Nanoseconds(shortest.count / 3)
+  }
+}
