@@ -52,18 +52,7 @@ public final class SQLiteModelStore: ModelStore {
   }
 
   /// The name of a model's file. Other characters than letters, digits, `-` and `_` are written as `%` and two hexadecimal digits.
-  static func fileName(of model: String) -> String {
-    var text = ""
-    for byte in model.utf8 {
-      switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
-        text.unicodeScalars.append(Unicode.Scalar(byte))
-      default: text += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
-      }
-    }
-    return "glue-model-\(text).sqlite"
-  }
+  static func fileName(of model: String) -> String { "glue-model-\(StoreDirectory.escaped(model)).sqlite" }
 
   /// Everything that is stored; nil if nothing has been yet.
   ///

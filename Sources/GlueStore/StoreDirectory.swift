@@ -42,6 +42,20 @@ enum StoreDirectory {
     if file >= 0 { close(file) }  // SQLite tells of whatever is wrong
   }
 
+  /// A name of any kind as part of a file's name.
+  static func escaped(_ name: String) -> String {
+    var text = ""
+    for byte in name.utf8 {
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+        text.unicodeScalars.append(Unicode.Scalar(byte))
+      default: text += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+      }
+    }
+    return text
+  }
+
   /// A new directory survives power loss once its parent is synced. Where that cannot be done, nothing is to be done about it.
   private static func syncEntry(of path: String) {
     let parent = open(path + "/..", O_RDONLY | O_CLOEXEC)
