@@ -123,6 +123,9 @@ let package = Package(
       name: "ReadmeTour", dependencies: ["Glue"], path: "Examples/Readme/Tour", swiftSettings: settings),
     .executableTarget(
       name: "ReadmeHome", dependencies: ["Glue"], path: "Examples/Readme/Home", swiftSettings: settings),
+    .executableTarget(
+      name: "ReadmeVault", dependencies: ["Glue", "GlueStore"], path: "Examples/Readme/Vault", swiftSettings: settings),
+
     // Hostile bytes and operations against the core and models, seeded and without instrumentation.
     .executableTarget(
       name: "GlueFuzz",
@@ -168,7 +171,7 @@ let package = Package(
     .testTarget(
       name: "GlueTests",
       dependencies: [
-        "Glue", "GlueAddress", "GlueCore",
+        "Glue", "GlueAddress", "GlueCore", "GlueStore",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],

@@ -1,6 +1,7 @@
 import GlueAddress
 import GlueCore
 import GlueModel
+import GlueQuorum
 
 // The types of the layers below that appear in this module's interface, so that `import Glue` is all a program needs.
 
@@ -93,3 +94,42 @@ public typealias ReplicaEvent = GlueModel.ReplicaEvent
 public typealias ReplicaCounters = GlueModel.ReplicaCounters
 /// Where a replica is kept beyond the life of a process.
 public typealias ModelStore = GlueModel.ModelStore
+
+// Of quorum models.
+
+/// Which entry of a quorum model's log.
+public typealias LogIndex = GlueQuorum.LogIndex
+/// A period of a quorum model with at most one leader.
+public typealias Term = GlueQuorum.Term
+/// One quorum model from its founding on.
+public typealias ClusterID = GlueQuorum.ClusterID
+/// One storage of a quorum model.
+public typealias StorageID = GlueQuorum.StorageID
+/// A member of a quorum: an endpoint with its storage.
+public typealias MemberID = GlueQuorum.MemberID
+/// Who decides in a quorum, and who only listens.
+public typealias Membership = GlueQuorum.Membership
+/// How an opening of a quorum model behaves.
+public typealias QuorumConfiguration = GlueQuorum.QuorumConfiguration
+/// Times and windows of Raft.
+public typealias RaftConfiguration = GlueQuorum.RaftConfiguration
+/// What has to hold for a transaction of a quorum model to happen.
+public typealias QuorumCondition = GlueQuorum.QuorumCondition
+/// Why it was decided that something does not happen.
+public typealias QuorumRejection = GlueQuorum.QuorumRejection
+/// Why something did not happen that nobody decided about.
+public typealias QuorumObstacle = GlueQuorum.QuorumObstacle
+/// By which a request can be looked up whose fate is not known.
+public typealias QuorumToken = GlueQuorum.QuorumToken
+/// What an opening is in a quorum.
+public typealias QuorumRole = GlueQuorum.QuorumRole
+/// What an opening of a quorum model tells besides results.
+public typealias QuorumEvent = GlueQuorum.QuorumEvent
+/// Changes of a quorum model that were committed together.
+public typealias QuorumChanges = GlueQuorum.QuorumChanges
+/// A lock of a quorum model, as everybody sees it.
+public typealias QuorumLockState = GlueQuorum.QuorumLockState
+/// Where a member of a quorum keeps its log.
+public typealias LogDirectory = GlueQuorum.LogDirectory
+/// What was not as a clean end leaves it when a storage of a quorum was opened.
+public typealias RecoveryReport = GlueQuorum.RecoveryReport

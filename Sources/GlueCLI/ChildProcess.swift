@@ -1,5 +1,13 @@
 import Foundation
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// A copy of this program, run as another process.
 final class ChildProcess: @unchecked Sendable {
   private let process = Process()
@@ -47,6 +55,21 @@ final class ChildProcess: @unchecked Sendable {
   /// Asks it to end.
   func terminate() {
     if process.isRunning { process.terminate() }
+  }
+
+  /// Ends it at once, without asking.
+  func kill() { Self.kill(process) }
+
+  /// Ends a process at once, without asking.
+  static func kill(_ process: Process) {
+    guard process.isRunning else { return }
+    #if canImport(Glibc)
+      _ = Glibc.kill(process.processIdentifier, SIGKILL)
+    #elseif canImport(Musl)
+      _ = Musl.kill(process.processIdentifier, SIGKILL)
+    #else
+      _ = Darwin.kill(process.processIdentifier, SIGKILL)
+    #endif
   }
 
   /// Writes to its standard input. What cannot be written it does not get.

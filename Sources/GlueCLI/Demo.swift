@@ -5,7 +5,7 @@ import Foundation
 struct Demo: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Watch endpoints at work, on this machine alone.",
-    subcommands: [DemoMessages.self, DemoModel.self], defaultSubcommand: DemoMessages.self)
+    subcommands: [DemoMessages.self, DemoModel.self, DemoQuorum.self], defaultSubcommand: DemoMessages.self)
 }
 
 /// `glue demo messages`: the main job.

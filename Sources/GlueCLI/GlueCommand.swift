@@ -27,10 +27,12 @@ struct GlueCommand: AsyncParsableCommand {
       Peers.self,
       Topics.self,
       ModelCommand.self,
+      QuorumSubcommand.self,
       Doctor.self,
       Key.self,
       Demo.self,
       Bench.self,
+      CheckHistory.self,
       Simulate.self,
     ])
 

@@ -50,6 +50,8 @@ final class Driver: Sendable {
   let localCounters = LocalCounters()
   /// The models that are open, by name.
   let models = Mutex<[String: ObjectIdentifier]>([:])
+  /// The quorum models that are open, by name.
+  let quorums = Mutex<[String: ObjectIdentifier]>([:])
   /// How long answers are polled for; zero where the answering endpoint may need this processor.
   let answerPollingLimit: Nanoseconds
   /// As it was when the endpoint was made; see ``EndpointSockets/plan``.

@@ -83,6 +83,8 @@ final class DriverLog: Sendable {
     case .timeAhead(let topic, let publisher, let lead):
       // Limited where it is made.
       (.warning, nil, ["topic": "\(topic)", "publisher": "\(publisher.id)", "lead": "\(lead)"])
+    case .quorum(let name, let event):
+      (event.isAlarming ? .warning : .info, "quorum", ["quorum": "\(name)", "event": "\(event)"])
     case .model(let name, let event): (.warning, "model", ["model": "\(name)", "event": "\(event)"])
     case .networkError: (.warning, nil, [:])  // limited where it is made, by cause
     case .eventsDropped(let count): (.warning, "events dropped", ["count": "\(count)"])

@@ -1,4 +1,5 @@
 import GlueModel
+import GlueQuorum
 
 /// What an endpoint tells besides messages. Each has a one-line ``description``.
 public enum Event: Sendable {
@@ -55,6 +56,8 @@ public enum Event: Sendable {
   case timeAhead(topic: String, publisher: Publisher, by: Duration)
   /// A model tells something: its name, and what.
   case model(String, ReplicaEvent)
+  /// A quorum model tells something: its name, and what.
+  case quorum(String, QuorumEvent)
   /// The network refused datagrams; at most one event a second for each cause.
   case networkError(String)
   /// This reader of events was so slow that so many were dropped.
@@ -111,6 +114,7 @@ extension Event: CustomStringConvertible {
     case .timeAhead(let topic, let publisher, let lead):
       "time ahead: the value of \(topic) by \(publisher.name) (\(publisher.id)) is dated \(lead) ahead of this host's clock"
     case .model(let name, let event): "model \(name): \(event)"
+    case .quorum(let name, let event): "quorum \(name): \(event)"
     case .networkError(let text): "network: \(text)"
     case .eventsDropped(let count): "\(count) events were dropped, as they were not read"
     }

@@ -25,8 +25,12 @@ enum ModelText {
   /// For example `lights/kitchen: "off" → "on" by 17, remote`.
   static func line(_ change: ModelChange) -> String {
     let writer = change.writer.map { " by \($0)" } ?? ""
-    let (old, new) = (change.old.map(text) ?? "nothing", change.new.map(text) ?? "nothing")
-    return "\(change.path): \(old) → \(new)\(writer), \(change.cause.rawValue)"
+    return "\(difference(change))\(writer), \(change.cause.rawValue)"
+  }
+
+  /// For example `lights/kitchen: "off" → "on"`.
+  static func difference(_ change: ModelChange) -> String {
+    "\(change.path): \(change.old.map(text) ?? "nothing") → \(change.new.map(text) ?? "nothing")"
   }
 
   private static func text(_ content: ModelContent) -> String {
@@ -97,7 +101,8 @@ enum ModelText {
 
   private static func quoted(_ text: String) -> String { JSONLine.quoted(text) }
 
-  static func json(_ change: ModelChange) -> String {
+  /// - Parameter withOrigin: Whether it is told who wrote it, when, and how it came to be known.
+  static func json(_ change: ModelChange, withOrigin: Bool = true) -> String {
     func content(_ content: ModelContent) -> String {
       switch content {
       case .value(let value), .element(let value): json(value)
@@ -112,6 +117,7 @@ enum ModelText {
     // What is not there has no field: null is a value.
     if let old = change.old { line.add(isElement ? "removed" : "old", raw: content(old)) }
     if let new = change.new { line.add(isElement ? "added" : "new", raw: content(new)) }
+    guard withOrigin else { return line.line }
     // As text: others take numbers for doubles.
     line.add("writer", change.writer.map { "\($0)" })
     line.add("time", change.time)

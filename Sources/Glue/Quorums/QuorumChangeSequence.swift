@@ -1,0 +1,111 @@
+import GlueCore
+import GlueModel
+import GlueQuorum
+import Synchronization
+
+/// What was decided at a path and below, in the order of the log: nothing is left out, and nothing comes that is not decided.
+///
+/// It ends when the model is closed, or the task is cancelled. Who is slow, or was cut off so long that the entries are gone everywhere, gets what
+/// several entries did as one (``QuorumChanges/isOneEntry``).
+public struct QuorumChangeSequence: AsyncSequence, Sendable {
+  /// What was there when the changes began: with them it gives what is there.
+  public let snapshot: ModelNode?
+  /// After which entry of the log.
+  public let index: LogIndex
+  private let reader: Reader
+
+  fileprivate init(snapshot: ModelNode?, index: LogIndex, reader: Reader) {
+    self.snapshot = snapshot
+    self.index = index
+    self.reader = reader
+  }
+
+  /// The changes from where the last iterator stopped: several share them.
+  public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(reader: reader) }
+
+  /// Takes what one entry did after the other.
+  public struct AsyncIterator: AsyncIteratorProtocol {
+    fileprivate let reader: Reader
+
+    /// Waits for the next changes. `nil` when the model is closed or the task is cancelled.
+    public func next() async -> QuorumChanges? { await next(isolation: nil) }
+
+    /// Waits for the next changes. `nil` when the model is closed or the task is cancelled.
+    public func next(isolation actor: isolated (any Actor)?) async -> QuorumChanges? {
+      await reader.queue.next(isolation: actor)
+    }
+  }
+
+  /// Stops the watching when the last copy of the sequence and its iterators is gone.
+  fileprivate final class Reader: Sendable {
+    let queue: QuorumChangeQueue
+    /// Whoever watches keeps it open.
+    private let quorum: Quorum
+
+    init(_ queue: QuorumChangeQueue, _ quorum: Quorum) {
+      self.queue = queue
+      self.quorum = quorum
+    }
+
+    deinit {
+      quorum.link.withState { state in
+        state.watchers.removeAll { $0 === queue }
+        state.machine.isWatched = !state.watchers.isEmpty
+      }
+    }
+  }
+}
+
+extension Quorum {
+  /// What is decided at a path and below, from now on; without a path: everything. What is there now is the sequence's
+  /// ``QuorumChangeSequence/snapshot``.
+  ///
+  /// - Throws: ``ModelError/invalidPath(_:problem:)``.
+  public func changes(under path: String? = nil) throws(ModelError) -> QuorumChangeSequence {
+    let path = try ModelPath(orRoot: path)
+    let queue = QuorumChangeQueue(under: path)
+    let (snapshot, index) = link.withState { state -> (ModelNode?, LogIndex) in
+      if state.isClosed { queue.finish() } else { state.watchers.append(queue) }
+      state.machine.isWatched = true
+      return (state.machine.state.document.read(path), state.machine.applied)
+    }
+    return QuorumChangeSequence(
+      snapshot: snapshot, index: index, reader: QuorumChangeSequence.Reader(queue, self))
+  }
+}
+
+/// The changes that wait for somebody who watches.
+final class QuorumChangeQueue: Sendable {
+  /// When so many changes wait they become one. A watcher that is not stuck takes what comes.
+  static let longest = 4_096
+
+  private let path: ModelPath
+  private let mailbox = Mailbox<QuorumChanges>()
+  /// How many were left when they were last joined. They are joined again when they are twice as many, so that each costs little.
+  private let joinedCount = Mutex(0)
+
+  init(under path: ModelPath) { self.path = path }
+
+  func put(_ all: QuorumChanges) {
+    var changes = all
+    changes.changes.removeAll { !path.contains($0.path) }
+    guard !changes.changes.isEmpty else { return }
+    mailbox.put(changes) { state in
+      state.elements.append(changes)
+      state.byteCount += changes.changes.count
+      joinedCount.withLock { before in
+        guard state.byteCount > max(Self.longest, 2 * before), state.elements.count > 1 else { return }
+        let joined = ModelChange.joined(state.elements.lazy.map(\.changes).joined())
+        state.elements = joined.isEmpty ? [] : [QuorumChanges(index: all.index, changes: joined, isOneEntry: false)]
+        state.byteCount = joined.count
+        before = joined.count
+      }
+    }
+  }
+
+  func next(isolation: isolated (any Actor)?) async -> QuorumChanges? {
+    await mailbox.next(size: { $0.changes.count }, isolation: isolation)?.element
+  }
+
+  func finish() { mailbox.finish(discarding: false) }
+}

@@ -1,0 +1,160 @@
+import ArgumentParser
+import Glue
+import GlueModel
+import GlueQuorum
+import GlueSimulation
+
+/// What `glue quorum NAME bench` does.
+struct QuorumLoadOptions: ParsableArguments {
+  @Option(help: "Clients, each of which waits for its answer. (default: 64)", transform: parsePositive)
+  var clients: Int = 64
+
+  @Option(help: "How long. (default: 10s)", transform: parseDuration)
+  var duration: Duration = .seconds(10)
+
+  @Option(help: "How many keys they share. (default: 1000)", transform: parsePositive)
+  var keys: Int = 1_000
+
+  @Option(help: "Bytes of a value. (default: 64)", transform: parseByteCount)
+  var payload: Int = 64
+
+  @Option(help: "How many of 100 operations are reads. (default: 0)")
+  var reads: Int = 0
+
+  @Option(help: "Write what was asked and answered to a file, for glue check-history.")
+  var history: String?
+
+  func validate() throws {
+    guard (0...100).contains(reads) else { throw ValidationError("--reads is a percentage: 0 to 100") }
+    guard clients <= 10_000 else { throw ValidationError("there may be at most 10000 clients") }
+  }
+}
+
+/// Clients in closed loops: each asks, waits for the answer, and asks again.
+struct QuorumLoad: Sendable {
+  /// Of so many writes one compares first.
+  private static let compareEvery = 4
+  /// After something failed, so that a quorum that refuses at once is not asked a million times.
+  private static let pause = Duration.milliseconds(20)
+  /// Meeting everybody, and an election.
+  private static let patience = Duration.seconds(15)
+
+  private let quorum: Quorum
+  private let options: QuorumLoadOptions
+  private let timeout: Duration?
+  /// Under which the keys are: other ones each time, so that they are absent at first.
+  private let root: String
+  private let run: String
+
+  init(_ quorum: Quorum, _ options: QuorumLoadOptions, timeout: Duration?) {
+    self.quorum = quorum
+    self.options = options
+    self.timeout = timeout
+    run = String(UInt32.random(in: 0 ... .max), radix: 36)
+    root = "bench/\(run)"
+  }
+
+  /// Runs until the time is over or the task is cancelled, and tells what came of it.
+  func run(json: Bool) async throws {
+    try await quorum.catchUp(timeout: timeout ?? Self.patience)
+    let file = try options.history.map { try HistoryFile($0) }
+    let began = Clocks.now()
+    let end = began + UInt64(options.duration / .nanoseconds(1))
+    let figures = await withTaskGroup(of: QuorumLoadFigures.self) { group in
+      for client in 0..<options.clients { group.addTask { await self.loop(client, until: end, file) } }
+      var sum = QuorumLoadFigures()
+      for await figures in group { sum.add(figures) }
+      return sum
+    }
+    let seconds = Double(Clocks.now() - began) / 1e9
+    try file?.close()
+    // Best effort: what was measured counts also if nobody decides any more.
+    _ = try? await quorum.delete(root)
+    for line in json ? [figures.json(options, seconds)] : figures.lines(options, seconds) { try Console.tryLine(line) }
+  }
+
+  private func loop(_ client: Int, until end: UInt64, _ file: HistoryFile?) async -> QuorumLoadFigures {
+    var figures = QuorumLoadFigures()
+    var generator = SystemRandomNumberGenerator()
+    var known: [Int: String] = [:]
+    var lines: [UInt8] = []
+    var (count, writes) = (0, 0)
+    while !Task.isCancelled {
+      let call = Clocks.now()
+      guard call < end else { break }
+      let key = Int.random(in: 0..<options.keys, using: &generator)
+      let path = "\(root)/\(key)"
+      let action: HistoryOperation.Action
+      if options.reads > 0, Int.random(in: 0..<100, using: &generator) < options.reads {
+        action = .read(key: path, value: nil)
+      } else {
+        count += 1
+        let value = value(client, count)
+        writes += 1
+        action =
+          writes % Self.compareEvery == 0
+          ? .compareAndSet(key: path, expected: known[key], value: value) : .write(key: path, value: value)
+      }
+      var operation = HistoryOperation(
+        process: Int64(client), action, call: Int64(call), return: nil, .unknown)
+      await perform(&operation)
+      let after = Clocks.now()
+      operation.return = Int64(after)
+      figures.count(operation, nanoseconds: after - call)
+      if operation.outcome == .committed { known[key] = operation.action.result }
+      if let file {
+        lines += HistoryWriter.line(operation).utf8
+        if lines.count >= HistoryFile.chunkBytes { file.write(&lines) }
+      }
+      switch operation.outcome {
+      case .committed, .rejected(nil): break
+      case .rejected, .failed, .unknown: try? await Task.sleep(for: Self.pause)
+      }
+    }
+    file?.write(&lines)
+    return figures
+  }
+
+  /// Asks, and notes what was answered.
+  private func perform(_ operation: inout HistoryOperation) async {
+    do {
+      switch operation.action {
+      case .read(let key, _):
+        operation.action = .read(key: key, value: try await quorum.read(key, timeout: timeout)?.string)
+        operation.outcome = .committed
+      case .write(let key, let value):
+        operation.index = Int64(clamping: try await quorum.set(key, to: .string(value), timeout: timeout))
+        operation.outcome = .committed
+      case .compareAndSet(let key, let expected, let value):
+        let matched = try await quorum.compareAndSet(
+          key, expecting: expected.map { .string($0) }, to: value.map { .string($0) }, timeout: timeout)
+        operation.outcome = matched ? .committed : .rejected(reason: nil)
+      case .delete, .transaction: break
+      }
+    } catch QuorumFailure.rejected(let reason) {
+      operation.outcome = .rejected(reason: "\(reason)")
+    } catch QuorumFailure.notDone {
+      operation.outcome = .failed
+    } catch {
+      // Also one that was cancelled may be decided. A read that was not answered had no effect.
+      if case .read = operation.action { operation.outcome = .failed }
+    }
+  }
+
+  /// Like no other one, of as many bytes as are wanted, if that is enough.
+  private func value(_ client: Int, _ count: Int) -> String {
+    let text = "\(run)-\(client)-\(count)"
+    return text + String(repeating: ".", count: max(0, options.payload - text.utf8.count))
+  }
+}
+
+extension HistoryOperation.Action {
+  /// What is at its key after it, if it is committed.
+  fileprivate var result: String? {
+    switch self {
+    case .read(_, let value), .compareAndSet(_, _, let value): value
+    case .write(_, let value): value
+    case .delete, .transaction: nil
+    }
+  }
+}

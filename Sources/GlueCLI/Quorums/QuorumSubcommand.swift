@@ -1,0 +1,127 @@
+import ArgumentParser
+import Foundation
+import Glue
+import GlueQuorum
+import GlueStore
+
+/// `glue quorum`: founds, reads and changes state that a majority decides about.
+struct QuorumSubcommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "quorum",
+    abstract: "Found, read, change and watch state that a majority of voters decides about.",
+    usage: "glue quorum NAME ACTION [WORDS] [OPTIONS]",
+    discussion: """
+      A quorum model is a document that never has two truths: what was decided stays, as long as a majority of its voters keeps its storage. \
+      docs/quorum.md tells what it promises. Actions:
+
+        init VOTER…               founds it, once and for all, with the endpoints of these IDs, of whom this is one; then as join
+        join                      takes part, and shows who leads and who the members are, until a signal comes
+        status                    who leads, the members, and how far this endpoint is
+        get [PATH]                what is there, with everything below; with --stale without asking anybody
+        set PATH VALUE            replaces it; an object as VALUE becomes a map
+        delete PATH               removes it, with everything below
+        increment PATH [NUMBER]   adds to a counter, by default 1
+        cas PATH EXPECTED VALUE   replaces a value if it is what is expected; null is nothing. Status 1 if it was not
+        watch [PATH]              what is there, and every change from then on with its place in the log
+        lock NAME [-- COMMAND…]   holds a lock until a signal comes, or while the command runs, which finds its token in GLUE_LOCK_TOKEN; \
+      ends with status 1 if it is lost
+        members [add ID | learner ID | remove ID]
+        resolve TOKEN             what became of a change of which nobody knew
+        bench                     many clients at once, and how long they wait
+
+      init and join need --store, and GLUE_ENDPOINT_ID: a voter is an endpoint with its storage. Others need neither: they ask. VALUE is JSON, or \
+      else taken as a text; with --text always a text. The status is 1 if something was not done, and 3 if nobody knows whether it was: \
+      then its token is shown.
+      """)
+
+  @Argument(help: "Which quorum model: a topic name.")
+  var name: String
+
+  @Argument(help: "What to do.")
+  var action: QuorumAction.Kind
+
+  // Also -3, which would be an option otherwise, and what stands after --.
+  @Argument(parsing: .allUnrecognized, help: "What the action needs.")
+  var words: [String] = []
+
+  @Option(help: "Keep this endpoint's votes and log in this directory.")
+  var store: String?
+
+  @Flag(help: "Show JSON.")
+  var json = false
+
+  @Flag(help: "VALUE is a text as it stands, also if it looks like JSON.")
+  var text = false
+
+  @Option(
+    help: "Wait so long for a decision. (default: 5s; init 15s; members 60s)", transform: parseDuration)
+  var timeout: Duration?
+
+  @Flag(
+    help: "The network is one quiet one: a leader that is gone is replaced within half a second. Same for all voters.")
+  var lan = false
+
+  @Flag(help: "get: what is known here, which may be old.")
+  var stale = false
+
+  @Flag(help: "init: end when it is founded.")
+  var once = false
+
+  @OptionGroup(title: "Options of bench") var load: QuorumLoadOptions
+
+  @OptionGroup var options: EndpointOptions
+
+  func validate() throws {
+    if store?.isEmpty == true { throw ValidationError("--store takes the name of a directory") }
+    _ = try QuorumAction(action, words, asText: text)
+    if store == nil, action == .`init` || action == .join {
+      throw ValidationError("\(action.rawValue) needs --store, where this endpoint remembers what it voted for")
+    }
+    if stale, action != .get { throw ValidationError("--stale is for get") }
+    if once, action != .`init` { throw ValidationError("--once is for init") }
+  }
+
+  func run() async throws {
+    // With another ID the next time its storage would belong to nobody.
+    if store != nil, ProcessInfo.processInfo.environment["GLUE_ENDPOINT_ID"] == nil {
+      throw CommandFailure("an endpoint with a storage needs the same ID each time: set GLUE_ENDPOINT_ID")
+    }
+    let action = try QuorumAction(action, words, asText: text)
+    let endpoint = try await options.makeEndpoint()
+    // From the beginning on: it tells at once what it finds in its storage.
+    let events = endpoint.events
+    let quorum = try await endpoint.quorum(name, try Self.settings(name, store: store, isLAN: lan, load.clients))
+    let session = QuorumSession(quorum: quorum, json: json, timeout: timeout, quiet: options.quiet)
+    if let recovery = quorum.recovery, options.verbose { Console.error("glue: \(recovery)") }
+    let kind = self.action
+    let status = Shared<Int32>(0)
+    try await GlueCLI.run(
+      endpoint, quiet: options.quiet || kind != .watch,
+      { [self] endpoint in
+        do {
+          let ended = try await session.perform(action, stale: stale, once: once, events, load, as: endpoint.id)
+          status.withLock { $0 = ended }
+        } catch QuorumFailure.unknown(let token, let missing) {
+          try session.showUnknown(token, missing)
+          status.withLock { $0 = QuorumSession.unknownStatus }
+        }
+      },
+      conclude: { _, signal in
+        quorum.close()
+        if status.value != 0 { throw ExitCode(status.value) }
+        if let signal, !kind.isLasting { throw ExitCode(signal.status) }
+      })
+  }
+
+  /// How it is opened: as a voter or learner with a directory, else as an observer.
+  static func settings(
+    _ name: String, store: String?, isLAN: Bool, _ clients: Int = 0
+  ) throws -> Quorum.Settings {
+    var settings = Quorum.Settings()
+    if isLAN { settings.configuration = .lan }
+    // Each client has at most one under way; its session takes one as well.
+    settings.configuration.requests = max(settings.configuration.requests, 2 * clients)
+    settings.storage = try store.map { try FileLogDirectory(directory: $0, quorum: name) }
+    return settings
+  }
+}
