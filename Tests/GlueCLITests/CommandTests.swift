@@ -14,7 +14,7 @@ import Testing
   func unknownCommands(_ words: [String]) {
     #expect(
       GlueCommand.complaint(about: words[...])
-        == "there is no command nosuch; expected one of sub, pub, cache, peers, topics, model, doctor, key, demo, bench, simulate"
+        == "there is no command nosuch; expected one of sub, pub, cache, peers, topics, model, quorum, doctor, key, demo, bench, check-history, simulate"
     )
   }
 

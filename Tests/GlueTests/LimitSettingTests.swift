@@ -49,12 +49,19 @@ struct LimitSettingTests {
     }
   }
 
-  /// The rows of the tables whose first column is a field, or not one, of a model.
-  private func rows(ofModels: Bool) throws -> [[String]] {
+  private enum Part {
+    case endpoint, models, quorums
+  }
+
+  /// The rows of the tables whose first column is a field of a part.
+  private func rows(of part: Part) throws -> [[String]] {
     let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../../docs/limits.md")
     return try String(contentsOf: path, encoding: .utf8).split(separator: "\n").filter { $0.hasPrefix("| `") }
       .map { row in row.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) } }
-      .filter { row in ["`document.", "`replica."].contains { row[0].hasPrefix($0) } == ofModels }
+      .filter { row in
+        let isModel = row[0].hasPrefix("`document.") || row[0].hasPrefix("`replica.")
+        return (isModel ? .models : row[0].hasPrefix("`quorum.") ? .quorums : .endpoint) == part
+      }
   }
 
   private func number(_ text: String) throws -> Int {
@@ -73,16 +80,30 @@ struct LimitSettingTests {
     }
     add("document", settings.document)
     add("replica", settings.replica)
-    let rows = try rows(ofModels: true)
+    let rows = try rows(of: .models)
     #expect(rows.map { $0[0] }.sorted() == limits.keys.sorted())
     for row in rows { #expect(try number(row[1]) == limits[row[0]], "\(row[0])") }
     let events = Set(rows.compactMap(\.last).filter { !$0.isEmpty })
     #expect(events == Set(ReplicaLimit.allCases.map { "`\($0)`" }))
   }
 
+  @Test("The documented limits of quorum models are those that there are, with their defaults")
+  func tableOfQuorums() throws {
+    let settings = Quorum.Settings().configuration
+    var limits: [String: Int] = [:]
+    for (name, part) in [("quorum", settings as Any), ("quorum.raft", settings.raft as Any)] {
+      for case (let field?, let value as Int) in Mirror(reflecting: part).children {
+        limits["`\(name).\(field)`"] = value
+      }
+    }
+    let rows = try rows(of: .quorums)
+    #expect(rows.map { $0[0] }.sorted() == limits.keys.sorted())
+    for row in rows { #expect(try number(row[1]) == limits[row[0]], "\(row[0])") }
+  }
+
   @Test("The documented limits are those that there are, with their defaults and counters")
   func table() throws {
-    let rows = try rows(ofModels: false)
+    let rows = try rows(of: .endpoint)
     let defaults = Configuration()
     var limits = [
       "`InterfaceSelection.maximumCount`": InterfaceSelection.maximumCount,

@@ -205,7 +205,7 @@ public final class Quorum: Sendable {
         return result
       } catch QuorumFailure.rejected(.conditionFailed(let index, let subject)) {
         // A lock that is not held any more will not be.
-        if case .held = edits.conditions[min(index, edits.conditions.count - 1)] {
+        if edits.conditions.indices.contains(index), case .held = edits.conditions[index] {
           throw QuorumFailure.rejected(.conditionFailed(index, subject))
         }
       }

@@ -18,6 +18,8 @@ final class QuorumLink: Sendable {
   struct State {
     let machine: QuorumMachine
     var watchers: [QuorumChangeQueue] = []
+    /// What was asked for and is not over.
+    var asked: Set<UInt64> = []
     /// Who waits for the result of what he asked for.
     var waiting: [UInt64: UnsafeContinuation<QuorumResult, Never>] = [:]
     /// Results that came before somebody waited for them.
@@ -196,7 +198,11 @@ final class QuorumLink: Sendable {
 
   /// Asks the machine for something, and waits until it is over. A task that is cancelled meanwhile does not get it.
   func ask(_ body: (QuorumMachine, Timestamp) -> UInt64) async throws -> QuorumResult {
-    let ticket = input { (state, now) in body(state.machine, now) }
+    let ticket = input { (state, now) in
+      let ticket = body(state.machine, now)
+      state.asked.insert(ticket)
+      return ticket
+    }
     let result = await withTaskCancellationHandler {
       await withUnsafeContinuation { (continuation: UnsafeContinuation<QuorumResult, Never>) in
         let early = withState { state -> QuorumResult? in
@@ -209,12 +215,17 @@ final class QuorumLink: Sendable {
     } onCancel: {
       cancel(ticket)
     }
+    withState { state in
+      state.asked.remove(ticket)
+      state.early[ticket] = nil
+    }
     if Task.isCancelled, case .failed(.closed) = result, !withState({ $0.isClosed }) { throw CancellationError() }
     return result
   }
 
   private func cancel(_ ticket: UInt64) {
     let continuation = input { (state, now) -> UnsafeContinuation<QuorumResult, Never>? in
+      guard state.asked.contains(ticket) else { return nil }
       state.machine.cancel(ticket, at: now)
       if let continuation = state.waiting.removeValue(forKey: ticket) { return continuation }
       // It may not wait yet: then it finds this.
@@ -345,7 +356,7 @@ extension QuorumLink.State {
     while let (ticket, result) = machine.nextResult() {
       if let continuation = waiting.removeValue(forKey: ticket) {
         taken.append((continuation, result))
-      } else {
+      } else if asked.contains(ticket) {
         early[ticket] = result
       }
     }

@@ -12,6 +12,7 @@ extension RaftMachine {
   }
 
   func take(_ append: RaftMessage.Append, from leader: MemberID) {
+    leaderCommit = max(leaderCommit, append.commit)
     let last = append.previousIndex + LogIndex(append.entries.count)
     // What is committed is the same in every leader's log. Terms tell if it is not, and then nothing is changed.
     for entry in append.entries.prefix(while: { $0.index <= commitIndex }) {
@@ -29,7 +30,6 @@ extension RaftMachine {
       log.append(entry)
     }
     matched = max(matched, min(last, log.lastIndex))
-    leaderCommit = append.commit
     commit(append.commit)
     owesReply = true
     replyIfSynced(isNew: false)
@@ -77,7 +77,7 @@ extension RaftMachine {
   }
 
   func take(round: UInt64, commit index: LogIndex, from leader: MemberID) {
-    leaderCommit = index
+    leaderCommit = max(leaderCommit, index)
     commit(index)
     guard round > 0 else { return }
     var synced = syncedMatch
@@ -89,6 +89,7 @@ extension RaftMachine {
   }
 
   func takeBehind(_ index: LogIndex, from leader: MemberID, at now: Timestamp) {
+    leaderCommit = max(leaderCommit, index)
     guard index > commitIndex else {
       owesReply = true
       return replyIfSynced(isNew: true)

@@ -13,6 +13,8 @@ struct QuorumClient: Sendable {
     var deadline: Timestamp?
     /// The lock that a settled request was for.
     var lock: String?
+    /// Of which quorum it is, if it must be of that one.
+    var cluster: ClusterID?
     /// When it first left; nil: never.
     var firstSent: Timestamp?
     /// When it is to be sent; nil: it is on its way.
@@ -73,7 +75,11 @@ struct QuorumClient: Sendable {
   private var lastTicket: UInt64 = 0
   private var lastNumber: UInt64 = 0
 
-  init(nonce: UInt64) { self.nonce = nonce }
+  init(nonce: UInt64) {
+    self.nonce = nonce
+    // Answers to an earlier opening of the same endpoint must not fit.
+    lastNumber = nonce >> 16
+  }
 
   mutating func nextTicket() -> UInt64 {
     lastTicket += 1
@@ -88,7 +94,13 @@ struct QuorumClient: Sendable {
 
   /// Results below it are not needed any more.
   var oldest: UInt64 {
-    min(pending.first?.number ?? nextNumber, unresolved.first?.number ?? nextNumber)
+    var oldest = pending.first?.number ?? nextNumber
+    for (number, _) in unresolved { oldest = min(oldest, number) }
+    // What is to be settled has to be remembered until then.
+    for request in pending {
+      if case .settle(let other) = request.operation, other.session == session { oldest = min(oldest, other.number) }
+    }
+    return oldest
   }
 
   func index(of number: UInt64) -> Int? {
@@ -132,5 +144,10 @@ struct QuorumClient: Sendable {
     keptSince = nil
     keepAlive = nil
     locks = []
+    unresolved = []
+    for index in rounds.indices {
+      rounds[index].index = nil
+      rounds[index].sendAt = Timestamp(nanoseconds: 0)
+    }
   }
 }

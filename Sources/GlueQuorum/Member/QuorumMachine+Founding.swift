@@ -54,9 +54,8 @@ extension QuorumMachine {
 
   /// Asks somebody who came later than the founding began.
   func invite(_ peer: EndpointID, at now: Timestamp) {
-    guard let founding, !founding.isFounded, founding.voters.contains(peer), founding.storage(of: peer) == nil else {
-      return
-    }
+    // Also who has accepted: it promises to wait only for a while.
+    guard let founding, !founding.isFounded, founding.voters.contains(peer) else { return }
     send(.invite(founding.cluster), to: peer)
   }
 
@@ -64,7 +63,8 @@ extension QuorumMachine {
     guard let founding else { return }
     if now >= founding.deadline {
       let missing = founding.isFounded ? missingVoters : founding.voters.filter { founding.storage(of: $0) == nil }
-      return endFounding(founding, .failed(.noQuorum(missing: missing)))
+      return endFounding(
+        founding, .failed(founding.isFounded ? .foundedWithoutLeader(missing: missing) : .noQuorum(missing: missing)))
     }
     guard !founding.isFounded, now >= founding.inviteAt else { return }
     self.founding?.inviteAt = now + QuorumConfiguration.invitationInterval
@@ -90,6 +90,7 @@ extension QuorumMachine {
       if self.cluster != cluster { send(.decline(cluster, .isMember), to: peer) }
       return
     }
+    if applied > 0, self.cluster != cluster { return send(.decline(cluster, .followsAnother), to: peer) }
     // Two who found at the same time would each lack the other: the one with the lower identity goes on.
     let isOutdone = founding.map { !$0.isFounded && $0.cluster < cluster } ?? false
     let isPledged = pledge.map { $0.until > now && $0.cluster != cluster } ?? false
@@ -116,9 +117,9 @@ extension QuorumMachine {
   }
 
   private func foundIfComplete() {
-    guard let founding, !founding.isFounded, founding.storages.count == founding.voters.count, joining == nil else {
-      return
-    }
+    guard let founding, !founding.isFounded, founding.storages.count == founding.voters.count, joining == nil, !isBound,
+      applied == 0
+    else { return }
     self.founding?.isFounded = true
     let members = founding.storages.map { MemberID($0.endpoint, $0.storage) }
     joining = Joining(

@@ -25,20 +25,20 @@ struct Leading: Sendable {
 extension QuorumMachine {
   /// Begins to lead, or stops: whoever asked has to ask somebody else, who may have what was asked in its log already.
   func noticeLeading(_ now: Timestamp) {
-    guard let raft, raft.role == .leader, storageFailure == nil else { return stopLeading() }
+    guard let raft, raft.role == .leader, storageFailure == nil else { return stopLeading(now) }
     if leading?.term != raft.term {
-      stopLeading()
+      stopLeading(now)
       leading = Leading(term: raft.term, beaconAt: now, expireAt: now)
       noteReady(now)
     }
   }
 
-  private func stopLeading() {
+  private func stopLeading(_ now: Timestamp) {
     guard let past = leading else { return }
     leading = nil
-    for ask in past.held { redirect(ask.commands, reads: ask.reads, to: ask.from) }
-    for batch in past.proposed { redirect(batch.commands, reads: [], to: batch.from) }
-    for read in past.reads { redirect([], reads: read.numbers, to: read.from) }
+    for ask in past.held { redirect(ask.commands, reads: ask.reads, to: ask.from, now) }
+    for batch in past.proposed { redirect(batch.commands, reads: [], to: batch.from, now) }
+    for read in past.reads { redirect([], reads: read.numbers, to: read.from, now) }
   }
 
   /// Everything from before its term is applied: the leader knows what time it is, and takes requests.
@@ -61,9 +61,11 @@ extension QuorumMachine {
   // MARK: Requests
 
   func receiveAsk(_ commands: [QuorumCommand], reads: [UInt64], from peer: EndpointID, at now: Timestamp) {
-    guard let raft, let leading else { return redirect(commands, reads: reads, to: peer) }
+    guard let raft, let leading else { return redirect(commands, reads: reads, to: peer, now) }
     guard leading.clock != nil else {
-      guard leading.held.count < QuorumConfiguration.heldAsks else { return redirect(commands, reads: reads, to: peer) }
+      guard leading.held.count < QuorumConfiguration.heldAsks else {
+        return redirect(commands, reads: reads, to: peer, now)
+      }
       self.leading?.held.append((peer, commands, reads))
       return
     }
@@ -74,7 +76,7 @@ extension QuorumMachine {
         self.leading?.lastTime = time
         self.leading?.proposed.append((index, peer, commands))
       } catch {
-        redirect(commands, reads: [], to: peer)
+        redirect(commands, reads: [], to: peer, now)
       }
     }
     if !reads.isEmpty {
@@ -85,7 +87,7 @@ extension QuorumMachine {
     }
   }
 
-  private func redirect(_ commands: [QuorumCommand], reads: [UInt64], to peer: EndpointID) {
+  private func redirect(_ commands: [QuorumCommand], reads: [UInt64], to peer: EndpointID, _ now: Timestamp) {
     var requests: [RequestID] = []
     var nonces: [UInt64] = []
     for command in commands {
@@ -97,7 +99,8 @@ extension QuorumMachine {
     }
     let leader = isFedByRaft ? raft?.leader?.endpoint : hint?.leader
     if peer == endpoint {
-      client.refused(requests, nonces: nonces, reads: reads)
+      // Not at once: what is in the way has to go first.
+      client.refused(requests, nonces: nonces, reads: reads, until: now + QuorumConfiguration.busyPause)
     } else if let cluster {
       send(.redirect(cluster, leader: leader, requests: requests, nonces: nonces, reads: reads), to: peer)
     }
@@ -112,10 +115,15 @@ extension QuorumMachine {
 
   /// The outcomes of a batch, to whoever sent it.
   func answerBatch(_ outcomes: [(RequestID, QuorumOutcome)], index: LogIndex, at now: Timestamp) {
-    guard let first = leading?.proposed.first, first.index <= index else { return }
+    while let earlier = leading?.proposed.first, earlier.index < index {
+      leading?.proposed.removeFirst()
+      redirect(earlier.commands, reads: [], to: earlier.from, now)
+    }
+    guard let first = leading?.proposed.first, first.index == index else { return }
     leading?.proposed.removeFirst()
-    guard first.index == index, first.commands.count == outcomes.count else {
-      return redirect(first.commands, reads: [], to: first.from)
+    // What stands there may be another leader's.
+    guard first.commands.map(\.request) == outcomes.map(\.0) else {
+      return redirect(first.commands, reads: [], to: first.from, now)
     }
     let answers = zip(first.commands, outcomes).map { command, outcome in
       var nonce: UInt64 = 0
@@ -129,7 +137,7 @@ extension QuorumMachine {
     guard let place = leading?.reads.firstIndex(where: { $0.token == token }),
       let read = leading?.reads.remove(at: place)
     else { return }
-    guard let index else { return redirect([], reads: read.numbers, to: read.from) }
+    guard let index else { return redirect([], reads: read.numbers, to: read.from, now) }
     answer(read.from, at: now) { answer in
       answer.reads += read.numbers.map { QuorumAnswer.Read(number: $0, index: index) }
     }

@@ -161,7 +161,9 @@ extension QuorumMachine {
   }
 
   private func becomeMember(_ done: Joining, at now: Timestamp) {
-    guard let member, cluster == done.cluster || founding != nil else { return }
+    guard let member else { return }
+    // The storage says so now, whatever was heard meanwhile.
+    if cluster != done.cluster, applied > 0 { forgetCluster() }
     cluster = done.cluster
     isBound = true
     pledge = nil

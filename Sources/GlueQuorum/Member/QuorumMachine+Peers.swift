@@ -169,6 +169,10 @@ extension QuorumMachine {
   func meet(_ other: ClusterID, at peer: EndpointID, _ now: Timestamp) {
     if cluster == other { return }
     if let pledge, pledge.until > now, pledge.cluster != other { return }
+    if let founding, founding.cluster != other {
+      if told.foreign.insert(peer).inserted { tell(.foreignCluster(other, at: peer)) }
+      return
+    }
     guard let cluster, applied > 0 || isBound else {
       self.cluster = other
       return
@@ -184,7 +188,16 @@ extension QuorumMachine {
   }
 
   /// Begins anew, as if nothing had been heard yet.
-  private func forgetCluster() {
+  func forgetCluster() {
+    loseLocks()
+    if let session = client.session {
+      // What was sent may have happened there.
+      for request in client.pending where request.firstSent != nil {
+        if let ticket = request.ticket { end(ticket, unknown(RequestID(session: session, number: request.number))) }
+      }
+      client.pending.removeAll { $0.firstSent != nil }
+    }
+    currentAt = nil
     replaceState(by: QuorumState(limits: configuration.state), index: 0, term: 0, membership: nil)
     hint = nil
     following = Following()

@@ -12,7 +12,11 @@ extension QuorumMachine {
     } else if let limit = operation.exceededLimit {
       end(ticket, .rejected(.limit(limit)))
     } else {
-      enqueue(operation, ticket: ticket, deadline: now + timeout, at: now)
+      if case .release(let lock, let token) = operation {
+        // From now on nobody keeps it.
+        client.locks.removeAll { $0.name == lock && $0.token == token }
+      }
+      enqueue(operation.withinBounds, ticket: ticket, deadline: now + timeout, at: now)
       pump(now)
     }
     return ticket
@@ -52,11 +56,13 @@ extension QuorumMachine {
 
   /// Asks what became of a request: if it is not decided yet, it is decided that it does not happen.
   public func resolve(_ token: QuorumToken, timeout: Nanoseconds, at now: Timestamp) -> UInt64 {
-    guard let cluster, cluster != token.cluster else {
-      return submit(.settle(token.request), timeout: timeout, at: now)
-    }
     let ticket = client.nextTicket()
-    end(ticket, .failed(.foreignToken))
+    if let obstacle = obstacleToRequests {
+      end(ticket, .failed(obstacle))
+    } else {
+      enqueue(.settle(token.request), ticket: ticket, deadline: now + timeout, cluster: token.cluster, at: now)
+      pump(now)
+    }
     return ticket
   }
 
@@ -68,18 +74,28 @@ extension QuorumMachine {
 
   @discardableResult
   private func enqueue(
-    _ operation: QuorumOperation, ticket: UInt64?, deadline: Timestamp?, lock: String? = nil, at now: Timestamp
+    _ operation: QuorumOperation, ticket: UInt64?, deadline: Timestamp?, lock: String? = nil, cluster: ClusterID? = nil,
+    at now: Timestamp
   ) -> UInt64 {
     let number = client.nextNumber
     client.nextNumber += 1
     client.pending.append(
       QuorumClient.Pending(
-        number: number, ticket: ticket, operation: operation, deadline: deadline, lock: lock, sendAt: now))
+        number: number, ticket: ticket, operation: operation, deadline: deadline, lock: lock, cluster: cluster,
+        sendAt: now))
     return number
   }
 
   /// Whoever asked does not wait any more. A lock that he gets all the same is given back.
   public func cancel(_ ticket: UInt64, at now: Timestamp) {
+    // It may have ended without anybody having taken the result.
+    for (other, result) in results where other == ticket {
+      guard case .granted(let token) = result, let held = client.locks.first(where: { $0.token == token }) else {
+        continue
+      }
+      release(held.name, token: token, at: now)
+    }
+    results.removeAll { $0.ticket == ticket }
     for index in client.rounds.indices { client.rounds[index].tickets.removeAll { $0.ticket == ticket } }
     client.rounds.removeAll { $0.tickets.isEmpty }
     client.changes.removeAll { $0.ticket == ticket }
@@ -98,6 +114,12 @@ extension QuorumMachine {
   /// A request that nobody waits for any more. One that has not left does not leave; a lock is not to be held unknown to anybody.
   private func giveUp(_ index: Int, at now: Timestamp) {
     let request = client.pending[index]
+    if case .release = request.operation {
+      // It goes on until the lock is given back.
+      client.pending[index].ticket = nil
+      client.pending[index].deadline = nil
+      return
+    }
     guard case .acquire(let lock, _, _, _) = request.operation, request.firstSent != nil else {
       if request.firstSent == nil { client.pending.remove(at: index) } else { client.pending[index].ticket = nil }
       return
@@ -119,7 +141,7 @@ extension QuorumMachine {
   /// Sends what is due to whoever leads. Returns whether that was this opening itself, so that there may be more to do.
   func pumpRequests(_ now: Timestamp) -> Bool {
     guard !isClosed || !client.pending.isEmpty, let cluster, let leader else { return false }
-    guard leader == endpoint ? leading != nil : peer(leader) != nil else { return false }
+    guard leader == endpoint ? leading != nil && raft?.role == .leader : peer(leader) != nil else { return false }
     var isOwn = false
     for ask in takeDue(now) {
       if leader == endpoint {
@@ -164,6 +186,11 @@ extension QuorumMachine {
       }
       return commands.isEmpty && reads.isEmpty ? [] : [(commands, reads)]
     }
+    for place in client.pending.indices.reversed() {
+      guard let wanted = client.pending[place].cluster, wanted != cluster else { continue }
+      let request = client.pending.remove(at: place)
+      if let ticket = request.ticket { end(ticket, .failed(.foreignToken)) }
+    }
     let oldest = client.oldest
     var commands: [QuorumCommand] = []
     var bytes = 0
@@ -181,7 +208,9 @@ extension QuorumMachine {
       }
       commands.append(command)
       bytes += size
-      client.pending[index].sendAt = retry
+      // Each copy costs a place in the log: where deciding takes long they are sent less often.
+      let wait = QuorumConfiguration.retryInterval.count << UInt64(min(request.copies, 4))
+      client.pending[index].sendAt = now + Nanoseconds(wait)
       client.pending[index].copies += 1
       client.pending[index].firstSent = request.firstSent ?? now
     }
@@ -230,7 +259,7 @@ extension QuorumMachine {
     switch outcome {
     case .opened(let session):
       if client.session == nil { client.session = session }
-    case .rejected(let rejection):
+    case .rejected(let rejection) where client.session == nil:
       // There are too many sessions: nobody is served until one ends.
       for request in client.pending {
         if let ticket = request.ticket { end(ticket, .rejected(rejection)) }
@@ -340,7 +369,7 @@ extension QuorumMachine {
   /// Whether a lock is held for sure at this moment.
   public func holds(_ name: String, token: UInt64, at now: Timestamp) -> Bool {
     guard let kept = client.keptSince else { return false }
-    return client.locks.contains { $0.name == name && $0.token == token && now < kept + $0.ttl }
+    return client.locks.contains { $0.name == name && $0.token == token && now < kept + $0.ttl - Self.rounding }
   }
 
   /// Gives a lock back, without anybody waiting for it.
@@ -360,7 +389,7 @@ extension QuorumMachine {
       return finish(request, .granted(token: token))
     }
     let life = Nanoseconds.milliseconds(ttl)
-    let isLate = client.keptSince.map { now >= $0 + life } ?? true
+    let isLate = client.keptSince.map { now >= $0 + life - Self.rounding } ?? true
     guard let ticket = request.ticket, !isLate else {
       // Nobody waits for it, or it has run out before it was known here.
       enqueue(.release(lock: lock, token: token), ticket: nil, deadline: nil, at: now)
@@ -380,6 +409,9 @@ extension QuorumMachine {
     }
   }
 
+  /// Quorum time is counted in whole milliseconds: a life may end so much earlier there.
+  private static let rounding = Nanoseconds.milliseconds(2)
+
   /// Takes all locks for lost.
   func loseLocks() { loseLocks { _ in true } }
 
@@ -394,7 +426,12 @@ extension QuorumMachine {
   /// Keeps the session alive while it holds locks or stands in line for some, and takes locks for lost whose time is over: a moment before the
   /// quorum does, as that counts from when the request arrived.
   func checkSession(_ now: Timestamp) {
-    if let kept = client.keptSince { loseLocks { now >= kept + $0.ttl } }
+    if let kept = client.keptSince {
+      let late = client.locks.filter { now >= kept + $0.ttl - Self.rounding }
+      loseLocks { held in late.contains { $0.token == held.token } }
+      // The quorum may count from later on, and nobody here holds it any more.
+      for held in late { enqueue(.release(lock: held.name, token: held.token), ticket: nil, deadline: nil, at: now) }
+    }
     guard let due = keepAliveAt, now >= due, client.keepAlive == nil, client.session != nil else { return }
     client.keepAlive = enqueue(.keepAlive, ticket: nil, deadline: nil, at: now)
   }

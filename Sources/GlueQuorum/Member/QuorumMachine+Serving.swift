@@ -48,6 +48,7 @@ extension QuorumMachine {
   }
 
   func receiveWant(index: LogIndex, offset: UInt64, from peer: EndpointID, at now: Timestamp) {
+    guard index <= applied else { return }
     guard let cluster, let offer = serving.offer, offer.index == index, offset < offer.bytes else {
       // It is not given out any more: whoever wants it begins anew.
       if let cluster { send(.offer(cluster, self.offer(atLeast: index, now)), to: peer) }

@@ -44,7 +44,7 @@ extension QuorumMachine {
       if canSend { consider(change.askAt) }
     }
     if client.keepAlive == nil { consider(keepAliveAt) }
-    if let kept = client.keptSince { for lock in client.locks { consider(kept + lock.ttl) } }
+    if let kept = client.keptSince { for lock in client.locks { consider(kept + lock.ttl - .milliseconds(2)) } }
     return wakeup
   }
 
@@ -109,6 +109,7 @@ extension QuorumMachine {
   /// Nothing more is asked of this opening. Its locks are given back, and a leader lets another one lead, as far as that can be done at once.
   public func close(at now: Timestamp) {
     guard !isClosed else { return }
+    let oldest = client.oldest
     for request in client.pending {
       guard let ticket = request.ticket else { continue }
       if request.firstSent != nil, let session = client.session {
@@ -126,7 +127,7 @@ extension QuorumMachine {
     loseLocks()
     if let session = client.session, let cluster, let leader {
       let command = QuorumCommand(
-        request: RequestID(session: session, number: client.nextNumber), oldest: client.nextNumber,
+        request: RequestID(session: session, number: client.nextNumber), oldest: oldest,
         operation: .closeSession)
       if leader == endpoint {
         receiveAsk([command], reads: [], from: endpoint, at: now)

@@ -93,6 +93,8 @@ public enum QuorumDecline: UInt8, Hashable, Sendable {
   case isMember
   /// It has accepted another invitation a moment ago.
   case isPledged
+  /// It follows another quorum of the name.
+  case followsAnother
 }
 
 /// A wish for another membership.

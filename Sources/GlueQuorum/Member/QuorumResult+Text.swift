@@ -15,6 +15,8 @@ extension QuorumObstacle: CustomStringConvertible {
     case .noQuorum(let missing):
       missing.isEmpty
         ? "no leader was found in time" : "there is no majority: \(Self.list(missing)) not there"
+    case .foundedWithoutLeader(let missing):
+      "the quorum is founded, and no leader was found in time\(missing.isEmpty ? "" : ": \(Self.list(missing)) not there")"
     case .notFounded: "nobody who is there knows a quorum of this name"
     case .tooManyRequests(let limit): "\(limit) requests are not decided yet, and more are not taken"
     case .lockNotFree(let name): "the lock \(name) was not free in time"
@@ -37,6 +39,7 @@ extension QuorumDecline: CustomStringConvertible {
     case .hasNoStorage: "it has no storage"
     case .isMember: "its storage belongs to a quorum already"
     case .isPledged: "it takes part in another founding"
+    case .followsAnother: "it follows another quorum of that name"
     }
   }
 }

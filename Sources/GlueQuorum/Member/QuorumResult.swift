@@ -51,6 +51,8 @@ public enum QuorumResult: Hashable, Sendable {
 public enum QuorumObstacle: Hashable, Sendable {
   /// No majority, or no leader, in time: the voters that are not there.
   case noQuorum(missing: [EndpointID])
+  /// It was founded, and has no leader yet: the voters that are not there.
+  case foundedWithoutLeader(missing: [EndpointID])
   /// Nobody who is there knows a quorum of this name.
   case notFounded
   /// Too many requests of this opening are not decided yet.

@@ -63,6 +63,12 @@ public enum QuorumOperation: Hashable, Sendable {
 }
 
 extension QuorumOperation {
+  /// As the state takes it: the life of a lock has bounds, and its holder has to count the same one.
+  var withinBounds: QuorumOperation {
+    guard case .acquire(let lock, let ttl, let waits, let note) = self else { return self }
+    return .acquire(lock: lock, ttl: QuorumState.life(ttl), waits: waits, note: note)
+  }
+
   /// A limit that it exceeds whatever the state is: nobody could read it, and what else is in its entry.
   var exceededLimit: QuorumLimit? {
     switch self {

@@ -49,6 +49,21 @@ import Testing
     #expect(Self.messages(machine) == [.voteReply(.init(term: 2, isPreVote: false, isGranted: true))])
   }
 
+  @Test func whatFittedALeaderDoesNotFitItInALaterTerm() {
+    let machine = Self.machine()
+    let leader = Self.members[1]
+    let entries = [RaftEntry(index: 2, term: 1, .empty), RaftEntry(index: 3, term: 1, .command([1]))]
+    machine.receive(
+      .append(.init(term: 1, previousIndex: 1, previousTerm: 1, commit: 1, entries: entries)), from: leader,
+      at: Self.at(1))
+    Self.sync(machine, 2)
+    // It has lost them, and leads again with others in their place.
+    machine.receive(.heartbeat(term: 2, round: 1, commit: 3), from: leader, at: Self.at(3))
+    Self.sync(machine, 4)
+    #expect(machine.commitIndex == 1)
+    #expect(machine.nextCommitted() == nil)
+  }
+
   @Test func anElectionIsAskedForBeforeTheTermRises() {
     let machine = Self.machine()
     machine.advance(to: Self.at(400))

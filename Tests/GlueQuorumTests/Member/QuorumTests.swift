@@ -202,6 +202,63 @@ import Testing
     #expect(network.nodes[0].machine?.state.lock("door") == nil)
   }
 
+  @Test func whoGivesUpWaitingIsOutOfTheLineAlsoIfItGoesOnAsking() throws {
+    let network = three(observers: 2)
+    func acquire(_ index: Int, timeout: Nanoseconds) -> QuorumResult? {
+      network.ask(index) {
+        $0.submit(.acquire(lock: "door", ttl: 60_000, waits: true, note: ""), timeout: timeout, at: $1)
+      }
+    }
+    guard case .granted(let token) = acquire(3, timeout: .seconds(5)) else {
+      return #expect(Bool(false), "not granted")
+    }
+    #expect(acquire(4, timeout: .seconds(1)) == .failed(.lockNotFree("door")))
+    guard case .committed = network.set(4, "a", 1) else { return #expect(Bool(false), "not committed") }
+    network.run(for: .seconds(1))
+    #expect(network.nodes[0].machine?.state.lock("door")?.waiting == 0)
+    network.input(3) { $0.release("door", token: token, at: $1) }
+    network.run(for: .seconds(1))
+    #expect(network.nodes[0].machine?.state.lock("door") == nil)
+  }
+
+  @Test func aLockThatWasLostByTimeIsFreeAlsoIfItsHolderGoesOnAsking() throws {
+    let network = three(observers: 2)
+    func acquire(_ index: Int) -> QuorumResult? {
+      network.ask(index) {
+        $0.submit(.acquire(lock: "door", ttl: 2_000, waits: true, note: ""), timeout: .seconds(20), at: $1)
+      }
+    }
+    guard case .granted(let token) = acquire(3) else { return #expect(Bool(false), "not granted") }
+    network.crash(1)
+    network.crash(2)
+    network.run(for: .seconds(6))
+    #expect(network.events.contains { $0.node == 3 && $0.event == .lockLost("door", token: token) })
+    network.start(1)
+    _ = network.set(3, "a", 1)
+    guard case .granted = acquire(4) else { return #expect(Bool(false), "not granted") }
+    #expect(network.nodes[3].machine?.holds("door", token: token, at: network.now) == false)
+  }
+
+  @Test func aLeaderThatRefusesItsOwnRequestsTriesThemLater() throws {
+    let network = QuorumNetwork(1, withStorage: 1, seed: 7)
+    network.configuration.raft.uncommittedBytes = 1_000
+    network.startAll()
+    #expect(network.found(1) == .done)
+    let tickets = (0..<20).compactMap { number in
+      network.input(0) {
+        $0.submit(
+          .transaction([], [.set(ModelPath(unchecked: "k\(number)"), .string(String(repeating: "x", count: 900)))]),
+          timeout: .seconds(10), at: $1)
+      }
+    }
+    network.run(for: .seconds(10))
+    for ticket in tickets {
+      guard case .committed? = network.results.first(where: { $0.ticket == ticket })?.result else {
+        return #expect(Bool(false), "not committed")
+      }
+    }
+  }
+
   @Test func aRequestWhoseFateIsUnknownCanBeLookedUp() throws {
     let network = three()
     _ = network.set(3, "a", 1)
