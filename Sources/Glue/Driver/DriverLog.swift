@@ -84,7 +84,11 @@ final class DriverLog: Sendable {
       // Limited where it is made.
       (.warning, nil, ["topic": "\(topic)", "publisher": "\(publisher.id)", "lead": "\(lead)"])
     case .quorum(let name, let event):
-      (event.isAlarming ? .warning : .info, "quorum", ["quorum": "\(name)", "event": "\(event)"])
+      // What somebody should look after is not held back by what is only told.
+      (
+        event.isAlarming ? .warning : .info, event.isAlarming ? "quorum alarm" : "quorum",
+        ["quorum": "\(name)", "event": "\(event)"]
+      )
     case .model(let name, let event): (.warning, "model", ["model": "\(name)", "event": "\(event)"])
     case .networkError: (.warning, nil, [:])  // limited where it is made, by cause
     case .eventsDropped(let count): (.warning, "events dropped", ["count": "\(count)"])

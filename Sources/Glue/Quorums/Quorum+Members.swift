@@ -88,6 +88,7 @@ extension Quorum {
   public func awaitLeader(timeout: Duration? = nil) async throws -> EndpointID {
     let deadline = Timestamp.now + span(timeout)
     while true {
+      if link.withState({ $0.isClosed }) { throw QuorumFailure.notDone(.closed) }
       if let leader = link.withState({ $0.machine.leader }) { return leader }
       guard Timestamp.now < deadline else { throw EndpointFailure.timedOut(waitingFor: "a leader of \(name)") }
       try await Task.sleep(for: .milliseconds(5))
@@ -129,6 +130,9 @@ extension Endpoint {
     do {
       let opened = try OpenedStorage(directory)
       let report = opened.report
+      if let other = opened.stored?.owner(of: opened.storage), other != id {
+        throw QuorumFailure.storage("this storage of \(name) is that of endpoint \(other), and this one is \(id)")
+      }
       return (try QuorumLink(name, at: self, settings, opened), report)
     } catch let error as LogError {
       throw QuorumFailure.storage("\(error)")

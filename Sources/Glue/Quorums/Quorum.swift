@@ -56,7 +56,9 @@ public final class Quorum: Sendable {
 
   func submit(_ operation: QuorumOperation, timeout: Duration?) async throws -> QuorumResult {
     let span = span(timeout)
-    let result = try await link.ask { $0.submit(operation, timeout: span, at: $1) }
+    // A lock is given back also by a task that is cancelled.
+    let isRelease = if case .release = operation { true } else { false }
+    let result = try await link.ask(evenIfCancelled: isRelease) { $0.submit(operation, timeout: span, at: $1) }
     if let failure = QuorumFailure(result) { throw failure }
     return result
   }
@@ -199,7 +201,9 @@ public final class Quorum: Sendable {
         if edits.isOfOneMoment { throw error }
         continue
       }
-      if edits.list.isEmpty, edits.isOfOneMoment { return result }
+      // A lock that it requires is looked at where that is decided.
+      let needsLock = edits.conditions.contains { if case .held = $0 { true } else { false } }
+      if edits.list.isEmpty, edits.isOfOneMoment, !needsLock { return result }
       do {
         try await commit(edits.list, if: edits.conditions, timeout: timeout)
         return result

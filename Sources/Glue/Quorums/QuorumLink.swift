@@ -70,6 +70,9 @@ final class QuorumLink: Sendable {
   /// What does not get through in this time was asked for again long ago.
   private static let messageSettings = TopicSettings(whenFull: .block(timeout: .seconds(10)), history: .none)
 
+  /// So long closing waits for a thread that is just sending; it may be the same one, in a callback.
+  private static let longestGoodbye = Nanoseconds.milliseconds(100)
+
   private static func topic(of name: String, _ endpoint: EndpointID) -> String { "$quorum/one/\(endpoint)/\(name)" }
 
   init(_ name: String, at endpoint: Endpoint, _ settings: Quorum.Settings, _ opened: consuming OpenedStorage?) throws {
@@ -147,14 +150,20 @@ final class QuorumLink: Sendable {
       return true
     }
     guard isFirst else { return }
-    // What that says leaves first.
+    // What that says leaves first, also if another thread is just sending.
+    let began = Timestamp.now
     drain()
-    let (watchers, publications, news) = state.withLock { state in
+    while withState({ $0.isDraining }), Timestamp.now < began + Self.longestGoodbye {
+      IOThread.sleep(.milliseconds(1))
+      drain()
+    }
+    let (watchers, publications, news, holders) = state.withLock { state in
       state.isClosed = true
-      defer { (state.watchers, state.publications, state.news) = ([], [:], nil) }
-      return (state.watchers, Array(state.publications.values), state.news)
+      defer { (state.watchers, state.publications, state.news, state.holders) = ([], [:], nil, []) }
+      return (state.watchers, Array(state.publications.values), state.news, state.holders)
     }
     drain()
+    for holder in holders { holder.raise() }
     for watcher in watchers { watcher.finish() }
     for task in tasks.withLock({ $0 }) { task.cancel() }
     for subscription in subscriptions.withLock({ $0 }) { subscription.cancel() }
@@ -197,7 +206,10 @@ final class QuorumLink: Sendable {
   }
 
   /// Asks the machine for something, and waits until it is over. A task that is cancelled meanwhile does not get it.
-  func ask(_ body: (QuorumMachine, Timestamp) -> UInt64) async throws -> QuorumResult {
+  func ask(
+    evenIfCancelled: Bool = false, _ body: (QuorumMachine, Timestamp) -> UInt64
+  ) async throws -> QuorumResult {
+    if !evenIfCancelled { try Task.checkCancellation() }
     let ticket = input { (state, now) in
       let ticket = body(state.machine, now)
       state.asked.insert(ticket)
@@ -292,6 +304,7 @@ final class QuorumLink: Sendable {
     let new = wants ? try? subscribe(to: announcements.topic) : nil
     let old = state.withLock { state -> CallbackSubscription? in
       state.isSubscribing = false
+      if state.isClosed { return new }
       defer { state.news = new }
       return state.news
     }

@@ -79,8 +79,11 @@ public final class QuorumLock: Sendable {
 
   deinit {
     guard !signal.isLost else { return }
-    let (name, token) = (name, token)
-    quorum.link.input { (state, now) in state.machine.release(name, token: token, at: now) }
+    let (name, token, signal) = (name, token, signal)
+    quorum.link.input { (state, now) in
+      state.holders.removeAll { $0 === signal }
+      state.machine.release(name, token: token, at: now)
+    }
   }
 
   /// Whether it is held.

@@ -48,9 +48,11 @@ final class QuorumWriter: Sendable {
 
   func start(_ link: QuorumLink) throws(EndpointFailure) {
     try IOThread.start(named: Self.threadName) { [self, weak link] in
-      while !isEnding.load(ordering: .acquiring), let didWork = link.map({ work(for: $0) }) {
+      while let didWork = link.map({ work(for: $0) }) {
+        if didWork { continue }
+        if isEnding.load(ordering: .acquiring) { break }
         // The link is let go while there is nothing to do.
-        if !didWork { poller.waitOrSleep() }
+        poller.waitOrSleep()
       }
       store.withLock { $0.close() }
       isOver.store(true, ordering: .releasing)

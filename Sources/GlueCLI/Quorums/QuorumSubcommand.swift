@@ -73,6 +73,11 @@ struct QuorumSubcommand: AsyncParsableCommand {
 
   func validate() throws {
     if store?.isEmpty == true { throw ValidationError("--store takes the name of a directory") }
+    // What stands before -- and looks like an option is none that there is.
+    let given = CommandLine.arguments.prefix { $0 != "--" }
+    if let word = words.first(where: { $0.hasPrefix("--") && given.contains($0) }) {
+      throw ValidationError("there is no option \(word); a word that begins so comes after --")
+    }
     _ = try QuorumAction(action, words, asText: text)
     if store == nil, action == .`init` || action == .join {
       throw ValidationError("\(action.rawValue) needs --store, where this endpoint remembers what it voted for")
@@ -104,6 +109,9 @@ struct QuorumSubcommand: AsyncParsableCommand {
         } catch QuorumFailure.unknown(let token, let missing) {
           try session.showUnknown(token, missing)
           status.withLock { $0 = QuorumSession.unknownStatus }
+        } catch {
+          quorum.close()
+          throw error
         }
       },
       conclude: { _, signal in

@@ -1,3 +1,5 @@
+import GlueCore
+
 /// One entry of the log.
 public struct RaftEntry: Hashable, Sendable {
   /// What it says.
@@ -73,6 +75,18 @@ public struct RaftWrite: Sendable {
     self.hardState = hardState
     self.snapshot = snapshot
     self.entries = entries
+  }
+}
+
+extension StoredRaft {
+  /// Whose storage it is, as far as a membership in it says so.
+  package func owner(of storage: StorageID) -> EndpointID? {
+    let memberships =
+      [snapshot.membership]
+      + entries.compactMap { entry in
+        if case .membership(let membership) = entry.content { membership } else { nil }
+      }
+    return memberships.lazy.flatMap(\.all).first { $0.storage == storage }?.endpoint
   }
 }
 

@@ -62,7 +62,7 @@ public enum LogError: Error, Hashable, Sendable, CustomStringConvertible {
     case .damaged(let file, let offset, let problem):
       "\(file) is damaged at byte \(offset): \(problem). What this member promised may be lost, so it must not vote: remove the "
         + "storage, and add the endpoint to the quorum anew"
-    case .inUse(let directory): "\(directory) is used by another process"
+    case .inUse(let directory): "\(directory) is in use, by this process or another one"
     case .unknownFormat(let file): "\(file) is of a format that this version does not know"
     case .isMember(let cluster): "the storage belongs to quorum \(cluster) already"
     case .isNoMember: "the storage belongs to no quorum"

@@ -194,6 +194,8 @@ public final class RaftLogStore {
     }
   }
 
+  deinit { close() }
+
   /// Closes the files. Nothing can be done with it any more.
   public func close() {
     guard failure != .failed(operation: "use", file: "the storage", reason: "it is closed") else { return }

@@ -69,7 +69,8 @@ extension QuorumMachine {
       self.leading?.held.append((peer, commands, reads))
       return
     }
-    if !commands.isEmpty {
+    // Whoever sends what is too long is not one of ours: it would hold up the log.
+    if !commands.isEmpty, commands.allSatisfy({ $0.approximateBytes <= QuorumStateLimits.commandBytes }) {
       let time = quorumTime(now)
       do throws(RaftRefusal) {
         let index = try raft.propose(QuorumBatch(time: time, commands: commands).encoded(), at: now)

@@ -7,7 +7,10 @@ extension QuorumMachine {
   /// Asks for something that has to be decided. How it ended comes as a ``nextResult()`` with this ticket, at the latest when the time is up.
   public func submit(_ operation: QuorumOperation, timeout: Nanoseconds, at now: Timestamp) -> UInt64 {
     let ticket = client.nextTicket()
-    if let obstacle = obstacleToRequests {
+    var obstacle = obstacleToRequests
+    // A lock can be given back whatever else is under way.
+    if case .release = operation, !isClosed { obstacle = nil }
+    if let obstacle {
       end(ticket, .failed(obstacle))
     } else if let limit = operation.exceededLimit {
       end(ticket, .rejected(.limit(limit)))

@@ -110,6 +110,12 @@ extension QuorumMachine {
   public func close(at now: Timestamp) {
     guard !isClosed else { return }
     let oldest = client.oldest
+    // Without locks there is nothing to give back, and a leader whose log is complete everywhere hands over at once.
+    let hasLocks =
+      !client.locks.isEmpty
+      || client.pending.contains { request in
+        if case .acquire = request.operation { true } else if case .release = request.operation { true } else { false }
+      }
     for request in client.pending {
       guard let ticket = request.ticket else { continue }
       if request.firstSent != nil, let session = client.session {
@@ -125,7 +131,7 @@ extension QuorumMachine {
     client.changes = []
     if let founding { endFounding(founding, .failed(.closed)) }
     loseLocks()
-    if let session = client.session, let cluster, let leader {
+    if hasLocks, let session = client.session, let cluster, let leader {
       let command = QuorumCommand(
         request: RequestID(session: session, number: client.nextNumber), oldest: oldest,
         operation: .closeSession)

@@ -50,7 +50,12 @@ extension QuorumCommand {
   /// About how many bytes it takes.
   var approximateBytes: Int {
     guard case .transaction(let conditions, let edits) = operation else { return 64 }
-    return conditions.reduce(32) { $0 + $1.encodedBytesBound } + edits.reduce(0) { $0 + $1.encodedBytesBound }
+    return Self.bytes(of: conditions, edits)
+  }
+
+  /// About how many bytes a transaction takes.
+  static func bytes(of conditions: [QuorumCondition], _ edits: [ModelEdit]) -> Int {
+    conditions.reduce(32) { $0 + $1.encodedBytesBound } + edits.reduce(0) { $0 + $1.encodedBytesBound }
   }
 
   /// The command as bytes.

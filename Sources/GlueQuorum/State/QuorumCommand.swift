@@ -76,7 +76,8 @@ extension QuorumOperation {
       if lock.isEmpty || lock.utf8.count > QuorumStateLimits.lockNameBytes { return .lockNameBytes }
       return note.utf8.count > QuorumStateLimits.noteBytes ? .noteBytes : nil
     case .release(let lock, _): return lock.utf8.count > QuorumStateLimits.lockNameBytes ? .lockNameBytes : nil
-    case .transaction(let conditions, _):
+    case .transaction(let conditions, let edits):
+      if QuorumCommand.bytes(of: conditions, edits) > QuorumStateLimits.commandBytes { return .commandBytes }
       let isLong = conditions.contains { condition in
         if case .held(let lock, _) = condition { lock.utf8.count > QuorumStateLimits.lockNameBytes } else { false }
       }
@@ -160,6 +161,8 @@ extension QuorumStateLimits {
   static let locksPerSession = 1_024
   /// Bytes of the name of a lock.
   static let lockNameBytes = 256
+  /// Bytes of a transaction with its conditions, encoded: it has to get through in one message, beside others.
+  static let commandBytes = 4 << 20
   /// Bytes of a note.
   static let noteBytes = 256
   /// The shortest life of a lock: one that is kept alive three times in that time survives a new leader only by luck.

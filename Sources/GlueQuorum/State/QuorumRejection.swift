@@ -55,6 +55,8 @@ public enum QuorumLimit: UInt8, Hashable, Sendable, CaseIterable {
   case lockNameBytes
   /// ``QuorumStateLimits/noteBytes``
   case noteBytes
+  /// ``QuorumStateLimits/commandBytes``
+  case commandBytes
 }
 
 extension QuorumRejection: CustomStringConvertible {
@@ -95,6 +97,8 @@ extension QuorumLimit: CustomStringConvertible {
     case .waiters: "\(QuorumStateLimits.waiters) wait for the lock already"
     case .locksPerSession: "the session holds or waits for \(QuorumStateLimits.locksPerSession) locks already"
     case .lockNameBytes: "the name of a lock has 1 to \(QuorumStateLimits.lockNameBytes) bytes"
+    case .commandBytes:
+      "a transaction, with what it changes and what it has read, has at most \(QuorumStateLimits.commandBytes >> 20) MiB"
     case .noteBytes: "a note has at most \(QuorumStateLimits.noteBytes) bytes"
     }
   }
