@@ -28,8 +28,11 @@ public struct QuorumConfiguration: Sendable {
 extension QuorumConfiguration {
   /// A leader tells those without a vote so often what is committed, also if that is nothing new. The age of a stale read is exact to this.
   static let beaconInterval = Nanoseconds.milliseconds(500)
-  /// A request that got no answer is sent again after this. The transport repeats what gets lost; this is for a leader that is none any more.
+  /// A request that got no answer is sent again after this, and each time after twice as long, up to 16 times. The transport repeats what gets lost;
+  /// this is for a leader that is none any more.
   static let retryInterval = Nanoseconds.milliseconds(500)
+  /// Quorum time is counted in whole milliseconds, so a life may end this much earlier there than at the holder.
+  static let lifeRounding = Nanoseconds.milliseconds(2)
   /// A request that a member refused for now is sent again after this.
   static let busyPause = Nanoseconds.milliseconds(20)
   /// What was asked of a peer and did not come is asked of another one after this, at first. Doubles up to ``fetchTimeoutLimit``, and

@@ -372,7 +372,9 @@ extension QuorumMachine {
   /// Whether a lock is held for sure at this moment.
   public func holds(_ name: String, token: UInt64, at now: Timestamp) -> Bool {
     guard let kept = client.keptSince else { return false }
-    return client.locks.contains { $0.name == name && $0.token == token && now < kept + $0.ttl - Self.rounding }
+    return client.locks.contains {
+      $0.name == name && $0.token == token && now < kept + $0.ttl - QuorumConfiguration.lifeRounding
+    }
   }
 
   /// Gives a lock back, without anybody waiting for it.
@@ -392,7 +394,7 @@ extension QuorumMachine {
       return finish(request, .granted(token: token))
     }
     let life = Nanoseconds.milliseconds(ttl)
-    let isLate = client.keptSince.map { now >= $0 + life - Self.rounding } ?? true
+    let isLate = client.keptSince.map { now >= $0 + life - QuorumConfiguration.lifeRounding } ?? true
     guard let ticket = request.ticket, !isLate else {
       // Nobody waits for it, or it has run out before it was known here.
       enqueue(.release(lock: lock, token: token), ticket: nil, deadline: nil, at: now)
@@ -412,9 +414,6 @@ extension QuorumMachine {
     }
   }
 
-  /// Quorum time is counted in whole milliseconds: a life may end so much earlier there.
-  private static let rounding = Nanoseconds.milliseconds(2)
-
   /// Takes all locks for lost.
   func loseLocks() { loseLocks { _ in true } }
 
@@ -430,7 +429,7 @@ extension QuorumMachine {
   /// quorum does, as that counts from when the request arrived.
   func checkSession(_ now: Timestamp) {
     if let kept = client.keptSince {
-      let late = client.locks.filter { now >= kept + $0.ttl - Self.rounding }
+      let late = client.locks.filter { now >= kept + $0.ttl - QuorumConfiguration.lifeRounding }
       loseLocks { held in late.contains { $0.token == held.token } }
       // The quorum may count from later on, and nobody here holds it any more.
       for held in late { enqueue(.release(lock: held.name, token: held.token), ticket: nil, deadline: nil, at: now) }

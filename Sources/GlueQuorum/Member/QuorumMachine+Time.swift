@@ -44,7 +44,9 @@ extension QuorumMachine {
       if canSend { consider(change.askAt) }
     }
     if client.keepAlive == nil { consider(keepAliveAt) }
-    if let kept = client.keptSince { for lock in client.locks { consider(kept + lock.ttl - .milliseconds(2)) } }
+    if let kept = client.keptSince {
+      for lock in client.locks { consider(kept + lock.ttl - QuorumConfiguration.lifeRounding) }
+    }
     return wakeup
   }
 
