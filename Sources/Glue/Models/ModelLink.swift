@@ -14,7 +14,7 @@ final class ModelLink: Sendable {
   /// What the lock guards.
   struct State {
     let machine: ReplicaMachine
-    var watchers: [ModelChangeQueue] = []
+    var watchers: [ChangeQueue<[ModelChange]>] = []
     /// Somebody takes the outputs.
     var isDraining = false
     /// To whom nothing can be sent until what was sent has left.
@@ -163,7 +163,7 @@ final class ModelLink: Sendable {
   }
 
   private func stop() {
-    let open = state.withLock { state -> ([ModelWaiter], [ModelChangeQueue])? in
+    let open = state.withLock { state -> ([ModelWaiter], [ChangeQueue<[ModelChange]>])? in
       guard !state.isClosed else { return nil }
       state.isClosed = true
       state.timer?.task.cancel()

@@ -1,7 +1,6 @@
 import GlueCore
 import GlueModel
 import GlueQuorum
-import Synchronization
 
 /// What was decided at a path and below, in the order of the log: nothing is left out, and nothing comes that is not decided.
 ///
@@ -38,11 +37,11 @@ public struct QuorumChangeSequence: AsyncSequence, Sendable {
 
   /// Stops the watching when the last copy of the sequence and its iterators is gone.
   fileprivate final class Reader: Sendable {
-    let queue: QuorumChangeQueue
+    let queue: ChangeQueue<QuorumChanges>
     /// Whoever watches keeps it open.
     private let quorum: Quorum
 
-    init(_ queue: QuorumChangeQueue, _ quorum: Quorum) {
+    init(_ queue: ChangeQueue<QuorumChanges>, _ quorum: Quorum) {
       self.queue = queue
       self.quorum = quorum
     }
@@ -63,7 +62,7 @@ extension Quorum {
   /// - Throws: ``ModelError/invalidPath(_:problem:)``.
   public func changes(under path: String? = nil) throws(ModelError) -> QuorumChangeSequence {
     let path = try ModelPath(orRoot: path)
-    let queue = QuorumChangeQueue(under: path)
+    let queue = ChangeQueue<QuorumChanges>(under: path)
     let (snapshot, index) = link.withState { state -> (ModelNode?, LogIndex) in
       if state.isClosed { queue.finish() } else { state.watchers.append(queue) }
       state.machine.isWatched = true
@@ -72,40 +71,4 @@ extension Quorum {
     return QuorumChangeSequence(
       snapshot: snapshot, index: index, reader: QuorumChangeSequence.Reader(queue, self))
   }
-}
-
-/// The changes that wait for somebody who watches.
-final class QuorumChangeQueue: Sendable {
-  /// When so many changes wait they become one. A watcher that is not stuck takes what comes.
-  static let longest = 4_096
-
-  private let path: ModelPath
-  private let mailbox = Mailbox<QuorumChanges>()
-  /// How many were left when they were last joined. They are joined again when they are twice as many, so that each costs little.
-  private let joinedCount = Mutex(0)
-
-  init(under path: ModelPath) { self.path = path }
-
-  func put(_ all: QuorumChanges) {
-    var changes = all
-    changes.changes.removeAll { !path.contains($0.path) }
-    guard !changes.changes.isEmpty else { return }
-    mailbox.put(changes) { state in
-      state.elements.append(changes)
-      state.byteCount += changes.changes.count
-      joinedCount.withLock { before in
-        guard state.byteCount > max(Self.longest, 2 * before), state.elements.count > 1 else { return }
-        let joined = ModelChange.joined(state.elements.lazy.map(\.changes).joined())
-        state.elements = joined.isEmpty ? [] : [QuorumChanges(index: all.index, changes: joined, isOneEntry: false)]
-        state.byteCount = joined.count
-        before = joined.count
-      }
-    }
-  }
-
-  func next(isolation: isolated (any Actor)?) async -> QuorumChanges? {
-    await mailbox.next(size: { $0.changes.count }, isolation: isolation)?.element
-  }
-
-  func finish() { mailbox.finish(discarding: false) }
 }

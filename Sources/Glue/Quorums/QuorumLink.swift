@@ -17,7 +17,7 @@ final class QuorumLink: Sendable {
   /// What the lock guards.
   struct State {
     let machine: QuorumMachine
-    var watchers: [QuorumChangeQueue] = []
+    var watchers: [ChangeQueue<QuorumChanges>] = []
     /// What was asked for and is not over.
     var asked: Set<UInt64> = []
     /// Who waits for the result of what he asked for.

@@ -68,7 +68,7 @@ extension QuorumMachine {
   private func put(_ new: QuorumChanges) {
     changes.append(new)
     guard changes.count > QuorumConfiguration.changeSets else { return }
-    let joined = ModelChange.chained(changes.lazy.map(\.changes).joined())
+    let joined = ModelChange.joined(changes.lazy.map(\.changes).joined())
     tell(.changesJoined(upTo: new.index))
     changes = joined.isEmpty ? [] : [QuorumChanges(index: new.index, changes: joined, isOneEntry: false)]
   }
@@ -98,54 +98,5 @@ struct RecentEntries: Sendable {
       taken.append(entry)
     }
     return taken
-  }
-}
-
-extension ModelChange {
-  /// What a leaf is told by: its path, and in a set its element.
-  private struct Key: Hashable {
-    let path: ModelPath
-    let element: ModelValue?
-
-    init(_ path: ModelPath, _ content: ModelContent?) {
-      self.path = path
-      element = if case .element(let value)? = content { value } else { nil }
-    }
-  }
-
-  /// What is different between two lists of leaves.
-  static func between(_ old: [ModelLeaf], _ new: [ModelLeaf]) -> [ModelChange] {
-    var olds: [Key: ModelContent] = [:]
-    for leaf in old { olds[Key(leaf.path, leaf.content)] = leaf.content }
-    var changes: [ModelChange] = []
-    for leaf in new {
-      let before = olds.removeValue(forKey: Key(leaf.path, leaf.content))
-      if before != leaf.content { changes.append(ModelChange(leaf.path, before, leaf.content)) }
-    }
-    // In the order of the old list, so that it does not depend on that of a table.
-    for leaf in old where olds[Key(leaf.path, leaf.content)] != nil {
-      changes.append(ModelChange(leaf.path, leaf.content, nil))
-    }
-    return changes
-  }
-
-  /// One change for each leaf that is different after several, in the order of the first ones.
-  static func chained(_ changes: some Sequence<ModelChange>) -> [ModelChange] {
-    var places: [Key: Int] = [:]
-    var chained: [ModelChange] = []
-    for change in changes {
-      let key = Key(change.path, change.new ?? change.old)
-      if let place = places[key] {
-        chained[place] = ModelChange(change.path, chained[place].old, change.new)
-      } else {
-        places[key] = chained.count
-        chained.append(change)
-      }
-    }
-    return chained.filter { $0.old != $0.new }
-  }
-
-  private init(_ path: ModelPath, _ old: ModelContent?, _ new: ModelContent?) {
-    self.init(path: path, old: old, new: new, writer: nil, time: nil, cause: .remote)
   }
 }

@@ -12,7 +12,8 @@ import GlueModel
 /// leader. The channels are assumed to be in order for each sender while a session lasts; everything is repeated that matters.
 ///
 /// Where the methods are: `+Peers` who is there, `+Founding` how a quorum begins, `+Applying` what is decided, `+Member` Raft and the
-/// storage, `+Leader` what a leader does for others, `+Following` and `+Serving` how state gets to those who lack it, `+Requests` what is asked here, `+Time`.
+/// storage, `+Leader` what a leader does for others, `+Following` and `+Serving` how state gets to those who lack it, `+Requests` what is asked here,
+/// `+Locks` what it holds, `+Time`.
 public final class QuorumMachine {
   /// The settings.
   public let configuration: QuorumConfiguration
