@@ -77,6 +77,31 @@ import Testing
     }
   }
 
+  /// Also of the leader: somebody else leads then.
+  @Test(arguments: [0, 1, 2])
+  func aVoterGivesUpItsVoteInOneStepAndGetsItBack(_ index: Int) throws {
+    let network = three()
+    let id = EndpointID(UInt64(index + 1))
+    #expect(network.ask(3) { $0.change(.add(id, asVoter: false), timeout: .seconds(30), at: $1) } == .done)
+    let leader = try #require(network.awaitLeader())
+    #expect(leader != index)
+    _ = network.set(3, "a", 1)
+    network.run(for: .seconds(2))
+    #expect(network.nodes[index].machine?.role == .learner)
+    #expect(network.nodes[index].machine?.state.document.read(ModelPath(unchecked: "a"))?.value == 1)
+    #expect(network.ask(3) { $0.change(.add(id, asVoter: true), timeout: .seconds(30), at: $1) } == .done)
+    network.run(for: .seconds(2))
+    #expect(network.nodes[index].machine?.role == .voter)
+  }
+
+  @Test func theLastVoterKeepsItsVote() {
+    let network = QuorumNetwork(1, withStorage: 1, seed: 1)
+    network.startAll()
+    #expect(network.found(1) == .done)
+    let result = network.ask(0) { $0.change(.add(EndpointID(1), asVoter: false), timeout: .seconds(30), at: $1) }
+    #expect(result == .failed(.notChanged(.wrongCount)))
+  }
+
   @Test func aMemberThatIsRemovedFollowsOn() throws {
     let network = three()
     _ = network.set(3, "a", 1)
