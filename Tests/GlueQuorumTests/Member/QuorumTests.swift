@@ -77,6 +77,21 @@ import Testing
     }
   }
 
+  @Test func aVoterWhoseStorageFailsIsMissedAndFollowsOn() {
+    let network = three(observers: 0)
+    network.input(2) { $0.jobFailed(reason: "the disk", at: $1) }
+    for number in 1...3 { _ = network.set(0, "a", .int(Int64(number)), timeout: .seconds(10)) }
+    network.run(for: .seconds(3))
+    #expect(network.nodes[0].machine?.missingVoters == [EndpointID(3)])
+    #expect(network.nodes[2].machine?.state.document.read(ModelPath(unchecked: "a"))?.value == 3)
+    network.input(1) { $0.jobFailed(reason: "the disk", at: $1) }
+    switch network.set(0, "a", 4, timeout: .seconds(3)) {
+    case .failed(.noQuorum(let missing)), .unknown(_, let missing):
+      #expect(missing == [EndpointID(2), EndpointID(3)])
+    case let other: #expect(Bool(false), "\(String(describing: other))")
+    }
+  }
+
   /// Also of the leader: somebody else leads then.
   @Test(arguments: [0, 1, 2])
   func aVoterGivesUpItsVoteInOneStepAndGetsItBack(_ index: Int) throws {
