@@ -10,6 +10,8 @@ public struct Corpus: Sendable {
   public private(set) var frames: [(type: UInt8, body: [UInt8])] = []
   /// The messages between replicas of a model.
   public private(set) var modelVectors: [(name: String, bytes: [UInt8], error: String?)] = []
+  /// The messages between openings of a quorum model, and their states and files.
+  public private(set) var quorumVectors: [(name: String, kind: String, bytes: [UInt8], error: String?)] = []
 
   private struct Vector: Decodable {
     var name: String
@@ -30,6 +32,10 @@ public struct Corpus: Sendable {
       let bytes = Self.bytes(hex: vector.hex)
       if vector.kind == "model" {
         modelVectors.append((vector.name, bytes, vector.error))
+        continue
+      }
+      if vector.kind.hasPrefix("quorum") {
+        quorumVectors.append((vector.name, vector.kind, bytes, vector.error))
         continue
       }
       inputs.append(bytes)

@@ -1,11 +1,13 @@
 import ArgumentParser
 
-/// Hostile input against the core and models, from a seed. See Fuzz/README.md.
+/// Hostile input against the core, models and quorum models, from a seed. See Fuzz/README.md.
 @main
 struct GlueFuzz: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "GlueFuzz", abstract: "Feeds the core and models with hostile input, from a seed.",
-    subcommands: [Decoder.self, Core.self, ModelDecoder.self, Replica.self])
+    commandName: "GlueFuzz", abstract: "Feeds the core, models and quorum models with hostile input, from a seed.",
+    subcommands: [
+      Decoder.self, Core.self, ModelDecoder.self, Replica.self, QuorumDecoder.self, QuorumLog.self, Quorum.self,
+    ])
 }
 
 /// The options that all targets share.
@@ -66,6 +68,39 @@ struct Replica: ParsableCommand {
 
   func run() throws {
     var runner = FuzzRunner(target: ReplicaTarget(), options: options)
+    try runner.run()
+  }
+}
+
+struct QuorumDecoder: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "quorum-decoder", abstract: "Every decoder of quorum models, with damaged messages and states.")
+  @OptionGroup var options: RunOptions
+
+  func run() throws {
+    var runner = FuzzRunner(target: QuorumDecoderTarget(corpus: try Corpus(path: options.corpus)), options: options)
+    try runner.run()
+  }
+}
+
+struct QuorumLog: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "quorum-log", abstract: "The log of a quorum model, with damaged files.")
+  @OptionGroup var options: RunOptions
+
+  func run() throws {
+    var runner = FuzzRunner(target: QuorumLogTarget(), options: options)
+    try runner.run()
+  }
+}
+
+struct Quorum: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "quorum", abstract: "Openings of a quorum model, with scripts of operations and damaged messages.")
+  @OptionGroup var options: RunOptions
+
+  func run() throws {
+    var runner = FuzzRunner(target: QuorumTarget(), options: options)
     try runner.run()
   }
 }

@@ -56,8 +56,8 @@ extension Quorum {
     try check(await link.ask { $0.initialize(voters: voters, timeout: span, at: $1) })
   }
 
-  /// Gives an endpoint a vote, or has it only follow with a log of its own. It has to have the model open, with a storage; it gets its vote when it has
-  /// caught up. One that lost its storage is replaced by itself as it is now.
+  /// Gives an endpoint a vote, or has it only follow with a log of its own: then one that has a vote gives it up. It has to have the model open, with a
+  /// storage; it gets its vote when it has caught up. One that lost its storage is replaced by itself as it is now.
   ///
   /// - Throws: ``QuorumFailure/notDone(_:)``, `CancellationError`. What has begun goes on in the quorum.
   public func addMember(_ endpoint: EndpointID, asVoter: Bool = true, timeout: Duration? = nil) async throws {
@@ -67,9 +67,15 @@ extension Quorum {
 
   /// Takes an endpoint out of the members. It goes on as an observer.
   ///
-  /// - Throws: ``QuorumFailure/notDone(_:)``, `CancellationError`.
+  /// - Throws: ``QuorumFailure/notDone(_:)``, with ``QuorumObstacle/notMember(_:members:)`` if it was none; `CancellationError`.
   public func removeMember(_ endpoint: EndpointID, timeout: Duration? = nil) async throws {
-    let span = span(timeout ?? Self.changePatience)
+    let patience = timeout ?? Self.changePatience
+    let deadline = Timestamp.now + span(patience)
+    // First what is decided by now: one that was removed a moment ago is no member, and one that was added is.
+    try await catchUp(timeout: patience)
+    let members = status.membership?.all.map(\.endpoint) ?? []
+    guard members.contains(endpoint) else { throw QuorumFailure.notDone(.notMember(endpoint, members: members)) }
+    let span = deadline.since(Timestamp.now)
     try check(await link.ask { $0.change(.remove(endpoint), timeout: span, at: $1) })
   }
 

@@ -54,7 +54,8 @@ enum QuorumAction: Sendable {
       guard case .value(let value) = try JSONValue(words[index], asText: asText) else {
         throw ValidationError("cas takes no object: expected a text, a number, true, false, null or a list")
       }
-      return value == .null ? nil : value
+      // Not `? nil : …`, which would be the value null.
+      return value == .null ? .none : .some(value)
     }
     let most: Int
     switch kind {

@@ -1,5 +1,5 @@
 /// The checksum of iSCSI (RFC 3720 §12.1), eight bytes at a time with tables (Kounavis and Berry, 2005).
-enum CRC32C {
+package enum CRC32C {
   private static let tables: [[UInt32]] = {
     var tables: [[UInt32]] = [
       (0..<256).map { index in
@@ -40,7 +40,8 @@ enum CRC32C {
     }
   }
 
-  static func checksum(_ bytes: some Sequence<UInt8>, after previous: UInt32 = 0) -> UInt32 {
+  /// The checksum of bytes that follow others with that checksum.
+  package static func checksum(_ bytes: some Sequence<UInt8>, after previous: UInt32 = 0) -> UInt32 {
     Array(bytes).withUnsafeBytes { checksum($0, after: previous) }
   }
 }

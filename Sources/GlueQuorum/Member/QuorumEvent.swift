@@ -56,7 +56,7 @@ extension QuorumEvent: CustomStringConvertible {
           ? "" : ", learners \(membership.learners.map { "\($0.endpoint)" }.joined(separator: ", "))")
     case .role(let role): "this endpoint is \(role == .observer ? "an" : "a") \(role.rawValue)"
     case .foreignCluster(let cluster, let peer): "endpoint \(peer) belongs to another quorum of that name, \(cluster)"
-    case .foreignStorage(let peer): "endpoint \(peer) came back without the storage it voted with, and has no vote"
+    case .foreignStorage(let peer): "endpoint \(peer) does not have the storage it voted with, and has no vote"
     case .wentOver(let old, let new): "this endpoint left quorum \(old), which has no leader, for \(new)"
     case .lockLost(let name, let token): "lock \(name) with token \(token) is not held any more"
     case .storageFailed(let reason): "the storage failed, and this endpoint takes no part any more: \(reason)"

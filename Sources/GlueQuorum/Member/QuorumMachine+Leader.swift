@@ -231,16 +231,18 @@ extension QuorumMachine {
         return .isAbsent
       }
       let new = MemberID(endpoint, storage)
-      if asVoter ? present.isVoter(new) : present.contains(new) {
+      if present.contains(new), present.isVoter(new) == asVoter {
         return membership == present ? .isDone : .isUnderWay
       }
       // One that lost its storage is replaced: first the one that is gone for ever goes.
       if let old = present.all.first(where: { $0.endpoint == endpoint && $0 != new }) {
         return propose(present.without(old), at: now)
       }
-      guard present.contains(new) else {
-        guard present.learners.count < Membership.learnerLimit else { return .wrongCount }
-        return propose(Membership(voters: present.voters, learners: present.learners + [new]), at: now)
+      // A voter that is to be a learner gives up its vote in the same way as one gets in: one member differs.
+      guard present.contains(new), asVoter else {
+        guard present.learners.count < Membership.learnerLimit, present.voters != [new] else { return .wrongCount }
+        let rest = present.voters.filter { $0 != new }
+        return propose(Membership(voters: rest, learners: present.learners + [new]), at: now)
       }
       guard present.voters.count < Membership.voterLimit else { return .wrongCount }
       guard let progress = raft.progress.first(where: { $0.member == new }), progress.isActive,

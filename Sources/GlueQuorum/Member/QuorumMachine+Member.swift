@@ -157,6 +157,7 @@ extension QuorumMachine {
     if let founding { endFounding(founding, .failed(.storageFailed(reason))) }
     tell(.storageFailed(reason))
     noteListeners()
+    greetAll()
     pump(now)
   }
 

@@ -122,8 +122,11 @@ extension QuorumMachine {
 
   /// What this opening says of itself.
   func hello(asks: Bool = false) -> QuorumHello {
+    // Without the storage that failed, so that it counts as missing, and gets the news as others do that have none.
     QuorumHello(
-      asks: asks, cluster: applied > 0 ? cluster : nil, storage: storage, applied: applied, term: term, leader: leader)
+      asks: asks, cluster: applied > 0 ? cluster : nil, storage: storageFailure == nil ? storage : nil,
+      applied: applied,
+      term: term, leader: leader)
   }
 
   /// Tells everybody what is new about this opening.

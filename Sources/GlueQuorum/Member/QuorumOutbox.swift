@@ -17,6 +17,9 @@ struct QuorumOutbox: Sendable {
   /// Messages that were dropped.
   private(set) var dropped: UInt64 = 0
 
+  /// Bytes that wait for the peer to whom most do.
+  var largestQueue: Int { queues.map(\.bytes).max() ?? 0 }
+
   /// Puts a message at the end of what goes to a peer.
   mutating func append(_ bytes: [UInt8], to peer: EndpointID) {
     let index = index(of: peer)

@@ -22,6 +22,8 @@ extension QuorumObstacle: CustomStringConvertible {
     case .lockNotFree(let name): "the lock \(name) was not free in time"
     case .lockLost(let name): "the lock \(name) was granted, and had run out before that was known here"
     case .declined(let endpoint, let reason): "endpoint \(endpoint) does not take part: \(reason)"
+    case .notMember(let endpoint, let members):
+      "endpoint \(endpoint) is no member; \(Self.list(members)) \(members.count == 1 ? "the only one" : "members")"
     case .notChanged(let result): "\(result)"
     case .invalidVoters(let problem): "these voters cannot found a quorum: \(problem)"
     case .isFounded(let cluster): "the quorum is founded already, as \(cluster)"

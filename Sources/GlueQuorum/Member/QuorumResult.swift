@@ -63,6 +63,8 @@ public enum QuorumObstacle: Hashable, Sendable {
   case lockLost(String)
   /// An endpoint does not take part in the founding.
   case declined(EndpointID, QuorumDecline)
+  /// The endpoint that was to be removed is no member; these are.
+  case notMember(EndpointID, members: [EndpointID])
   /// The membership cannot be changed so.
   case notChanged(QuorumChangeResult)
   /// The founder must be one of the voters and have a storage, and there must be 1, 3, 5, 7 or 9 of them.

@@ -163,7 +163,9 @@ extension QuorumCondition {
       self = .node(path, try reader.flag() ? try ModelNode(quorum: &reader, depth: 0) : nil)
     case 1:
       let path = try reader.path()
-      self = .value(path, try reader.flag() ? try reader.value() : nil)
+      // Not `? … : nil`, which would be the value null: that is something else than nothing.
+      let value: ModelValue? = try reader.flag() ? .some(try reader.value()) : .none
+      self = .value(path, value)
     case 2: self = .exists(try reader.path())
     case 3:
       let lock = try reader.text(.quorumMessage, limit: QuorumStateLimits.lockNameBytes)

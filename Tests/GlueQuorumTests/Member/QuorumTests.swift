@@ -77,6 +77,46 @@ import Testing
     }
   }
 
+  @Test func aVoterWhoseStorageFailsIsMissedAndFollowsOn() {
+    let network = three(observers: 0)
+    network.input(2) { $0.jobFailed(reason: "the disk", at: $1) }
+    for number in 1...3 { _ = network.set(0, "a", .int(Int64(number)), timeout: .seconds(10)) }
+    network.run(for: .seconds(3))
+    #expect(network.nodes[0].machine?.missingVoters == [EndpointID(3)])
+    #expect(network.nodes[2].machine?.state.document.read(ModelPath(unchecked: "a"))?.value == 3)
+    network.input(1) { $0.jobFailed(reason: "the disk", at: $1) }
+    switch network.set(0, "a", 4, timeout: .seconds(3)) {
+    case .failed(.noQuorum(let missing)), .unknown(_, let missing):
+      #expect(missing == [EndpointID(2), EndpointID(3)])
+    case let other: #expect(Bool(false), "\(String(describing: other))")
+    }
+  }
+
+  /// Also of the leader: somebody else leads then.
+  @Test(arguments: [0, 1, 2])
+  func aVoterGivesUpItsVoteInOneStepAndGetsItBack(_ index: Int) throws {
+    let network = three()
+    let id = EndpointID(UInt64(index + 1))
+    #expect(network.ask(3) { $0.change(.add(id, asVoter: false), timeout: .seconds(30), at: $1) } == .done)
+    let leader = try #require(network.awaitLeader())
+    #expect(leader != index)
+    _ = network.set(3, "a", 1)
+    network.run(for: .seconds(2))
+    #expect(network.nodes[index].machine?.role == .learner)
+    #expect(network.nodes[index].machine?.state.document.read(ModelPath(unchecked: "a"))?.value == 1)
+    #expect(network.ask(3) { $0.change(.add(id, asVoter: true), timeout: .seconds(30), at: $1) } == .done)
+    network.run(for: .seconds(2))
+    #expect(network.nodes[index].machine?.role == .voter)
+  }
+
+  @Test func theLastVoterKeepsItsVote() {
+    let network = QuorumNetwork(1, withStorage: 1, seed: 1)
+    network.startAll()
+    #expect(network.found(1) == .done)
+    let result = network.ask(0) { $0.change(.add(EndpointID(1), asVoter: false), timeout: .seconds(30), at: $1) }
+    #expect(result == .failed(.notChanged(.wrongCount)))
+  }
+
   @Test func aMemberThatIsRemovedFollowsOn() throws {
     let network = three()
     _ = network.set(3, "a", 1)

@@ -44,6 +44,8 @@ struct EndToEndQuorumTests {
       #expect(try await vault.compareAndSet("alarm/armed", expecting: true, to: false, timeout: .seconds(20)))
       #expect(try await !vault.compareAndSet("alarm/armed", expecting: true, to: nil, timeout: .seconds(20)))
       #expect(try await quorums[2].read("alarm/armed")?.bool == false)
+      #expect(try await vault.compareAndSet("alarm/guard", expecting: nil, to: "Ada", timeout: .seconds(20)))
+      #expect(try await !vault.compareAndSet("alarm/guard", expecting: nil, to: "Bob", timeout: .seconds(20)))
       let stale = try vault.readStale("alarm/armed")
       #expect(stale.node?.bool == false && stale.age != nil)
       await observer.shutdown()
@@ -100,6 +102,23 @@ struct EndToEndQuorumTests {
       try await first.release()
       #expect(try await second.token > first.token)
       #expect(try await second.isHeld)
+    }
+  }
+
+  @Test("Who is no member cannot be removed, and a vote can be taken")
+  func members() async throws {
+    try await withVoters(3) { _, endpoints, quorums, _ in
+      let ids = endpoints.map(\.id).sorted()
+      await #expect(throws: QuorumFailure.notDone(.notMember(EndpointID(999), members: ids))) {
+        try await quorums[1].removeMember(EndpointID(999), timeout: .seconds(20))
+      }
+      try await quorums[0].addMember(endpoints[2].id, asVoter: false, timeout: .seconds(20))
+      try await quorums[0].catchUp()
+      #expect(quorums[0].status.membership?.learners.map(\.endpoint) == [endpoints[2].id])
+      try await quorums[0].removeMember(endpoints[2].id, timeout: .seconds(20))
+      await #expect(throws: QuorumFailure.self) {
+        try await quorums[0].removeMember(endpoints[2].id, timeout: .seconds(20))
+      }
     }
   }
 

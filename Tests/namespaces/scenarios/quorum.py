@@ -34,9 +34,9 @@ class Voter:
         os.kill(self.running.pid, signal.SIGSTOP if stops else signal.SIGCONT)
 
 
-def ask(host, *words, limit=40, status=0):
+def ask(host, *words, limit=40, status=0, env=FAST):
     """What a command shows on its last line."""
-    running = host.glue("quorum", "q", *map(str, words), "--json", env=FAST)
+    running = host.glue("quorum", "q", *map(str, words), "--json", env=env)
     found = running.wait(limit)
     expect(found == status, f"{words}: status {found}: {running.tail()}")
     texts = running.out.texts()
@@ -54,12 +54,14 @@ def founded(lab, count, clients=1):
     return voters, hosts[count:]
 
 
-def leader(host):
+def leader(host, env=FAST):
     """The number of who leads."""
     found = []
 
     def look():
-        status = ask(host, "status")
+        running = host.glue("quorum", "q", "status", "--json", env=env)
+        running.wait(40)
+        status = json.loads(running.out.texts()[-1])
         found[:] = [status.get("leader")]
         return found[0] is not None
 
