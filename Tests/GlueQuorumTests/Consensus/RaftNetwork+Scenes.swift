@@ -76,7 +76,7 @@ extension RaftNetwork {
   }
 
   private func beginScene() {
-    let kind = RaftScene.Kind.allCases[pick(RaftScene.Kind.allCases.count)]
+    let kind = favourite ?? RaftScene.Kind.allCases[pick(RaftScene.Kind.allCases.count)]
     var new = RaftScene(kind: kind, begin: time, end: time + 500, actAt: time)
     switch kind {
     case .storm: new.end = time + 1_000

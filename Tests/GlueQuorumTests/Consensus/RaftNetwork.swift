@@ -48,6 +48,8 @@ final class RaftNetwork {
   var lossPercent: UInt64
   var judge = RaftJudge()
   var scene: RaftScene?
+  /// The only scene that is played; nil: all of them.
+  var favourite: RaftScene.Kind?
   var nextToken: UInt64 = 0
   var readers: [UInt64: (node: Int, floor: LogIndex)] = [:]
   let configuration: RaftConfiguration
