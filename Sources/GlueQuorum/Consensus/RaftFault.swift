@@ -4,4 +4,5 @@ package enum RaftFault: CaseIterable, Sendable {
   case acknowledgesBeforeSync, leaderCountsUnsynced, commitsOldTerm, commitsUnmatched, skipsPreviousCheck
   case changesAtOnce, readsWithoutRound, readsFromOldRound
   case noPreVote, noLeaderStickiness, noCheckQuorum, neverResends, keepsTruncatedMembership
+  case keepsMatchOverTerms, changesBeforeOwnEntry
 }

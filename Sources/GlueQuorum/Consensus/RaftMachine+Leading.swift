@@ -20,7 +20,7 @@ extension RaftMachine {
     if fault != .changesAtOnce {
       guard log.membershipIndex <= commitIndex else { throw .changeUnderWay }
       // Without it two leaders could each change a membership by one, and both of theirs decide (raft-dev, July 2015).
-      guard hasCommittedInTerm else { throw .notReady }
+      guard hasCommittedInTerm || fault == .changesBeforeOwnEntry else { throw .notReady }
       guard membership.isValid else { throw .badChange("there must be 1 … 9 voters and at most 9 learners") }
       let old = self.membership
       let changed = Set(old.all + membership.all).filter {

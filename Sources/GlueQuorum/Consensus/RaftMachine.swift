@@ -223,7 +223,7 @@ public final class RaftMachine {
   func enter(_ term: Term, leader: MemberID?, at now: Timestamp) {
     hardState = RaftHardState(term: term)
     // Also if the same member leads again: it may have lost what fitted before.
-    self.leader = nil
+    if fault != .keepsMatchOverTerms { self.leader = nil }
     leaderCommit = 0
     follow(leader, at: now)
   }

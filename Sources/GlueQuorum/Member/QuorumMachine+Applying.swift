@@ -45,6 +45,7 @@ extension QuorumMachine {
   func replaceState(by new: QuorumState, index: LogIndex, term: Term, membership new_: Membership?) {
     let old = state
     state = new
+    state.fault = fault
     applied = index
     appliedTerm = term
     membership = new_

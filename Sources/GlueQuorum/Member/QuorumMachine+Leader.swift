@@ -80,7 +80,9 @@ extension QuorumMachine {
         redirect(commands, reads: [], to: peer, now)
       }
     }
-    if !reads.isEmpty {
+    if !reads.isEmpty, fault == .leaseReadAfterPause, raft.hearsMajority(at: raft.now) {
+      answer(peer, at: now) { $0.reads += reads.map { QuorumAnswer.Read(number: $0, index: applied) } }
+    } else if !reads.isEmpty {
       let token = leading.lastToken + 1
       self.leading?.lastToken = token
       self.leading?.reads.append((token, peer, reads))

@@ -180,6 +180,7 @@ extension QuorumMachine {
     raft = RaftMachine(
       member: member, stored: StoredRaft(snapshot: done.snapshot), configuration: configuration.raft,
       seed: generator.next(), at: now)
+    raft?.fault = raftFault
     // What was learned while the storage was busy.
     if applied > done.snapshot.index { raft?.install(snapshot(), at: now) }
     recent = RecentEntries()

@@ -22,6 +22,11 @@ public final class QuorumMachine {
   /// Its storage, if it has one.
   public let storage: StorageID?
 
+  /// A mistake to make, for tests of the tests…
+  package var fault: QuorumFault? { didSet { state.fault = fault } }
+  /// …and one of Raft's.
+  package var raftFault: RaftFault? { didSet { raft?.fault = raftFault } }
+
   /// Which quorum it belongs to, or follows; nil as long as it knows none.
   public internal(set) var cluster: ClusterID?
   /// Whether its storage belongs to the cluster, so that it follows no other one.

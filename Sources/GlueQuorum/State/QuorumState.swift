@@ -24,6 +24,9 @@ public struct QuorumState: Sendable {
   /// Who writes the document.
   static let writer = ReplicaID(endpoint: EndpointID(1), number: 1)
 
+  /// A mistake to make, for tests of the tests. No part of the state.
+  var fault: QuorumFault?
+
   /// An empty state.
   public init(limits: QuorumStateLimits = QuorumStateLimits()) {
     var limits = limits.document

@@ -2,7 +2,8 @@ import GlueCore
 
 @testable import GlueQuorum
 
-/// A virtual network of members whose disks and messages fail as a seed has it, and the judge who watches them.
+/// A virtual network of members whose disks and messages fail as a seed has it, and the judge who watches them. Faults
+/// come by themselves and in scenes (``RaftScene``).
 final class RaftNetwork {
   /// One machine and its disk.
   final class Node {
@@ -30,6 +31,10 @@ final class RaftNetwork {
   }
 
   static let tick: UInt64 = 10
+  /// Voters, learners, and members that are to come. Even numbers too: two changes at once show with them.
+  static let shapes: [(voters: Int, learners: Int, spare: Int)] = [
+    (3, 0, 0), (5, 0, 0), (3, 1, 0), (4, 0, 1), (2, 0, 1), (3, 0, 1), (1, 0, 1), (5, 1, 1), (4, 1, 0),
+  ]
   let fault: RaftFault?
   var wipesKeepIdentity = false
   var random: SeededGenerator
@@ -38,8 +43,13 @@ final class RaftNetwork {
   var cut: Set<Int> = []
   var time: UInt64 = 0
   var isFaulty = true
+  /// Nobody asks for anything.
+  var isIdle = false
   var lossPercent: UInt64
   var judge = RaftJudge()
+  var scene: RaftScene?
+  /// The only scene that is played; nil: all of them.
+  var favourite: RaftScene.Kind?
   var nextToken: UInt64 = 0
   var readers: [UInt64: (node: Int, floor: LogIndex)] = [:]
   let configuration: RaftConfiguration
@@ -54,12 +64,16 @@ final class RaftNetwork {
     configuration.keptEntries = 4
     configuration.appendBytes = 100
     configuration.inflightMessages = 4
+    // Small appends: whatever can come apart does.
+    if random.next() % 2 == 0 { configuration.appendBytes = 1 }
     self.configuration = configuration
-    let count = [3, 5, 3, 4, 1, 2, 7][Int(seed % 7)]
+    let shape = Self.shapes[Int(seed % UInt64(Self.shapes.count))]
+    let count = shape.voters + shape.learners + shape.spare
     let ids = (1...count).map { MemberID(EndpointID(UInt64($0)), StorageID(UInt64($0))) }
-    let voters = max(1, count > 3 && count % 2 == 0 ? count - 1 : count)
     snapshot = RaftSnapshot(
-      index: 1, term: 1, membership: Membership(voters: Array(ids[..<voters]), learners: Array(ids[voters...])),
+      index: 1, term: 1,
+      membership: Membership(
+        voters: Array(ids[..<shape.voters]), learners: Array(ids[shape.voters..<shape.voters + shape.learners])),
       state: [])
     lossPercent = random.next() % 20
     for id in ids { nodes.append(Node(id, StoredRaft(hardState: .init(term: 1), snapshot: snapshot))) }
@@ -95,6 +109,7 @@ final class RaftNetwork {
   func run(milliseconds: UInt64) -> String? {
     while time < milliseconds, judge.breach == nil { step() }
     isFaulty = false
+    scene = nil
     lossPercent = 0
     cut = []
     let healed = judge.newest
@@ -105,9 +120,18 @@ final class RaftNetwork {
     return judge.breach
   }
 
-  private func step() {
+  /// Lets so many milliseconds pass.
+  func run(for milliseconds: UInt64) {
+    let end = time + milliseconds
+    while time < end { step() }
+  }
+
+  func step() {
     time += Self.tick
-    if isFaulty { misbehave() }
+    if isFaulty {
+      play()
+      misbehave()
+    }
     // After a pause a question may be read before the messages that waited, and before the time.
     for place in nodes.indices where nodes[place].pausedUntil == time {
       if let machine = nodes[place].machine { ask(place, machine) }
@@ -126,6 +150,7 @@ final class RaftNetwork {
       node.machine?.receive(flight.message, from: nodes[flight.from].id, at: now)
       drain(flight.to)
     }
+    if scene?.kind == .split { crashVoters() }
     for place in nodes.indices where nodes[place].pausedUntil <= time {
       nodes[place].machine?.advance(to: now)
       use(place)
@@ -135,8 +160,8 @@ final class RaftNetwork {
     judge.check(nodes)
   }
 
-  private func use(_ place: Int) {
-    guard let machine = nodes[place].machine else { return }
+  func use(_ place: Int) {
+    guard !isIdle, let machine = nodes[place].machine else { return }
     if chance(20), machine.role == .leader {
       _ = try? machine.propose([UInt8(truncatingIfNeeded: random.next())], at: now)
     }
@@ -146,14 +171,14 @@ final class RaftNetwork {
     if chance(2), nodes[place].applied > nodes[place].disk.snapshot.index { compact(place) }
   }
 
-  private func ask(_ place: Int, _ machine: RaftMachine) {
+  func ask(_ place: Int, _ machine: RaftMachine) {
     guard machine.role == .leader else { return }
     nextToken += 1
     readers[nextToken] = (place, judge.newest)
     machine.requestRead(nextToken, at: now)
   }
 
-  private func change(_ machine: RaftMachine) {
+  func change(_ machine: RaftMachine) {
     let old = machine.membership
     let one = nodes[pick(nodes.count)].id
     var voters = old.voters.filter { $0 != one }
@@ -166,7 +191,7 @@ final class RaftNetwork {
     _ = try? machine.propose(Membership(voters: voters, learners: learners), at: now)
   }
 
-  private func compact(_ place: Int) {
+  func compact(_ place: Int) {
     let node = nodes[place]
     guard node.write == nil, let entry = judge.committed[node.applied] else { return }
     node.disk.snapshot = RaftSnapshot(
@@ -175,7 +200,9 @@ final class RaftNetwork {
     node.machine?.compacted(to: entry.index)
   }
 
-  private func misbehave() {
+  func misbehave() {
+    for place in nodes.indices where nodes[place].machine == nil && nodes[place].backAt <= time { start(place) }
+    guard scene.map({ $0.kind == .storm }) ?? chance(10) else { return }
     if chance(2) { cut = [] }
     if chance(2) {
       // Whole, one-way and partial partitions alike are sets of directed links.
@@ -192,10 +219,9 @@ final class RaftNetwork {
     // Where a write is under way a crash shows most.
     let victim = nodes.firstIndex { $0.write != nil && chance(50) } ?? place
     if chance(4), nodes[victim].machine != nil { crash(victim) }
-    for place in nodes.indices where nodes[place].machine == nil && nodes[place].backAt <= time { start(place) }
   }
 
-  private func crash(_ place: Int) {
+  func crash(_ place: Int) {
     let node = nodes[place]
     if let write = node.write, chance(25) { store(write, node) }
     node.machine = nil
@@ -203,7 +229,7 @@ final class RaftNetwork {
     if wipesKeepIdentity, chance(40) { node.disk = StoredRaft(hardState: .init(term: 1), snapshot: snapshot) }
   }
 
-  private func sync(_ place: Int) {
+  func sync(_ place: Int) {
     let node = nodes[place]
     guard let write = node.write else { return }
     guard chance(isFaulty ? node.diskPercent : 70) else { return }
@@ -213,7 +239,7 @@ final class RaftNetwork {
     drain(place)
   }
 
-  private func store(_ write: RaftWrite, _ node: Node) {
+  func store(_ write: RaftWrite, _ node: Node) {
     if let state = write.hardState {
       if state.term < node.disk.hardState.term { judge.breach = "a term went back on disk" }
       node.disk.hardState = state
@@ -228,14 +254,15 @@ final class RaftNetwork {
     }
   }
 
-  private func drain(_ place: Int) {
+  func drain(_ place: Int) {
     let node = nodes[place]
     guard let machine = node.machine else { return }
     while let (to, message) = machine.nextMessage() {
       judge.sent(message, from: node.id)
       guard let target = nodes.firstIndex(where: { $0.id == to }), !cut.contains(place * 16 + target) else { continue }
-      for _ in 0..<(isFaulty && chance(5) ? 2 : 1) where !chance(lossPercent) {
-        let slow: UInt64 = isFaulty && chance(10) ? 30 : 1
+      let isSplit = scene?.kind == .split && message.isVoteRequest
+      for _ in 0..<(isSplit || (isFaulty && chance(5)) ? 2 : 1) where !chance(lossPercent) {
+        let slow: UInt64 = isSplit ? 6 : isFaulty && chance(10) ? 30 : 1
         flights.append(Flight(at: time + 1 + random.next() % (8 * slow), from: place, to: target, message: message))
       }
     }
@@ -267,51 +294,10 @@ final class RaftNetwork {
   }
 }
 
-/// What has to hold whatever happens.
-struct RaftJudge {
-  var breach: String?
-  var leaders: [Term: MemberID] = [:]
-  var votes: [Term: [MemberID: Bool]] = [:]
-  var committed: [LogIndex: RaftEntry] = [:]
-  var newest: LogIndex = 1
-
-  mutating func commit(_ entry: RaftEntry) {
-    if let other = committed[entry.index], other != entry {
-      breach = "entry \(entry.index) was committed as \(other), then as \(entry)"
-    }
-    committed[entry.index] = entry
-    newest = max(newest, entry.index)
-  }
-
-  mutating func sent(_ message: RaftMessage, from member: MemberID) {
-    guard case .append(let append) = message else { return }
-    if let other = leaders[append.term], other != member {
-      breach = "\(other) and \(member) lead in term \(append.term)"
-    }
-    leaders[append.term] = member
-  }
-
-  /// The first leader of a term, and whether each leader has what is committed.
-  mutating func check(_ nodes: [RaftNetwork.Node]) {
-    for node in nodes {
-      guard let machine = node.machine, machine.role == .leader else { continue }
-      if let other = leaders[machine.term], other != node.id {
-        breach = "\(other) and \(node.id) lead in term \(machine.term)"
-      }
-      leaders[machine.term] = node.id
-      // Older leaders that do not know of a later one yet may lack what that one committed.
-      if let newest = committed[newest], machine.term == leaders.keys.max(), machine.lastIndex < newest.index {
-        breach = "the leader of term \(machine.term) lacks entry \(newest.index)"
-      }
-    }
-  }
-
-  func membership(at index: LogIndex, from snapshot: RaftSnapshot) -> Membership {
-    var place = index
-    while place > snapshot.index {
-      if case .membership(let membership)? = committed[place]?.content { return membership }
-      place -= 1
-    }
-    return snapshot.membership
+extension RaftMessage {
+  /// Whether it asks for a vote that counts.
+  fileprivate var isVoteRequest: Bool {
+    if case .voteRequest(let request) = self { return !request.isPreVote }
+    return false
   }
 }

@@ -64,6 +64,16 @@ final class QuorumNetwork {
   var nodes: [Node] = []
   var random: SeededGenerator
   var configuration = QuorumConfiguration()
+  /// Mistakes that all of them make.
+  var fault: QuorumFault?
+  var raftFault: RaftFault?
+  /// Told before somebody crashes: what it was asked nobody hears of again, and its tickets begin anew.
+  var willCrash: (Int) -> Void = { _ in }
+  /// Whoever has a vote to write goes down before it is written, and is back at once.
+  var crashesVoters = false
+  /// The same place in the log with different entries.
+  private(set) var breach: String?
+  private var committed: [LogIndex: RaftEntry] = [:]
   /// One message of so many is lost, also between those who are connected; 0: none.
   var lossOneOf: UInt64 = 0
   var diskTime: ClosedRange<UInt64> = 100_000...3_000_000
@@ -97,6 +107,8 @@ final class QuorumNetwork {
       endpoint: nodes[index].id, storage: disk?.storage, cluster: disk?.cluster, stored: disk?.stored,
       configuration: configuration, seed: random.next(), at: now)
     precondition(nodes[index].machine != nil, "the stored state cannot be read")
+    nodes[index].machine?.fault = fault
+    nodes[index].machine?.raftFault = raftFault
     reconnect(index)
   }
 
@@ -104,6 +116,7 @@ final class QuorumNetwork {
 
   /// It is gone at once, with what its disk was doing.
   func crash(_ index: Int) {
+    willCrash(index)
     results.removeAll { $0.node == index }
     nodes[index].machine = nil
     nodes[index].job = nil
@@ -174,6 +187,26 @@ final class QuorumNetwork {
     if nodes[index].job == nil, let job = machine.nextJob(at: now) {
       nodes[index].job = (job, now + Nanoseconds(random.between(diskTime)))
     }
+    compare(machine)
+  }
+
+  /// What is applied at one place must be the same everywhere.
+  private func compare(_ machine: QuorumMachine) {
+    guard let entry = machine.raft?.entries(from: machine.applied, bytes: 1)?.first, entry.index == machine.applied
+    else { return }
+    if let other = committed[entry.index], other != entry { breach = "entry \(entry.index) is \(other) and \(entry)" }
+    committed[entry.index] = entry
+  }
+
+  /// Crashes those who have a vote for another one to write.
+  private func crashSomeVoter() {
+    for index in nodes.indices {
+      guard case .write(let write)? = nodes[index].job?.job, let vote = write.hardState?.vote,
+        vote.endpoint != nodes[index].id, random.next() % 3 == 0
+      else { continue }
+      crash(index)
+      start(index)
+    }
   }
 
   private func send(_ bytes: [UInt8], from: Int, to: Int) {
@@ -200,6 +233,7 @@ final class QuorumNetwork {
         if let wakeup = wakeup(index) { next = min(next, max(wakeup, now)) }
         if let job = nodes[index].job { next = min(next, max(max(job.doneAt, nodes[index].pausedUntil ?? now), now)) }
       }
+      if crashesVoters { crashSomeVoter() }
       // Of messages to a paused node time stands still.
       let place = flying.indices.min {
         (arrival(flying[$0]), flying[$0].number) < (arrival(flying[$1]), flying[$1].number)
