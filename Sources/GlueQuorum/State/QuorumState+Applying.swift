@@ -26,7 +26,9 @@ extension QuorumState {
     guard sessions[request.session] != nil else { return .rejected(.unknownSession) }
     sessions[request.session]?.lastSeen = time
     sessions[request.session]?.forget(below: min(command.oldest, request.number))
-    if let known = sessions[request.session]?.outcome(of: request.number) { return present(known, of: request.session) }
+    if let known = sessions[request.session]?.outcome(of: request.number), fault != .appliesAgain {
+      return present(known, of: request.session)
+    }
     guard let floor = sessions[request.session]?.floor, request.number >= floor else { return .rejected(.forgotten) }
     let outcome = perform(command.operation, request, index, &applied)
     sessions[request.session]?.remember(outcome, of: request.number)

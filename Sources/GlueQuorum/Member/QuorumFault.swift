@@ -1,0 +1,24 @@
+import GlueCore
+
+/// Mistakes that an opening of a quorum model could make, each at one place, so that tests can show that they would notice.
+package enum QuorumFault: CaseIterable, Sendable {
+  /// Applies entries that do not follow those before them.
+  case skipsEntries
+  /// Does a request again that was done before.
+  case appliesAgain
+  /// Takes locks for held whose life is over.
+  case keepsLocks
+}
+
+/// What an opening has applied.
+package enum QuorumStep: Sendable {
+  /// An entry of the log.
+  case entry(RaftEntry)
+  /// A state in place of the entries up to this one; 0: it begins anew.
+  case state(LogIndex, Term)
+}
+
+extension QuorumMachine {
+  /// Its member in Raft, for tests.
+  package var raftMachine: RaftMachine? { raft }
+}
