@@ -42,9 +42,10 @@ package struct QuorumMemory {
 
   /// A job was cut off, or failed: it may be done, or not.
   package mutating func interrupted(_ job: QuorumJob, on storage: StorageID) {
-    guard case .write(let write) = job, promises[storage] != nil else { return }
-    let first = write.snapshot == nil ? write.entries.first?.index : 0
-    if let first { promises[storage]?.uncertainFrom = min(first, promises[storage]?.uncertainFrom ?? first) }
+    guard case .write(let write) = job, let promise = promises[storage],
+      let first = write.snapshot == nil ? write.entries.first?.index : 0
+    else { return }
+    promises[storage]?.uncertainFrom = min(first, promise.uncertainFrom ?? first)
   }
 
   /// A storage is opened, and has this.

@@ -139,6 +139,7 @@ package final class SimulatedQuorum {
     if let job, let store { simulation.recorder.interrupted(job, on: store.storage) }
     disk?.crash(job, of: store)
     store = nil
+    requests = [:]
     simulation.recorder.closed(self, at: simulation.now)
   }
 

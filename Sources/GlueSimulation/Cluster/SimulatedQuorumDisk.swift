@@ -6,7 +6,7 @@ package final class SimulatedQuorumDisk {
   /// What is wrong with a disk.
   package enum Trouble: Hashable, Sendable {
     /// Nothing but that the power fails, at any operation.
-    case none
+    case sound
     /// Now and then an operation is refused.
     case refuses
     /// Now and then a write lands elsewhere, and nobody says so.
@@ -16,7 +16,7 @@ package final class SimulatedQuorumDisk {
   /// The host it is in.
   package let host: Int
   /// What is wrong with it.
-  package var trouble = Trouble.none
+  package var trouble = Trouble.sound
   /// How many storages were lost with it.
   package private(set) var losses = 0
   /// How often it was opened, and was damaged.
@@ -91,7 +91,7 @@ package final class SimulatedQuorumDisk {
   /// Does a job. Returns how long the encoded state is, if it was to be saved.
   func perform(_ job: QuorumJob, on store: RaftLogStore) throws(LogError) -> Int? {
     guard let directory else { return nil }
-    if trouble != .none, dice.below(UInt64(Self.operationsPerTrouble)) == 0 {
+    if trouble != .sound, dice.below(UInt64(Self.operationsPerTrouble)) == 0 {
       let next = directory.operations + dice.int(1...3)
       if trouble == .refuses {
         directory.failures[next] = .refused

@@ -52,8 +52,8 @@ package struct QuorumPlan: Sendable {
     self.openers = Set(openers)
     unlucky = Array(openers.prefix((voters - 1) / 2))
     var disks: [Int: SimulatedQuorumDisk.Trouble] = [:]
-    for host in openers.prefix(voters + dice.int(0...2)) { disks[host] = SimulatedQuorumDisk.Trouble.none }
-    for host in unlucky { disks[host] = dice.pick([.none, .refuses, .misdirects]) }
+    for host in openers.prefix(voters + dice.int(0...2)) { disks[host] = .sound }
+    for host in unlucky { disks[host] = dice.pick([.sound, .refuses, .misdirects]) }
     self.disks = disks
     writes = dice.int(40...110)
     reads = dice.int(20...60)

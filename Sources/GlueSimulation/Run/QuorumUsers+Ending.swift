@@ -95,12 +95,11 @@ extension QuorumUsers {
 
   private func converge() {
     guard isDecidable else { return }
-    let same = { [unowned self] in Set(openings.map(\.machine.applied)).count <= 1 }
-    simulation.run(for: Self.convergenceBound, until: same)
-    let openings = openings
-    guard let first = openings.first else { return }
+    simulation.run(for: Self.convergenceBound) { Set(openings.map(\.machine.applied)).count <= 1 }
+    let all = openings
+    guard let first = all.first else { return }
     let state = first.machine.state.encoded()
-    for other in openings.dropFirst() {
+    for other in all.dropFirst() {
       let verdict = simulation.recorder.quorums.convergence.settled(
         first.opening, state, after: first.machine.applied, other.opening, other.machine.state.encoded(),
         after: other.machine.applied)

@@ -67,7 +67,7 @@ final class QuorumUsers {
 
   private func open(at endpoint: SimulatedEndpoint) {
     let disk = disks[endpoint.host]
-    disk?.trouble = plan.disks[endpoint.host] ?? .none
+    disk?.trouble = plan.disks[endpoint.host] ?? .sound
     let settings = SimulatedQuorumSettings(name: plan.name, configuration: plan.configuration)
     do {
       try endpoint.open(settings, on: disk, seed: dice.next())
@@ -228,7 +228,7 @@ final class QuorumUsers {
     let life = UInt64(dice.int(1_000...Int(QuorumLocks.longestLife.count / 1_000_000)))
     let operation = QuorumOperation.acquire(lock: name, ttl: life, waits: dice.chance(percent: 60), note: "")
     let span = dice.span(.milliseconds(500) ... .seconds(8))
-    quorum.ask(within: span, { $0.submit(operation, timeout: span, at: $1) }) { [unowned self, unowned quorum] result in
+    quorum.ask(within: span, { $0.submit(operation, timeout: span, at: $1) }) { [unowned self] result in
       guard case .granted(let token) = result else { return }
       count(\.granted)
       let verdict = simulation.recorder.quorums.locks.granted(
