@@ -163,7 +163,8 @@ extension QuorumCondition {
       self = .node(path, try reader.flag() ? try ModelNode(quorum: &reader, depth: 0) : nil)
     case 1:
       let path = try reader.path()
-      self = .value(path, try reader.flag() ? try reader.value() : nil)
+      // A bare nil would be the value null.
+      self = .value(path, try reader.flag() ? try reader.value() : ModelValue?.none)
     case 2: self = .exists(try reader.path())
     case 3:
       let lock = try reader.text(.quorumMessage, limit: QuorumStateLimits.lockNameBytes)

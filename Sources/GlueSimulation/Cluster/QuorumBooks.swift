@@ -85,21 +85,24 @@ extension Recorder {
 
   /// An opening tells those who watch.
   mutating func told(_ quorum: SimulatedQuorum, _ changes: QuorumChanges, at now: Timestamp) {
-    judge(.quorumOrder, quorums.watching.told(changes.changes, at: quorum.opening), at: now)
+    // One by one: an entry may have several transactions, each of which changes what the one before has.
+    for change in changes.changes {
+      judge(.quorumOrder, quorums.watching.told([change], at: quorum.opening), at: now)
+    }
   }
 
   /// An opening has done something.
   mutating func looked(at quorum: SimulatedQuorum, at now: Timestamp) {
     let machine = quorum.machine
     guard let cluster = machine.cluster else { return }
-    if machine.isLeader, quorum.seen.leads != machine.term {
-      quorum.seen.leads = machine.term
+    // Not the machine's own: that may be the later one of somebody else, of whom it was told.
+    let term = machine.isLeader ? machine.raftMachine?.term : nil
+    if let term, quorum.seen.leads != term {
       report.quorums.leaders += 1
-      trace.note(.quorumLed, quorum.endpoint.life, quorum.opening, Int(machine.term), at: now)
-      judge(.quorumLeaders, quorums.leaders.leads(quorum.opening, term: machine.term, of: cluster), at: now)
-    } else if !machine.isLeader {
-      quorum.seen.leads = nil
+      trace.note(.quorumLed, quorum.endpoint.life, quorum.opening, Int(term), at: now)
+      judge(.quorumLeaders, quorums.leaders.leads(quorum.opening, term: term, of: cluster), at: now)
     }
+    quorum.seen.leads = term
     guard machine.applied != quorum.seen.applied else { return }
     let before = quorum.seen.applied
     quorum.seen.applied = machine.applied
