@@ -16,7 +16,8 @@ package struct QuorumConvergence {
   ) -> String? {
     checks += 1
     guard index != otherIndex || state != otherState else { return nil }
-    return "openings \(one) and \(other) differ: they have applied \(index) and \(otherIndex), and have \(state.count) and "
+    return
+      "openings \(one) and \(other) differ: they have applied \(index) and \(otherIndex), and have \(state.count) and "
       + "\(otherState.count) bytes"
   }
 }

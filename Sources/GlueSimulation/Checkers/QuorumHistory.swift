@@ -43,7 +43,8 @@ package struct QuorumHistory {
     if report.verdict == .undecided { undecided += 1 }
     guard report.verdict == .violated, let violation = report.violations.first else { return nil }
     let stuck = violation.unplaced.first.map { "; no place for \(known[$0])" } ?? ""
-    return "of \(report.operations) operations on \(violation.keys.joined(separator: ", ")) \(violation.prefix.count) can be put "
+    return
+      "of \(report.operations) operations on \(violation.keys.joined(separator: ", ")) \(violation.prefix.count) can be put "
       + "in order\(stuck)"
   }
 }

@@ -38,7 +38,8 @@ package struct QuorumLocks {
       return nil
     }
     guard known.opening != opening || known.name != name else { return nil }
-    return "token \(token) was given to opening \(known.opening) for \(known.name) and to opening \(opening) for \(name)"
+    return
+      "token \(token) was given to opening \(known.opening) for \(known.name) and to opening \(opening) for \(name)"
   }
 
   /// An opening takes a lock for held.
@@ -46,7 +47,8 @@ package struct QuorumLocks {
     checks += 1
     for (other, grant) in grants.sorted(by: { $0.key < $1.key }) where other > token && grant.name == name {
       guard now.since(grant.at) > Self.tolerance else { continue }
-      return "opening \(opening) holds \(name) with token \(token), and opening \(grant.opening) was given token \(other) at "
+      return
+        "opening \(opening) holds \(name) with token \(token), and opening \(grant.opening) was given token \(other) at "
         + grant.at.secondsText
     }
     return nil

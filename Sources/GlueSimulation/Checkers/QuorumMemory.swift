@@ -58,19 +58,24 @@ package struct QuorumMemory {
       promises[storage] = Promise(cluster: cluster, hardState: stored.hardState, terms: terms)
     }
     guard let promise else { return nil }
-    guard let stored, cluster == promise.cluster else { return "storage \(storage) has forgotten to which quorum it belongs" }
+    guard let stored, cluster == promise.cluster else {
+      return "storage \(storage) has forgotten to which quorum it belongs"
+    }
     let (old, new) = (promise.hardState, stored.hardState)
     guard new.term > old.term || new.term == old.term && (old.vote == nil || new.vote == old.vote) else {
-      return "storage \(storage) has term \(new.term) and vote \(Self.text(new.vote)), and had confirmed term \(old.term) and vote "
+      return
+        "storage \(storage) has term \(new.term) and vote \(Self.text(new.vote)), and had confirmed term \(old.term) and vote "
         + Self.text(old.vote)
     }
     let last = min(promise.last, promise.uncertainFrom.map { $0 == 0 ? 0 : $0 - 1 } ?? .max)
     guard last > stored.snapshot.index else { return nil }
     guard let entry = stored.entries.first(where: { $0.index == last }) else {
-      return "storage \(storage) ends with entry \(stored.entries.last?.index ?? stored.snapshot.index), and had confirmed \(last)"
+      return
+        "storage \(storage) ends with entry \(stored.entries.last?.index ?? stored.snapshot.index), and had confirmed \(last)"
     }
     guard entry.term == promise.terms[last] else {
-      return "storage \(storage) has an entry \(last) of term \(entry.term), and had confirmed one of term \(promise.terms[last] ?? 0)"
+      return
+        "storage \(storage) has an entry \(last) of term \(entry.term), and had confirmed one of term \(promise.terms[last] ?? 0)"
     }
     return nil
   }
