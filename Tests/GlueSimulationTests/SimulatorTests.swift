@@ -67,6 +67,7 @@ import Testing
     #expect(openings > 0)
     #expect(
       SimulationReport().missing.count
-        == Fault.allCases.count + FrameType.allCases.count + Invariant.allCases.count + ModelCounts().list.count)
+        == Fault.allCases.count + FrameType.allCases.count + Invariant.allCases.count + ModelCounts().list.count
+        + QuorumCounts().list.count)
   }
 }

@@ -7,7 +7,8 @@ import GlueModel
 extension QuorumMachine {
   /// Applies a committed entry, if it is the next one. What has been applied already is left out: it may come by several ways.
   func apply(_ entry: RaftEntry, at now: Timestamp) {
-    guard entry.index == applied + 1 else { return }
+    guard entry.index == applied + 1 || fault == .skipsEntries && entry.index > applied else { return }
+    steps?.append(.entry(entry))
     applied = entry.index
     appliedTerm = entry.term
     switch entry.content {
@@ -46,6 +47,7 @@ extension QuorumMachine {
     let old = state
     state = new
     state.fault = fault
+    steps?.append(.state(index, term))
     applied = index
     appliedTerm = term
     membership = new_

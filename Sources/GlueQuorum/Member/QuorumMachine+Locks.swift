@@ -10,7 +10,8 @@ extension QuorumMachine {
   public func holds(_ name: String, token: UInt64, at now: Timestamp) -> Bool {
     guard let kept = client.keptSince else { return false }
     return client.locks.contains {
-      $0.name == name && $0.token == token && now < kept + $0.ttl - QuorumConfiguration.lifeRounding
+      $0.name == name && $0.token == token
+        && (now < kept + $0.ttl - QuorumConfiguration.lifeRounding || fault == .keepsLocks)
     }
   }
 
@@ -65,7 +66,7 @@ extension QuorumMachine {
   /// Keeps the session alive while it holds locks or stands in line for some, and takes locks for lost whose time is over: a moment before the
   /// quorum does, as that counts from when the request arrived.
   func checkSession(_ now: Timestamp) {
-    if let kept = client.keptSince {
+    if let kept = client.keptSince, fault != .keepsLocks {
       let late = client.locks.filter { now >= kept + $0.ttl - QuorumConfiguration.lifeRounding }
       loseLocks { held in late.contains { $0.token == held.token } }
       // The quorum may count from later on, and nobody here holds it any more.

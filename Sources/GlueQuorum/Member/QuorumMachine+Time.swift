@@ -44,7 +44,7 @@ extension QuorumMachine {
       if canSend { consider(change.askAt) }
     }
     if client.keepAlive == nil { consider(keepAliveAt) }
-    if let kept = client.keptSince {
+    if let kept = client.keptSince, fault != .keepsLocks {
       for lock in client.locks { consider(kept + lock.ttl - QuorumConfiguration.lifeRounding) }
     }
     return wakeup

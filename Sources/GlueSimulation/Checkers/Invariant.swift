@@ -62,6 +62,26 @@ public enum Invariant: String, CaseIterable, Sendable {
   case modelDurability
   /// What watchers of a model are told adds up to what it shows.
   case modelWatching
+  /// A term of a quorum model has at most one leader.
+  case quorumLeaders
+  /// All openings of a quorum model apply the same entry at an index, and have the same state after it.
+  case quorumLog
+  /// Each opening of a quorum model applies one entry after the other, and those who watch are told so.
+  case quorumOrder
+  /// What a voter's storage has confirmed is there when it is opened again; one that has lost it is somebody else.
+  case quorumMemory
+  /// A write to a quorum model that was told to have happened is there once; one that was told not to have happened is not.
+  case quorumDurability
+  /// What the clients of a quorum model were told is linearizable.
+  case quorumHistory
+  /// A fencing token is given to one opening, tokens grow, and two do not take a lock for held.
+  case quorumLocks
+  /// What is asked of a quorum model ends in time.
+  case quorumEnds
+  /// Where a majority of the voters is connected, directly or by way of one other endpoint, a write is committed within a bound.
+  case quorumProgress
+  /// Within a bound after the network is sound, all openings of a quorum model have the same state, to the last byte.
+  case quorumConvergence
   /// Any bytes decode to a value or an error. A trap would end the run; what is counted are hostile datagrams survived.
   case totalDecoder
 }

@@ -54,6 +54,7 @@ package struct Recorder {
   var durability = Durability()
   var retained = Retained()
   package var models = ModelBooks()
+  package var quorums = QuorumBooks()
   var hostileDatagrams: UInt64 = 0
   /// Damaged payloads are delivered: what depends on their content is not judged.
   var ignoresContent = false
@@ -112,6 +113,8 @@ package struct Recorder {
     .integrity, .atMostOnce, .order, .eventualDelivery, .expiry, .acknowledgement, .interestOnly, .isolation, .reunion,
     .wholeSessions, .durability, .retained,
     .modelConvergence, .modelIntegrity, .modelRetention, .modelTransactions, .modelNoReturn,
+    .quorumLeaders, .quorumLog, .quorumOrder, .quorumDurability, .quorumHistory, .quorumLocks, .quorumProgress,
+    .quorumConvergence,
     .convergence, .oneHolder, .boundedRepetition, .amplification, .quietNetwork, .announcementRate,
   ]
 
@@ -296,6 +299,16 @@ package struct Recorder {
       case .modelNoReturn: models.noReturn.checks
       case .modelDurability: models.durability.checks
       case .modelWatching: models.watching.checks
+      case .quorumLeaders: quorums.leaders.checks
+      case .quorumLog: quorums.log.checks
+      case .quorumOrder: quorums.order.checks + quorums.watching.checks
+      case .quorumMemory: quorums.memory.checks
+      case .quorumDurability: quorums.durability.checks
+      case .quorumHistory: quorums.history.checks
+      case .quorumLocks: quorums.locks.checks
+      case .quorumEnds: quorums.ends.checks
+      case .quorumProgress: quorums.progress.checks
+      case .quorumConvergence: quorums.convergence.checks
       case .totalDecoder: hostileDatagrams
       }
     }

@@ -51,6 +51,8 @@ package final class SimulatedEndpoint {
   package internal(set) var publications: [Publication] = []
   /// The models it has open.
   package internal(set) var models: [SimulatedModel] = []
+  /// The quorum models it has open.
+  package internal(set) var quorums: [SimulatedQuorum] = []
   /// Peers it has a session with, by ID: their lives.
   package internal(set) var peers: [EndpointID: Life] = [:]
   /// When it last met a life.
@@ -162,6 +164,7 @@ package final class SimulatedEndpoint {
   func wake() {
     machine.advance(to: now)
     for model in models { model.advance() }
+    for quorum in quorums { quorum.advance() }
     drain()
   }
 
@@ -178,8 +181,7 @@ package final class SimulatedEndpoint {
       machine.takeDeliveries(into: &deliveries)
       if !deliveries.isEmpty {
         isDone = false
-        let others =
-          models.isEmpty ? deliveries : deliveries.filter { delivery in !models.contains { $0.take(delivery) } }
+        let others = models.isEmpty && quorums.isEmpty ? deliveries : deliveries.filter { !isOfModels($0) }
         var messages = others.map { ReceivedMessage($0) }
         deliveries.removeAll(keepingCapacity: true)
         if filter != nil { messages = filter!.deliveries(messages, at: now) }
@@ -188,15 +190,21 @@ package final class SimulatedEndpoint {
       while let event = machine.nextEvent() {
         isDone = false
         if let filter, !filter.passes(event) { continue }
-        if !models.contains(where: { $0.take(event) }) { take(event) }
+        if !models.contains(where: { $0.take(event) }), !quorums.contains(where: { $0.take(event) }) { take(event) }
       }
       for model in models where model.send() { isDone = false }
+      for quorum in quorums where quorum.send() { isDone = false }
     }
     isDraining = false
     simulation.endOfTurn()
     guard !isOver else { return }
     writeToDisk()
     simulation.scheduleWake(of: self)
+  }
+
+  /// Takes what is for a model.
+  private func isOfModels(_ delivery: Delivery) -> Bool {
+    models.contains { $0.take(delivery) } || quorums.contains { $0.take(delivery) }
   }
 
   private func sendDatagrams() -> Bool {

@@ -320,11 +320,12 @@ extension SimulatedEndpoint {
     return model
   }
 
-  /// When the machine or a replica has something to do.
+  /// When the machine, a replica or a quorum model has something to do.
   var nextWakeup: Timestamp? {
-    models.reduce(machine.nextWakeup) { next, model in
-      guard let due = model.due else { return next }
-      return next.map { min($0, due) } ?? due
+    var next = machine.nextWakeup
+    for due in models.lazy.map(\.due) + quorums.lazy.map(\.due) {
+      if let due { next = next.map { min($0, due) } ?? due }
     }
+    return next
   }
 }

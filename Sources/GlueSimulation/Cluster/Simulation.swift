@@ -35,7 +35,7 @@ package final class Simulation {
   package var isSettled = false
 
   let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_507, alignment: 16)
-  private let mutant: Mutant?
+  let mutant: Mutant?
   private var queue = EventQueue<Event>()
   private var serial: UInt64 = 0
   private var dice: Dice
@@ -146,6 +146,7 @@ package final class Simulation {
     endpoint.isOver = true
     endpoint.disk?.crash()
     for model in endpoint.models { model.end() }
+    for quorum in endpoint.quorums { quorum.end() }
     for id in endpoint.subscriptionIDs {
       recorder.interestOnly.unsubscribed(host: endpoint.host, topics: endpoint.subscriptions[id]!.topics)
     }
@@ -161,6 +162,7 @@ package final class Simulation {
   package func leave(_ endpoint: SimulatedEndpoint) {
     guard endpoint.isRunning else { return end(endpoint) }
     for model in endpoint.models { model.close() }
+    for quorum in endpoint.quorums { quorum.close() }
     endpoint.machine.stop(at: endpoint.now)
     endpoint.drain()
     endpoint.writeTheRest()

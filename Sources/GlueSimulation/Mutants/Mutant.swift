@@ -71,6 +71,28 @@ public enum Mutant: String, CaseIterable, Sendable {
   case swallowsChanges
   /// A replica that says something on and on.
   case neverRests
+  /// A voter that votes for several in a term.
+  case votesTwice
+  /// A member that takes entries for committed that need not fit those of the leader.
+  case commitsUnmatched
+  /// An opening of a quorum model that applies entries that do not follow those before them.
+  case skipsEntries
+  /// A storage that says that it has written before it has.
+  case forgetsToSync
+  /// A storage that was lost, and has the same identity afterwards.
+  case keepsIdentity
+  /// A state that does a request again that was done before.
+  case retryAppliedTwice
+  /// A leader that answers reads without asking whether it still leads.
+  case readsAtOnce
+  /// A holder of a lock that does not look at the clock.
+  case keepsLocks
+  /// An opening of a quorum model that does not tell what has failed.
+  case waitsForever
+  /// A member that asks nobody for a vote.
+  case asksForNoVotes
+  /// An opening of a quorum model that asks nobody for what it lacks.
+  case fetchesNothing
 
   /// The invariant whose checker must notice it.
   public var invariant: Invariant {
@@ -105,6 +127,26 @@ public enum Mutant: String, CaseIterable, Sendable {
     case .trustsTheDisk: .modelDurability
     case .swallowsChanges: .modelWatching
     case .neverRests: .quietNetwork
+    case .votesTwice: .quorumLeaders
+    case .commitsUnmatched: .quorumLog
+    case .skipsEntries: .quorumOrder
+    case .forgetsToSync, .keepsIdentity: .quorumMemory
+    case .retryAppliedTwice: .quorumDurability
+    case .readsAtOnce: .quorumHistory
+    case .keepsLocks: .quorumLocks
+    case .waitsForever: .quorumEnds
+    case .asksForNoVotes: .quorumProgress
+    case .fetchesNothing: .quorumConvergence
+    }
+  }
+
+  /// Whether it breaks quorum models: then every run has one.
+  var isOfQuorums: Bool {
+    switch invariant {
+    case .quorumLeaders, .quorumLog, .quorumOrder, .quorumMemory, .quorumDurability, .quorumHistory, .quorumLocks,
+      .quorumEnds, .quorumProgress, .quorumConvergence:
+      true
+    default: false
     }
   }
 }

@@ -64,7 +64,8 @@ package struct MutantFilter {
       .ignoresMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .hidesClears,
       .takesNoAnswers, .altersEntries, .losesEntries, .splitsTransactions, .bringsBack, .trustsTheDisk,
       .swallowsChanges,
-      .neverRests:
+      .neverRests, .votesTwice, .commitsUnmatched, .skipsEntries, .forgetsToSync, .keepsIdentity, .retryAppliedTwice,
+      .readsAtOnce, .keepsLocks, .waitsForever, .asksForNoVotes, .fetchesNothing:
       return [original]
     }
   }
@@ -138,7 +139,8 @@ package struct MutantFilter {
       .hidesDeadMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .countsNoHops, .hidesClears,
       .takesNoAnswers, .altersEntries, .losesEntries, .splitsTransactions, .bringsBack, .trustsTheDisk,
       .swallowsChanges,
-      .neverRests:
+      .neverRests, .votesTwice, .commitsUnmatched, .skipsEntries, .forgetsToSync, .keepsIdentity, .retryAppliedTwice,
+      .readsAtOnce, .keepsLocks, .waitsForever, .asksForNoVotes, .fetchesNothing:
       break
     }
     return (true, nil)
@@ -169,7 +171,8 @@ package struct MutantFilter {
       .ignoresMulticast, .confirmsBeforeTheSync, .forgetsPosition,
       .takesNoAnswers, .altersEntries, .losesEntries, .splitsTransactions, .bringsBack, .trustsTheDisk,
       .swallowsChanges,
-      .neverRests:
+      .neverRests, .votesTwice, .commitsUnmatched, .skipsEntries, .forgetsToSync, .keepsIdentity, .retryAppliedTwice,
+      .readsAtOnce, .keepsLocks, .waitsForever, .asksForNoVotes, .fetchesNothing:
       break
     }
     return result

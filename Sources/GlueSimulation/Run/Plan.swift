@@ -58,6 +58,8 @@ package struct Plan: Sendable {
   let disks: [Int]
   /// The models that participants share.
   let models: [ModelPlan]
+  /// The quorum model that participants share.
+  let quorum: QuorumPlan?
   /// Whether an echo answers some messages from within the callback.
   package let hasEcho: Bool
 
@@ -94,6 +96,7 @@ package struct Plan: Sendable {
     var disksDice = Dice(seed: seed, concern: .disks)
     disks = (0..<count).filter { _ in disksDice.chance(percent: 30) }
     models = ModelPlan.make(participants: count, disks: disks, seed: seed)
+    quorum = QuorumPlan.make(participants: count, isCertain: options.mutant?.isOfQuorums ?? false, seed: seed)
     faults = PlannedFault.schedule(
       participants: count, isRendezvous: isRendezvous, healsAt: healsAt, mode: mode, lease: lease, seed: seed)
   }

@@ -9,6 +9,7 @@ final class SeededRun {
   var hostility: Hostility
   private var activeFaults: [PlannedFault] = []
   private var users: ModelUsers!
+  private var quorumUsers: QuorumUsers?
   private var nextClone: Int
   /// Hosts whose endpoint was defeated or left for good.
   private var isHealed = false
@@ -23,6 +24,7 @@ final class SeededRun {
     simulation.recorder.ignoresContent = plan.mode == .damage && !plan.isSealed
     simulation.network.deliversDamaged = plan.mode == .damage
     users = ModelUsers(of: plan, in: simulation)
+    quorumUsers = QuorumUsers(of: plan, in: simulation) { [unowned self] host in start(host) }
     prepare()
   }
 
@@ -90,6 +92,7 @@ final class SeededRun {
       _ = try? endpoint.subscribe(wish.filter, options: wish.options, resuming: progress[number])
     }
     users.started(endpoint, as: place)
+    quorumUsers?.started(endpoint, as: place)
   }
 
   // MARK: Users
@@ -251,6 +254,7 @@ final class SeededRun {
     for endpoint in alive {
       Samples.take(of: endpoint, in: simulation)
       for model in endpoint.models { Samples.take(of: model, in: simulation) }
+      for quorum in endpoint.quorums { Samples.take(of: quorum, in: simulation) }
     }
     Samples.takeOfPairs(alive, in: simulation)
     Samples.takeOfNeighbours(alive, in: simulation)
@@ -274,6 +278,7 @@ final class SeededRun {
       Verdicts.probe(simulation, topics: plan.topics.count)
       simulation.run(for: .seconds(2))
       Verdicts.modelsSettled(simulation)
+      quorumUsers?.conclude(bound: plan.convergenceBound, isRendezvous: plan.isRendezvous)
       // A slow disk may still write, and who published it is told then.
       simulation.run(for: .seconds(20), until: { simulation.alive.allSatisfy { !$0.isWriting } })
       simulation.run(
@@ -282,7 +287,11 @@ final class SeededRun {
       simulation.isQuiet = true
       simulation.run(for: max(.seconds(5), Timestamp(nanoseconds: 60_000_000_000).since(simulation.now)))
     }
-    for endpoint in simulation.alive { for model in endpoint.models { model.end() } }
+    if plan.mode != .liveness { quorumUsers?.judge() }
+    for endpoint in simulation.alive {
+      for model in endpoint.models { model.end() }
+      for quorum in endpoint.quorums { quorum.end() }
+    }
     simulation.recorder.finish(network: simulation.network, at: simulation.now)
     var report = simulation.recorder.report
     report.safetyRuns = plan.mode == .liveness ? 0 : 1
@@ -298,6 +307,7 @@ final class SeededRun {
     activeFaults = []
     applyFaults()
     for endpoint in simulation.alive { endpoint.isSlow = false }
+    quorumUsers?.heal()
     simulation.recorder.trace.note(.phase, 1, at: simulation.now)
   }
 }

@@ -32,6 +32,8 @@ public struct SimulationReport: Sendable {
   public internal(set) var checks = [UInt64](repeating: 0, count: Invariant.allCases.count)
   /// What happened in models.
   public internal(set) var models = ModelCounts()
+  /// What happened in quorum models.
+  public internal(set) var quorums = QuorumCounts()
   /// What was violated.
   public internal(set) var violations: [Violation] = []
   /// A hash of all that happened: equal for equal seeds.
@@ -57,6 +59,7 @@ public struct SimulationReport: Sendable {
     for index in frames.indices { frames[index] += other.frames[index] }
     for index in checks.indices { checks[index] += other.checks[index] }
     models.merge(other.models)
+    quorums.merge(other.quorums)
     violations += other.violations
     // Order must not matter: threads finish as they like.
     traceDigest ^= other.traceDigest
@@ -75,6 +78,7 @@ public struct SimulationReport: Sendable {
       + zip(FrameType.allCases, frames).filter { $1 == 0 }.map { "frame \($0.0)" }
       + zip(Invariant.allCases, checks).filter { $1 == 0 }.map { "invariant \($0.0.rawValue)" }
       + models.list.filter { $0.count == 0 }.map { "models: \($0.name)" }
+      + quorums.list.filter { $0.count == 0 }.map { "quorum models: \($0.name)" }
   }
 
   /// The counts as lines of text.
@@ -88,6 +92,7 @@ public struct SimulationReport: Sendable {
       "faults: " + list(zip(Fault.allCases, faults).map { ($0.rawValue, $1) }),
       "frames: " + list(zip(FrameType.allCases, frames).map { ("\($0)", $1) } + [("reset", resets)]),
       "models: " + list(models.list.map { ($0.name, $0.count) }),
+      "quorum models: " + list(quorums.list.map { ($0.name, $0.count) }),
       "checks: " + list(zip(Invariant.allCases, checks).map { ($0.rawValue, $1) }),
     ]
   }

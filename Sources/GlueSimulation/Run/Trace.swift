@@ -11,7 +11,7 @@ package struct Trace {
       directAcknowledged,
       started,
       ended, paused, resumed, moved, faultBegan, faultEnded, subscribed, unsubscribed, direct, phase, modelOpened,
-      modelClosed, modelChanged
+      modelClosed, modelChanged, quorumOpened, quorumClosed, quorumApplied, quorumLed
   }
 
   private struct Line {

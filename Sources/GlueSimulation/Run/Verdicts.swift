@@ -33,6 +33,19 @@ enum Samples {
     if model.mutation?.mutant == .neverRests { model.chatter() }
   }
 
+  /// What an opening of a quorum model owes its users, and the locks that it takes for held.
+  static func take(of quorum: SimulatedQuorum, in simulation: Simulation) {
+    for (name, token) in quorum.machine.heldLocks
+    where quorum.machine.holds(name, token: token, at: quorum.endpoint.now) {
+      let verdict = simulation.recorder.quorums.locks.holds(
+        name, token: token, at: quorum.opening, now: simulation.now)
+      simulation.recorder.judge(.quorumLocks, verdict, at: simulation.now)
+    }
+    guard quorum.endpoint.isRunning else { return }
+    let verdict = simulation.recorder.quorums.ends.sampled(quorum.opening, overdue: quorum.overdueRequests)
+    simulation.recorder.judge(.quorumEnds, verdict, at: simulation.now)
+  }
+
   /// What the configuration lets a machine hold.
   private static func cap(of machine: EndpointMachine) -> Int {
     let configuration = machine.configuration

@@ -88,6 +88,19 @@ import Testing
 
   // MARK: Transactions
 
+  /// Once a condition that nothing is at a path came out as one that the value null is there.
+  @Test func conditionsAreTheSameAfterTheLog() throws {
+    let path = ModelPath(unchecked: "a")
+    let conditions: [QuorumCondition] = [
+      .value(path, ModelValue?.none), .value(path, .some(.null)), .value(path, 1), .node(path, ModelNode?.none),
+      .node(path, .value(1)), .exists(path), .held(lock: "l", token: 1),
+    ]
+    let command = QuorumCommand(
+      request: RequestID(session: SessionID(1), number: 1), oldest: 1, operation: .transaction(conditions, []))
+    let batch = QuorumBatch(time: 1, commands: [command])
+    #expect(try QuorumBatch(encoded: batch.encoded()) == batch)
+  }
+
   @Test func aTransactionWhoseConditionFailsChangesNothing() {
     var driver = StateDriver()
     let session = driver.open(1)
