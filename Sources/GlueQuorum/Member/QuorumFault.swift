@@ -6,8 +6,10 @@ package enum QuorumFault: CaseIterable, Sendable {
   case skipsEntries
   /// Does a request again that was done before.
   case appliesAgain
-  /// Takes locks for held whose life is over.
+  /// Takes locks for held for ever, and does nothing for it.
   case keepsLocks
+  /// Applies entries at a time of its own.
+  case countsOwnTime
 }
 
 /// What an opening has applied.
