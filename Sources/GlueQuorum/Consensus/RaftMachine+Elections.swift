@@ -7,6 +7,7 @@ extension RaftMachine {
 
   /// Asks whether an election would succeed, without disturbing anybody (dissertation §9.6).
   func askAround(at now: Timestamp) {
+    guard term < WireLimits.position else { return restartElectionTimer(at: now) }
     follow(nil, at: now)
     role = .preCandidate
     granted = [member]
@@ -17,7 +18,7 @@ extension RaftMachine {
 
   /// Stands for election in a new term. Its own vote counts when it is on disk.
   func stand(isTransfer: Bool, at now: Timestamp) {
-    guard term < WireLimits.position else { return }
+    guard term < WireLimits.position else { return restartElectionTimer(at: now) }
     enter(term + 1, leader: nil, at: now)
     hardState.vote = member
     role = .candidate

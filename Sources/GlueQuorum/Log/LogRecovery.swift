@@ -133,6 +133,7 @@ struct LogRecovery {
       let isPlace = try reader.u64() == number
       let previous = try reader.u32()
       let term = try reader.u64()
+      guard term <= WireLimits.position else { throw .invalidValue(.position) }
       return (isOwn && isHere && isPlace, previous, RaftHardState(term: term, vote: try reader.vote()))
     }
     guard let (isOwn, previous, hardState) = parts, isOwn else {

@@ -8,8 +8,10 @@ package enum QuorumFault: CaseIterable, Sendable {
   case retryAppliedTwice
   /// A leader answers reads at once as long as a majority was heard lately, by a clock that it read before it slept.
   case leaseReadAfterPause
-  /// Takes locks for held whose life is over.
+  /// Takes locks for held for ever, and does nothing for it.
   case keepsLocks
+  /// Applies entries at a time of its own.
+  case countsOwnTime
 }
 
 /// What an opening has applied.

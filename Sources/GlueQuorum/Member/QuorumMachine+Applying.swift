@@ -16,7 +16,8 @@ extension QuorumMachine {
     case .membership(let new): membership = new
     case .command(let bytes):
       // What cannot be read is so for everybody, and changes nothing.
-      guard let batch = try? QuorumBatch(encoded: bytes) else { break }
+      guard var batch = try? QuorumBatch(encoded: bytes) else { break }
+      if fault == .countsOwnTime { batch.time &+= endpoint.rawValue }
       let result = state.apply(batch, index: entry.index)
       answerBatch(result.outcomes, index: entry.index, at: now)
       observe(result, batch, at: now)

@@ -44,6 +44,7 @@ extension QuorumMachine {
 
   /// Whether the state says that somebody else has them.
   func checkLocks(at now: Timestamp) {
+    if fault == .keepsLocks { return }
     loseLocks { held in
       // The leader's answer may be here before the entry.
       guard applied >= held.since else { return false }
@@ -78,6 +79,7 @@ extension QuorumMachine {
 
   /// When the session has to be kept alive: after a third of the shortest life, so that it may fail twice.
   var keepAliveAt: Timestamp? {
+    if fault == .keepsLocks { return nil }
     var shortest: Nanoseconds? = client.locks.map(\.ttl).min()
     for request in client.pending where request.isWaiting {
       guard case .acquire(_, let ttl, _, _) = request.operation else { continue }

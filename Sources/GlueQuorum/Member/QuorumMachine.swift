@@ -88,8 +88,6 @@ public final class QuorumMachine {
   var events: Deque<QuorumEvent> = []
   var results: Deque<(ticket: UInt64, result: QuorumResult)> = []
   var changes: Deque<QuorumChanges> = []
-  /// A mistake to make, for tests of the tests.
-  package var fault: QuorumFault? { didSet { state.fault = fault } }
   /// What was applied since a test took it; nil: none does.
   package var steps: [QuorumStep]?
   /// Whether somebody takes ``nextChanges()``.

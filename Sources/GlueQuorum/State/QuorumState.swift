@@ -18,8 +18,6 @@ public struct QuorumState: Sendable {
   /// The sessions by the numbers they were opened with.
   var nonces: [UInt64: SessionID] = [:]
   var locks_: [LockName: HeldLock] = [:]
-  /// A mistake to make, for tests of the tests.
-  var fault: QuorumFault?
   /// When sessions and locks run out; follows from them.
   var deadlines = DeadlineHeap()
 

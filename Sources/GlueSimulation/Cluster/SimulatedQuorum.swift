@@ -149,7 +149,6 @@ package final class SimulatedQuorum {
   func input(_ body: (QuorumMachine, Timestamp) -> Void) {
     guard !isClosed else { return }
     body(machine, endpoint.now)
-    machine.raftMachine?.fault = mutation?.raftFault
     let steps = machine.steps ?? []
     machine.steps = []
     simulation.recorder.applied(self, steps, at: simulation.now)
@@ -175,6 +174,12 @@ package final class SimulatedQuorum {
     endpoint.drain()
   }
 
+  /// Its user waits until everything that is decided by now is known here.
+  package func read(within span: Nanoseconds, then end: @escaping (QuorumResult) -> Void) {
+    if mutation?.mutant == .readsAtOnce, !isClosed { return end(.readable(machine.applied)) }
+    ask(within: span, { $0.read(timeout: span, at: $1) }, then: end)
+  }
+
   /// How many requests are not over that had to be.
   var overdueRequests: Int {
     requests.values.count { endpoint.now > $0.deadline + QuorumEnds.tolerance }
@@ -185,7 +190,8 @@ package final class SimulatedQuorum {
     guard let id = delivery.subscription, id == alone || id == here || id == news else { return false }
     let sender = delivery.stream.publisher
     guard id != here, sender != machine.endpoint else { return true }
-    let bytes = Array(delivery.payload)
+    let payload = Array(delivery.payload)
+    let bytes = mutation?.received(payload) ?? payload
     input { (machine, now) in bytes.withUnsafeBytes { machine.receive($0, from: sender, at: now) } }
     return true
   }

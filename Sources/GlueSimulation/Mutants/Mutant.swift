@@ -71,10 +71,10 @@ public enum Mutant: String, CaseIterable, Sendable {
   case swallowsChanges
   /// A replica that says something on and on.
   case neverRests
-  /// A voter that votes for several in a term.
-  case votesTwice
-  /// A member that takes entries for committed that need not fit those of the leader.
-  case commitsUnmatched
+  /// A candidate that takes refusals for votes.
+  case countsRefusals
+  /// An opening of a quorum model that applies entries at a time of its own.
+  case countsOwnTime
   /// An opening of a quorum model that applies entries that do not follow those before them.
   case skipsEntries
   /// A storage that says that it has written before it has.
@@ -83,9 +83,9 @@ public enum Mutant: String, CaseIterable, Sendable {
   case keepsIdentity
   /// A state that does a request again that was done before.
   case retryAppliedTwice
-  /// A leader that answers reads without asking whether it still leads.
+  /// An opening of a quorum model that reads without asking the leader.
   case readsAtOnce
-  /// A holder of a lock that does not look at the clock.
+  /// A holder that takes its locks for held for ever, and does nothing for it.
   case keepsLocks
   /// An opening of a quorum model that does not tell what has failed.
   case waitsForever
@@ -127,8 +127,8 @@ public enum Mutant: String, CaseIterable, Sendable {
     case .trustsTheDisk: .modelDurability
     case .swallowsChanges: .modelWatching
     case .neverRests: .quietNetwork
-    case .votesTwice: .quorumLeaders
-    case .commitsUnmatched: .quorumLog
+    case .countsRefusals: .quorumLeaders
+    case .countsOwnTime: .quorumLog
     case .skipsEntries: .quorumOrder
     case .forgetsToSync, .keepsIdentity: .quorumMemory
     case .retryAppliedTwice: .quorumDurability

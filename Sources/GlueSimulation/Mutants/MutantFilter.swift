@@ -64,7 +64,7 @@ package struct MutantFilter {
       .ignoresMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .hidesClears,
       .takesNoAnswers, .altersEntries, .losesEntries, .splitsTransactions, .bringsBack, .trustsTheDisk,
       .swallowsChanges,
-      .neverRests, .votesTwice, .commitsUnmatched, .skipsEntries, .forgetsToSync, .keepsIdentity, .retryAppliedTwice,
+      .neverRests, .countsRefusals, .countsOwnTime, .skipsEntries, .forgetsToSync, .keepsIdentity, .retryAppliedTwice,
       .readsAtOnce, .keepsLocks, .waitsForever, .asksForNoVotes, .fetchesNothing:
       return [original]
     }
@@ -139,7 +139,7 @@ package struct MutantFilter {
       .hidesDeadMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .countsNoHops, .hidesClears,
       .takesNoAnswers, .altersEntries, .losesEntries, .splitsTransactions, .bringsBack, .trustsTheDisk,
       .swallowsChanges,
-      .neverRests, .votesTwice, .commitsUnmatched, .skipsEntries, .forgetsToSync, .keepsIdentity, .retryAppliedTwice,
+      .neverRests, .countsRefusals, .countsOwnTime, .skipsEntries, .forgetsToSync, .keepsIdentity, .retryAppliedTwice,
       .readsAtOnce, .keepsLocks, .waitsForever, .asksForNoVotes, .fetchesNothing:
       break
     }
@@ -171,7 +171,7 @@ package struct MutantFilter {
       .ignoresMulticast, .confirmsBeforeTheSync, .forgetsPosition,
       .takesNoAnswers, .altersEntries, .losesEntries, .splitsTransactions, .bringsBack, .trustsTheDisk,
       .swallowsChanges,
-      .neverRests, .votesTwice, .commitsUnmatched, .skipsEntries, .forgetsToSync, .keepsIdentity, .retryAppliedTwice,
+      .neverRests, .countsRefusals, .countsOwnTime, .skipsEntries, .forgetsToSync, .keepsIdentity, .retryAppliedTwice,
       .readsAtOnce, .keepsLocks, .waitsForever, .asksForNoVotes, .fetchesNothing:
       break
     }

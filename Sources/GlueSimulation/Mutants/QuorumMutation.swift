@@ -16,16 +16,7 @@ struct QuorumMutation {
     case .skipsEntries: .skipsEntries
     case .retryAppliedTwice: .retryAppliedTwice
     case .keepsLocks: .keepsLocks
-    default: nil
-    }
-  }
-
-  /// What is wrong with its part in Raft.
-  var raftFault: RaftFault? {
-    switch mutant {
-    case .votesTwice: .votesTwice
-    case .commitsUnmatched: .commitsUnmatched
-    case .readsAtOnce: .readsWithoutRound
+    case .countsOwnTime: .countsOwnTime
     default: nil
     }
   }
@@ -43,6 +34,15 @@ struct QuorumMutation {
     case .asksForNoVotes: return bytes[1] == raft && bytes.count > 2 + cluster + storages && bytes[34] == 0
     default: return false
     }
+  }
+
+  /// What reaches the machine in place of a message. In a VOTE the flag for a granted one is set.
+  func received(_ bytes: [UInt8]) -> [UInt8] {
+    let (raft, vote, granted): (UInt8, UInt8, UInt8) = (1, 1, 2)
+    guard mutant == .countsRefusals, bytes.count > 36, bytes[1] == raft, bytes[34] == vote else { return bytes }
+    var bytes = bytes
+    bytes[bytes.count - 1] |= granted
+    return bytes
   }
 
   /// Whether its user is not told how something ended.

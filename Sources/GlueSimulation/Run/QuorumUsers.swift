@@ -204,7 +204,7 @@ final class QuorumUsers {
     let entry = simulation.recorder.quorums.history.asked(
       .read(key: key, value: nil), by: quorum.opening, at: simulation.now)
     let span = dice.span(Self.span)
-    quorum.ask(within: span, { $0.read(timeout: span, at: $1) }) { [unowned self] result in
+    quorum.read(within: span) { [unowned self] result in
       guard case .readable = result else { return }
       count(\.reads)
       simulation.recorder.quorums.history.ended(entry, .committed, read: action(), at: simulation.now)

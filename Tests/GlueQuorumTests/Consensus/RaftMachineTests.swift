@@ -190,4 +190,16 @@ import Testing
       }
     }
   }
+
+  @Test func theLastTermIsNotLeft() {
+    let snapshot = RaftSnapshot(index: 1, term: 1, membership: Membership(voters: Self.members), state: [])
+    let machine = RaftMachine(
+      member: Self.members[0],
+      stored: StoredRaft(hardState: .init(term: WireLimits.position), snapshot: snapshot), configuration: .lan, seed: 1,
+      at: Self.at(0))
+    machine.advance(to: Self.at(10_000))
+    #expect(machine.term == WireLimits.position)
+    #expect(machine.nextMessage() == nil)
+    #expect(machine.nextWakeup.map { $0 > Self.at(10_000) } == true)
+  }
 }
