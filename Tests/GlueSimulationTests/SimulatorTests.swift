@@ -44,7 +44,20 @@ import Testing
   @Test(arguments: Mutant.allCases)
   func everyMutantIsNoticed(mutant: Mutant) {
     // Each is noticed by the checker that is meant for it within a few seeds; the bound that was promised is 1,000.
-    #expect(Simulator.firstSeed(catching: mutant, in: 1...60) != nil)
+    #expect(Simulator.firstSeed(catching: mutant, in: Self.beginning(mutant)...60) != nil)
+  }
+
+  /// Where the search begins. Seeds before do not show the mistake, and those with a quorum model take seconds in a debug build.
+  private static func beginning(_ mutant: Mutant) -> UInt64 {
+    switch mutant {
+    case .skipsEntries: 8
+    case .fetchesNothing: 16
+    case .countsRefusals: 19
+    case .forgetsToSync: 22
+    case .keepsIdentity: 4
+    case .asksForNoVotes: 6
+    default: 1
+    }
   }
 
   @Test func everyInvariantHasAMutant() {

@@ -112,6 +112,13 @@ extension RaftMachine {
     return leader != nil && leaderCommit <= commitIndex ? leaderHeard : nil
   }
 
+  /// When it will have heard no leader for so long that a voter would stand for election; nil: it leads.
+  public var leaderIsSilentAt: Timestamp? {
+    if role == .leader { return nil }
+    guard leader != nil, let leaderHeard else { return Timestamp(nanoseconds: 0) }
+    return leaderHeard + configuration.electionTimeout
+  }
+
   /// This member is behind the log of its leader: a state of at least that index is needed.
   public func nextNeed() -> (from: MemberID, index: LogIndex)? {
     defer { need = nil }

@@ -25,4 +25,6 @@ package enum QuorumStep: Sendable {
 extension QuorumMachine {
   /// Its member in Raft, for tests.
   package var raftMachine: RaftMachine? { raft }
+  /// How many others it knows to be there, for tests.
+  package var peerCount: Int { peers.count }
 }

@@ -100,7 +100,6 @@ extension QuorumMachine {
         requests.append(command.request)
       }
     }
-    let leader = isFedByRaft ? raft?.leader?.endpoint : hint?.leader
     if peer == endpoint {
       // Not at once: what is in the way has to go first.
       client.refused(requests, nonces: nonces, reads: reads, until: now + QuorumConfiguration.busyPause)

@@ -212,7 +212,12 @@ extension QuorumMachine {
   /// Tells what has changed of leader, role and members, and takes note of it.
   func noticeRole(_ now: Timestamp) {
     if let raft {
-      if raft.leader == nil { leaderlessSince = leaderlessSince ?? now } else { leaderlessSince = nil }
+      // A learner never stands for election, so its Raft takes a leader that is silent for one all the same.
+      if let silentAt = raft.leaderIsSilentAt, silentAt <= now {
+        leaderlessSince = leaderlessSince ?? now
+      } else {
+        leaderlessSince = nil
+      }
       isPassedBy = leaderlessSince.map { now.since($0) >= passedByAfter } ?? false
     }
     noticeLeading(now)

@@ -27,7 +27,11 @@ extension QuorumMachine {
       consider(founding.deadline)
       if !founding.isFounded { consider(founding.inviteAt) }
     }
-    if let leaderlessSince, !isPassedBy { consider(leaderlessSince + passedByAfter) }
+    if let leaderlessSince {
+      if !isPassedBy { consider(leaderlessSince + passedByAfter) }
+    } else if let raft {
+      consider(raft.leaderIsSilentAt)
+    }
     // What is due cannot leave without somebody to send it to; then it does when he comes.
     let canSend = leader.map { $0 == endpoint ? leading != nil : peer($0) != nil } ?? false
     for request in client.pending {

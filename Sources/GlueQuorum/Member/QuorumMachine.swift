@@ -163,7 +163,11 @@ extension QuorumMachine {
   public var wantsNews: Bool { !isClosed && !isFedByRaft }
 
   /// Who leads, as far as is known here.
-  public var leader: EndpointID? { isFedByRaft ? raft?.leader?.endpoint : hint?.leader }
+  public var leader: EndpointID? {
+    if isFedByRaft { return raft?.leader?.endpoint }
+    // Others may have heard from itself that it leads, when it did.
+    return hint?.leader == endpoint && !isLeader ? nil : hint?.leader
+  }
 
   /// The latest term that is known here.
   public var term: Term { max(raft?.term ?? 0, hint?.term ?? 0) }

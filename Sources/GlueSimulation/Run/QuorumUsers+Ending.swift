@@ -4,8 +4,8 @@ import GlueQuorum
 
 /// How the quorum model of a run ends, and what is looked at then.
 extension QuorumUsers {
-  /// After so long a star of links has become one of sessions.
-  private static let relayingPatience = Nanoseconds.seconds(2)
+  /// Until then a star of links has become sessions between all: who was not heard for a while looks for ways round ever more seldom.
+  private static let meetingPatience = Nanoseconds.seconds(60)
   /// How long it may take after the last write until all have the same: the last locks run out, and what is missing is fetched again and again.
   private static let convergenceBound = Nanoseconds.seconds(20)
 
@@ -14,7 +14,8 @@ extension QuorumUsers {
     if plan.endsRelayed, isDecidable {
       count(\.relayed)
       connect(byWayOf: isRendezvous ? 0 : dice.pick(simulation.alive).host)
-      simulation.run(for: bound + Self.relayingPatience)
+      simulation.run(for: bound)
+      simulation.run(for: Self.meetingPatience) { everybodyHasMet }
       probe(isRelayed: true)
       connect(byWayOf: nil)
       simulation.run(for: bound)
@@ -53,6 +54,12 @@ extension QuorumUsers {
     simulation.noteLinks()
   }
 
+  /// Whether all openings know of each other.
+  private var everybodyHasMet: Bool {
+    let all = openings
+    return all.allSatisfy { $0.machine.peerCount == all.count - 1 }
+  }
+
   /// Whether something can be decided: of all memberships that a member has in its log a majority is here.
   private var isDecidable: Bool {
     let openings = openings
@@ -86,6 +93,8 @@ extension QuorumUsers {
       }
     }
     simulation.run(for: QuorumProgress.bound) { results.count == asked.count }
+    // A disk may have refused just now.
+    guard isDecidable else { return }
     for quorum in asked where !quorum.isClosed {
       let verdict = simulation.recorder.quorums.progress.settled(
         quorum.opening, results[quorum.opening], isRelayed: isRelayed)

@@ -139,6 +139,22 @@ import Testing
     #expect(network.nodes[2].machine?.state.document.read(ModelPath(unchecked: "b"))?.value == 2)
   }
 
+  @Test func aLearnerThatWasCutOffWhenItWasRemovedFollowsOn() throws {
+    let network = QuorumNetwork(4, withStorage: 4, seed: 3)
+    for index in 0..<4 { network.start(index) }
+    #expect(network.found(3) == .done)
+    #expect(network.ask(0) { $0.change(.add(EndpointID(4), asVoter: false), timeout: .seconds(30), at: $1) } == .done)
+    network.run(for: .seconds(3))
+    #expect(network.nodes[3].machine?.role == .learner)
+    network.partition([3])
+    #expect(network.ask(0) { $0.change(.remove(EndpointID(4)), timeout: .seconds(30), at: $1) } == .done)
+    _ = network.set(0, "b", 2)
+    network.heal()
+    network.run(for: .seconds(10))
+    #expect(network.nodes[3].machine?.role == .observer)
+    #expect(network.nodes[3].machine?.state.document.read(ModelPath(unchecked: "b"))?.value == 2)
+  }
+
   @Test func whoComesLateGetsTheStateWithoutTheLog() throws {
     let network = QuorumNetwork(5, withStorage: 4, seed: 5)
     network.configuration.compactionBytes = 2_000
