@@ -70,7 +70,7 @@ import Testing
         }
         let hash = StreamHash(publisher: publisher, incarnation: incarnation, number: number)
         return (.success(["hash": JSON(hash.rawValue)]), bytes)
-      case .model: return (.failure(Failure(name: "not of the core")), nil)
+      case .model, .quorum, .quorumState: return (.failure(Failure(name: "not of the core")), nil)
       }
     } catch let error as WireError {
       return (.failure(Failure(name: error.className)), nil)

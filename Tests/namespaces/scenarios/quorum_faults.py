@@ -165,7 +165,7 @@ def scenario_quorum_full_disks(lab):
 
 
 def scenario_quorum_read_only_disk(lab):
-    """The disk of a leader becomes read-only, as one does that fails: it says so, and another one leads."""
+    """A leader ends and finds its disk read-only when it starts again: it says so and ends, and the others go on."""
     with small_disks(3) as folder:
         hosts = lab.bridged(4)
         client = hosts[3]
