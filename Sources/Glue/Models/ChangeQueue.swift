@@ -1,5 +1,4 @@
 import GlueModel
-import GlueQuorum
 import Synchronization
 
 /// Changes that become visible together, and can be told as one with those that follow.
@@ -15,12 +14,6 @@ extension [ModelChange]: WatchedChanges {
     set { self = newValue }
   }
   static func joining(_ changes: [ModelChange], upTo last: [ModelChange]) -> [ModelChange] { changes }
-}
-
-extension QuorumChanges: WatchedChanges {
-  static func joining(_ changes: [ModelChange], upTo last: QuorumChanges) -> QuorumChanges {
-    QuorumChanges(index: last.index, changes: changes, isOneEntry: false)
-  }
 }
 
 /// The changes that wait for somebody who watches a model.

@@ -72,3 +72,9 @@ extension Quorum {
       snapshot: snapshot, index: index, reader: QuorumChangeSequence.Reader(queue, self))
   }
 }
+
+extension QuorumChanges: WatchedChanges {
+  static func joining(_ changes: [ModelChange], upTo last: QuorumChanges) -> QuorumChanges {
+    QuorumChanges(index: last.index, changes: changes, isOneEntry: false)
+  }
+}
