@@ -22,6 +22,7 @@ func main() {
 	seconds := flag.Float64("seconds", 5, "how long")
 	keys := flag.Int("keys", 1000, "that the clients share")
 	payload := flag.Int("payload", 64, "bytes of a value")
+	patience := flag.Duration("timeout", 10*time.Second, "how long an answer may take")
 	flag.Parse()
 
 	var pool []*clientv3.Client
@@ -39,6 +40,7 @@ func main() {
 	end := began.Add(time.Duration(*seconds * float64(time.Second)))
 	var group sync.WaitGroup
 	spans := make([][]time.Duration, *clients)
+	returns := make([][]time.Time, *clients)
 	failures := make([]int, *clients)
 	for c := 0; c < *clients; c++ {
 		group.Add(1)
@@ -55,7 +57,7 @@ func main() {
 				key := fmt.Sprint(root, generator.Intn(*keys))
 				value := fmt.Sprintf("%d-%d", c, count)
 				value += strings.Repeat(".", max(0, *payload-len(value)))
-				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), *patience)
 				var err error
 				matched := true
 				// One of four writes compares first, as in glue quorum bench.
@@ -79,15 +81,18 @@ func main() {
 					known[key] = value
 				}
 				spans[c] = append(spans[c], time.Since(call))
+				returns[c] = append(returns[c], time.Now())
 			}
 		}(c)
 	}
 	group.Wait()
 	took := time.Since(began).Seconds()
 	var all []time.Duration
+	var times []time.Time
 	failed := 0
 	for c := range spans {
 		all = append(all, spans[c]...)
+		times = append(times, returns[c]...)
 		failed += failures[c]
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
@@ -95,9 +100,16 @@ func main() {
 		fmt.Fprintln(os.Stderr, "nothing was decided")
 		os.Exit(1)
 	}
+	sort.Slice(times, func(i, j int) bool { return times[i].Before(times[j]) })
+	gap := time.Duration(0)
+	for i := 1; i < len(times); i++ {
+		if span := times[i].Sub(times[i-1]); span > gap {
+			gap = span
+		}
+	}
 	at := func(p float64) float64 { return float64(all[int(p*float64(len(all)-1))].Microseconds()) / 1000 }
-	fmt.Printf("{\"perSecond\":%.1f,\"p50\":%.3f,\"p99\":%.3f,\"failed\":%d}\n",
-		float64(len(all))/took, at(0.5), at(0.99), failed)
+	fmt.Printf("{\"perSecond\":%.1f,\"p50\":%.3f,\"p99\":%.3f,\"failed\":%d,\"longestGap\":%.1f,\"commits\":%d}\n",
+		float64(len(all))/took, at(0.5), at(0.99), failed, float64(gap.Microseconds())/1000, len(all))
 }
 
 func max(a, b int) int {

@@ -87,3 +87,9 @@ extension Duration {
   /// The length in milliseconds.
   var inMilliseconds: Double { inSeconds * 1_000 }
 }
+
+/// Checks the name of a model before anything is made for it.
+func checkModelName(_ name: String) throws {
+  guard let problem = Model.problem(withName: name) else { return }
+  throw ValidationError("“\(name.printable)” names no model: \(problem); expected a topic name")
+}

@@ -52,6 +52,11 @@ public final class Model: Sendable {
     }
   }
 
+  /// Why a text names no model and no quorum model; `nil` if it does. Those names are topic names that do not begin with `$`.
+  public static func problem(withName name: String) -> String? {
+    TopicName.problem(withTopic: name) ?? (name.hasPrefix("$") ? "it begins with $" : nil)
+  }
+
   // MARK: Reading
 
   /// What there is at a path, with everything below it; `nil`: nothing. Without a path: everything.
@@ -263,8 +268,7 @@ extension Endpoint {
   /// - Throws: ``EndpointFailure/invalidTopic(_:reason:)``; ``EndpointFailure/modelIsOpen(_:)``: at most once per endpoint at a time;
   ///   ``EndpointFailure/store(_:)`` if the store cannot be read; ``EndpointFailure/stopped``.
   public func model(_ name: String, _ settings: Model.Settings = Model.Settings()) async throws -> Model {
-    let problem = TopicName.problem(withTopic: name) ?? (name.hasPrefix("$") ? "it begins with $" : nil)
-    if let problem { throw EndpointFailure.invalidTopic(name, reason: problem) }
+    if let problem = Model.problem(withName: name) { throw EndpointFailure.invalidTopic(name, reason: problem) }
     let stored: StoredReplica?
     do {
       stored = try settings.store?.load()

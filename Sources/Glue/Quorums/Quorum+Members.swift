@@ -111,8 +111,7 @@ extension Endpoint {
   /// - Throws: ``EndpointFailure/invalidTopic(_:reason:)``; ``QuorumFailure/isOpen(_:)``: at most once per endpoint at a time;
   ///   ``QuorumFailure/storage(_:)`` if the storage cannot be read, is damaged or used by another process; ``EndpointFailure/stopped``.
   public func quorum(_ name: String, _ settings: Quorum.Settings = Quorum.Settings()) async throws -> Quorum {
-    let problem = TopicName.problem(withTopic: name) ?? (name.hasPrefix("$") ? "it begins with $" : nil)
-    if let problem { throw EndpointFailure.invalidTopic(name, reason: problem) }
+    if let problem = Model.problem(withName: name) { throw EndpointFailure.invalidTopic(name, reason: problem) }
     let isNew = driver.quorums.withLock { quorums in
       guard quorums[name] == nil else { return false }
       quorums[name] = ObjectIdentifier(self)

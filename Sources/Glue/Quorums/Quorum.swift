@@ -44,7 +44,8 @@ public final class Quorum: Sendable {
 
   deinit { close() }
 
-  /// Closes it here: locks are given back, and a leader has somebody else lead, as far as that can be done at once.
+  /// Closes it here: locks are given back, and a leader has somebody else lead, as far as that can be done at once. Waits until the storage is
+  /// closed, so that it can be opened again: some milliseconds, and at most five seconds for a disk that hangs. So does letting go of the last reference.
   public func close() {
     link.close()
     link.endpoint.driver.quorums.withLock { quorums in
@@ -186,12 +187,16 @@ public final class Quorum: Sendable {
   /// }
   /// ```
   ///
+  /// - Parameter timeout: For all attempts together.
   /// - Returns: What the closure returns.
-  /// - Throws: As ``set(_:to:timeout:)``, or what the closure throws; ``QuorumFailure/changedMeanwhile(attempts:)``.
+  /// - Throws: As ``set(_:to:timeout:)``, or what the closure throws; ``QuorumFailure/changedMeanwhile(attempts:)`` if others change what it reads
+  ///   each time, a hundred times or until the time is over.
   @discardableResult
   public func update<R>(timeout: Duration? = nil, _ body: (inout QuorumEdits) throws -> R) async throws -> R {
-    for _ in 0..<Self.attempts {
-      try await catchUp(timeout: timeout)
+    let deadline = Timestamp.now + span(timeout)
+    for attempt in 0..<Self.attempts {
+      if attempt > 0, Timestamp.now >= deadline { throw QuorumFailure.changedMeanwhile(attempts: attempt) }
+      try await catchUp(timeout: deadline.since(.now).duration)
       var edits = QuorumEdits(link)
       let result: R
       do {
@@ -205,7 +210,7 @@ public final class Quorum: Sendable {
       let needsLock = edits.conditions.contains { if case .held = $0 { true } else { false } }
       if edits.list.isEmpty, edits.isOfOneMoment, !needsLock { return result }
       do {
-        try await commit(edits.list, if: edits.conditions, timeout: timeout)
+        try await commit(edits.list, if: edits.conditions, timeout: deadline.since(.now).duration)
         return result
       } catch QuorumFailure.rejected(.conditionFailed(let index, let subject)) {
         // A lock that is not held any more will not be.

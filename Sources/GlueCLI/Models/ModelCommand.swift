@@ -70,7 +70,8 @@ struct ModelCommand: AsyncParsableCommand {
 
   func validate() throws {
     if store?.isEmpty == true { throw ValidationError("--store takes the name of a directory") }
-    guard name != nil else { return }
+    guard let name else { return }
+    try checkModelName(name)
     guard let action else {
       let actions = ModelAction.Kind.allCases.map(\.rawValue).joined(separator: ", ")
       throw ValidationError("what to do with the model is missing; expected one of \(actions)")

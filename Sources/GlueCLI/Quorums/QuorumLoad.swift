@@ -21,6 +21,9 @@ struct QuorumLoadOptions: ParsableArguments {
   @Option(help: "How many of 100 operations are reads. (default: 0)")
   var reads: Int = 0
 
+  @Flag(help: "Leave what was written; else it is deleted at the end.")
+  var keep = false
+
   @Option(help: "Write what was asked and answered to a file, for glue check-history.")
   var history: String?
 
@@ -69,7 +72,7 @@ struct QuorumLoad: Sendable {
     let seconds = Double(Clocks.now() - began) / 1e9
     try file?.close()
     // Best effort: what was measured counts also if nobody decides any more.
-    _ = try? await quorum.delete(root)
+    if !options.keep { _ = try? await quorum.delete(root) }
     for line in json ? [figures.json(options, seconds)] : figures.lines(options, seconds) { try Console.tryLine(line) }
   }
 
@@ -100,7 +103,7 @@ struct QuorumLoad: Sendable {
       await perform(&operation)
       let after = Clocks.now()
       operation.return = Int64(after)
-      figures.count(operation, nanoseconds: after - call)
+      figures.count(operation, from: call, to: after)
       if operation.outcome == .committed { known[key] = operation.action.result }
       if let file {
         lines += HistoryWriter.line(operation).utf8

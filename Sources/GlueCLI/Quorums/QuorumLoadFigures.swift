@@ -13,6 +13,8 @@ import Synchronization
 /// What came of the operations of clients.
 struct QuorumLoadFigures: Sendable {
   private var commits: [Double] = []
+  /// When they returned, in nanoseconds.
+  private var commitTimes: [UInt64] = []
   private var reads: [Double] = []
   private var unmatched = 0
   private var failed = 0
@@ -21,8 +23,9 @@ struct QuorumLoadFigures: Sendable {
   private var reason: String?
 
   /// Counts an operation that is over.
-  mutating func count(_ operation: HistoryOperation, nanoseconds: UInt64) {
-    let milliseconds = Double(nanoseconds) / 1e6
+  mutating func count(_ operation: HistoryOperation, from call: UInt64, to end: UInt64) {
+    let milliseconds = Double(end - call) / 1e6
+    if operation.isDecidedChange { commitTimes.append(end) }
     switch operation.outcome {
     case .committed:
       if case .read = operation.action { reads.append(milliseconds) } else { commits.append(milliseconds) }
@@ -41,11 +44,18 @@ struct QuorumLoadFigures: Sendable {
   /// Counts what another client counted.
   mutating func add(_ other: QuorumLoadFigures) {
     commits += other.commits
+    commitTimes += other.commitTimes
     reads += other.reads
     unmatched += other.unmatched
     failed += other.failed
     unknown += other.unknown
     reason = reason ?? other.reason
+  }
+
+  /// The longest time from one commit to the next one, of whichever clients: without a leader there is none.
+  private var longestGapMilliseconds: Double {
+    let times = commitTimes.sorted()
+    return Double(zip(times, times.dropFirst()).map { $1 - $0 }.max() ?? 0) / 1e6
   }
 
   /// A small table.
@@ -64,6 +74,7 @@ struct QuorumLoadFigures: Sendable {
     lines.append(
       "\(commits.count) commits, of which \(unmatched) compared with what was not there; \(reads.count) reads; "
         + "\(failed) failed, \(unknown) unknown\(reason.map { ": \($0)" } ?? "")")
+    lines.append("at most \(Format.fixed(longestGapMilliseconds, 1)) ms without a commit")
     return lines
   }
 
@@ -80,6 +91,7 @@ struct QuorumLoadFigures: Sendable {
     line.add("p50Milliseconds", writes.at(0.5))
     line.add("p99Milliseconds", writes.at(0.99))
     line.add("maxMilliseconds", writes.maximum)
+    line.add("longestGapMilliseconds", longestGapMilliseconds)
     line.add("unmatched", unmatched)
     line.add("reads", reads.count)
     line.add("readsPerSecond", Double(reads.count) / seconds)
@@ -89,6 +101,14 @@ struct QuorumLoadFigures: Sendable {
     line.add("failed", failed)
     line.add("unknown", unknown)
     return line.line
+  }
+}
+
+extension HistoryOperation {
+  /// Whether it stands in the log: also a comparison that found something else does.
+  fileprivate var isDecidedChange: Bool {
+    if case .read = action { return false }
+    return outcome == .committed || outcome == .rejected(reason: nil)
   }
 }
 

@@ -61,6 +61,12 @@ struct QuorumSubcommand: AsyncParsableCommand {
     help: "The network is one quiet one: a leader that is gone is replaced within half a second. Same for all voters.")
   var lan = false
 
+  @Option(
+    help:
+      "init, join: replace the log by a snapshot when it has so many bytes, and as many as the last one. (default: 8 MiB)",
+    transform: parseByteCount)
+  var snapshotAfter: Int?
+
   @Flag(help: "get: what is known here, which may be old.")
   var stale = false
 
@@ -72,6 +78,7 @@ struct QuorumSubcommand: AsyncParsableCommand {
   @OptionGroup var options: EndpointOptions
 
   func validate() throws {
+    try checkModelName(name)
     if store?.isEmpty == true { throw ValidationError("--store takes the name of a directory") }
     // What stands before -- and looks like an option is none that there is.
     let given = CommandLine.arguments.prefix { $0 != "--" }
@@ -83,6 +90,9 @@ struct QuorumSubcommand: AsyncParsableCommand {
       throw ValidationError("\(action.rawValue) needs --store, where this endpoint remembers what it voted for")
     }
     if stale, action != .get { throw ValidationError("--stale is for get") }
+    if snapshotAfter != nil, action != .`init`, action != .join {
+      throw ValidationError("--snapshot-after is for init and join, which have a log")
+    }
     if once, action != .`init` { throw ValidationError("--once is for init") }
   }
 
@@ -95,7 +105,9 @@ struct QuorumSubcommand: AsyncParsableCommand {
     let endpoint = try await options.makeEndpoint()
     // From the beginning on: it tells at once what it finds in its storage.
     let events = endpoint.events
-    let quorum = try await endpoint.quorum(name, try Self.settings(name, store: store, isLAN: lan, load.clients))
+    var settings = try Self.settings(name, store: store, isLAN: lan, load.clients)
+    if let snapshotAfter { settings.configuration.compactionBytes = snapshotAfter }
+    let quorum = try await endpoint.quorum(name, settings)
     let session = QuorumSession(quorum: quorum, json: json, timeout: timeout, quiet: options.quiet)
     if let recovery = quorum.recovery, options.verbose { Console.error("glue: \(recovery)") }
     let kind = self.action

@@ -93,13 +93,14 @@ extension QuorumMachine {
     if applied > 0, self.cluster != cluster { return send(.decline(cluster, .followsAnother), to: peer) }
     // Two who found at the same time would each lack the other: the one with the lower identity goes on.
     let isOutdone = founding.map { !$0.isFounded && $0.cluster < cluster } ?? false
-    let isPledged = pledge.map { $0.until > now && $0.cluster != cluster } ?? false
+    // A founder that asks for another cluster has given up the one before.
+    let isPledged = pledge.map { $0.until > now && $0.cluster != cluster && $0.founder != peer } ?? false
     guard !isOutdone, !isPledged else { return send(.decline(cluster, .isPledged), to: peer) }
     if let founding, founding.cluster != cluster {
       guard !founding.isFounded else { return send(.decline(cluster, .isMember), to: peer) }
       endFounding(founding, .failed(.declined(peer, .isPledged)))
     }
-    pledge = (cluster, now + QuorumConfiguration.pledgeLifetime)
+    pledge = (cluster, peer, now + QuorumConfiguration.pledgeLifetime)
     send(.accept(cluster, storage), to: peer)
   }
 

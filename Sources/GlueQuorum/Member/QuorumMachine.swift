@@ -71,7 +71,8 @@ public final class QuorumMachine {
   var following = Following()
   var serving = Serving()
   var founding: Founding?
-  var pledge: (cluster: ClusterID, until: Timestamp)?
+  /// Whose founding this endpoint waits for.
+  var pledge: (cluster: ClusterID, founder: EndpointID, until: Timestamp)?
   /// Since when the cluster that is followed has had no leader.
   var orphanSince: Timestamp?
 

@@ -21,6 +21,23 @@ import Testing
     #expect(network.nodes[3].machine?.role == .observer)
   }
 
+  @Test func whoFoundsInVainMayTryAgainAtOnce() {
+    let network = QuorumNetwork(3, withStorage: 3, seed: 1)
+    network.start(0)
+    network.start(1)
+    network.run(for: .seconds(1))
+    let voters = network.nodes.map(\.id)
+    let inVain = network.ask(0) { $0.initialize(voters: voters, timeout: .seconds(2), at: $1) }
+    #expect(inVain == .failed(.noQuorum(missing: [voters[2]])))
+    network.start(2)
+    network.run(for: .seconds(1))
+    // The second one waits for that founding still.
+    #expect(
+      network.ask(2) { $0.initialize(voters: voters, timeout: .seconds(1), at: $1) }
+        == .failed(.declined(voters[1], .isPledged)))
+    #expect(network.ask(0) { $0.initialize(voters: voters, timeout: .seconds(4), at: $1) } == .done)
+  }
+
   @Test func oneVoterDecidesAlone() {
     let network = QuorumNetwork(1, withStorage: 1, seed: 3)
     network.startAll()

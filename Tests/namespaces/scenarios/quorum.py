@@ -8,6 +8,7 @@ import tempfile
 import time
 
 from lab import expect, wait_until
+from scenarios.relays import block, lift
 
 # Announcements come often, so that partings are noticed and healed soon; the lease is three times as long.
 FAST = {"GLUE_DISCOVERY_RATE_MILLISECONDS": "200"}
@@ -114,13 +115,65 @@ def scenario_quorum_without_a_majority(lab):
     expect(ask(client, "get", "a") == 3, "a is 3")
 
 
+class Misfortunes:
+    """What happens to voters, each kind to one at a time: killed and started anew, stopped for seconds, cut off from everybody, or some pairs of
+    them cut off from each other while the rest and the clients hear everybody."""
+
+    def __init__(self, lab, voters, dice):
+        self.lab = lab
+        self.voters = voters
+        self.dice = dice
+        self.ends = {}  # by kind: when it is over, and how
+        self.stopped = None
+        self.counts = {"killed": 0, "stopped": 0, "cut off": 0, "parted": 0}
+        self.longest_stop = 10 if lab.long else 3
+
+    def step(self, now):
+        """Ends what is over, and begins something that is not under way."""
+        for kind in [kind for kind, (end, _) in self.ends.items() if end <= now]:
+            self.ends.pop(kind)[1]()
+        kind = min(self.counts, key=lambda kind: (self.counts[kind], self.dice.random()))
+        # So many leave a majority; more only now and then, as clients are to have something done as well.
+        if kind in self.ends or len(self.ends) >= (len(self.voters) - 1) // 2 and self.dice.random() < 0.8:
+            return
+        self.counts[kind] += 1
+        victim = self.dice.choice([voter for voter in self.voters if voter is not self.stopped])
+        if kind == "killed":
+            victim.kill()
+            self.ends[kind] = now + self.dice.uniform(0, 2), victim.start
+        elif kind == "stopped":
+            victim.pause()
+            self.stopped = victim
+            self.ends[kind] = now + self.dice.uniform(1, self.longest_stop), self.resume
+        elif kind == "cut off":
+            self.lab.cut(victim.host)
+            self.ends[kind] = now + self.dice.uniform(1, 5), lambda: self.lab.mend(victim.host)
+        else:
+            hosts = [voter.host for voter in self.voters]
+            pairs = [(a, b) for number, a in enumerate(hosts) for b in hosts[:number]]
+            block(self.lab, *self.dice.sample(pairs, self.dice.randint(1, len(pairs) - 1)))
+            self.ends[kind] = now + self.dice.uniform(1, 8), lambda: lift(self.lab)
+
+    def resume(self):
+        self.stopped.pause(False)
+        self.stopped = None
+
+    def end(self):
+        while self.ends:
+            self.ends.popitem()[1][1]()
+
+    def __str__(self):
+        return ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
+
+
 def scenario_quorum_survives_everything(lab):
-    """Voters are killed, stopped and cut off, also from each other only, with 5 % loss, while clients go on: what they were told is linearizable."""
-    count, seconds = (5, 60) if lab.long else (3, 12)
+    """Voters are killed, stopped for 1 to 3 s (with --long 10 s) and cut off, also some of them from each other only, with 5 % loss, while clients
+    go on: what they were told is linearizable."""
+    count, seconds = (5, 90) if lab.long else (3, 15)
     voters, clients = founded(lab, count, clients=2)
     lab.drop([voter.host for voter in voters], 5)
     seed = random.randrange(1 << 32)
-    dice = random.Random(seed)
+    misfortunes = Misfortunes(lab, voters, random.Random(seed))
     histories = [f"{voters[0].store}.history{number}" for number in range(len(clients))]
     loads = [
         client.glue(
@@ -128,32 +181,11 @@ def scenario_quorum_survives_everything(lab):
             "--timeout", "2s", "--history", path, "--json", env=FAST)
         for client, path in zip(clients, histories)]
     end = time.monotonic() + seconds
-    stopped, cut, faults = None, None, 0
     while time.monotonic() < end:
-        victim = dice.choice(voters)
-        fault = dice.randrange(4)
-        if fault == 0 and victim is not stopped:
-            victim.kill()
-            victim.start()
-        elif fault == 1 and stopped is None:
-            victim.pause()
-            stopped = victim
-        elif stopped is not None:
-            stopped.pause(False)
-            stopped = None
-        elif cut is None:
-            lab.cut(victim.host)
-            cut = victim
-        else:
-            lab.mend(cut.host)
-            cut = None
-        faults += 1
-        # Faults come one after the other, in a rhythm that has nothing to do with what they do.
-        time.sleep(dice.uniform(0.3, 1.5))
-    if stopped is not None:
-        stopped.pause(False)
-    if cut is not None:
-        lab.mend(cut.host)
+        misfortunes.step(time.monotonic())
+        # They come one after the other, in a rhythm that has nothing to do with what they do.
+        time.sleep(misfortunes.dice.uniform(0.2, 0.8))
+    misfortunes.end()
     try:
         for load in loads:
             load.succeed(60)
@@ -161,4 +193,4 @@ def scenario_quorum_survives_everything(lab):
         operations = [checked(client, path) for client, path in zip(clients, histories)]
     except Exception as failure:
         raise type(failure)(f"seed {seed}: {failure}") from failure
-    return f"{faults} faults, seed {seed}, {operations}"
+    return f"{misfortunes}, seed {seed}, {operations}"
