@@ -109,11 +109,18 @@ enum Main {
       let status = GlueCommand.exitCode(for: error)
       if status == .success { GlueCommand.exit(withError: error) }
       if status == .validationFailure {
-        let line = GlueCommand.message(for: error).split(separator: "\n").first.map(String.init) ?? "bad arguments"
-        end("\(line) (see `\(GlueCommand.help(for: words))`)", Status.usage)
+        end("\(line(of: GlueCommand.message(for: error))) (see `\(GlueCommand.help(for: words))`)", Status.usage)
       }
       end(String(describing: error), Status.failure)
     }
+  }
+
+  /// What is wrong, in one line, with the list of what was expected if there is one.
+  private static func line(of message: String) -> String {
+    let lines = message.split(separator: "\n").map(String.init)
+    guard let first = lines.first else { return "bad arguments" }
+    let items = lines.dropFirst().prefix { $0.hasPrefix("  - ") }.map { $0.dropFirst(4) }
+    return items.isEmpty ? first : "\(first) \(items.joined(separator: ", "))"
   }
 
   /// Ends the process because its output cannot be written; quietly if that is because nobody wants more of it.

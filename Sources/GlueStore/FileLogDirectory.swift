@@ -64,7 +64,14 @@ public final class FileLogDirectory: LogDirectory {
     guard let listing = opendir(path) else { throw Self.error("list", path) }
     defer { closedir(listing) }
     var names: [String] = []
-    while let entry = readdir(listing) {
+    while true {
+      // It gives nothing at the end, and also when it fails: what is not seen then must not be taken for missing.
+      errno = 0
+      guard let entry = readdir(listing) else {
+        let code = errno
+        if code != 0 { throw Self.error("list", path, code) }
+        return names
+      }
       let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
         pointer.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: entry.pointee.d_name)) {
           String(cString: $0)
@@ -72,7 +79,6 @@ public final class FileLogDirectory: LogDirectory {
       }
       if name != ".", name != "..", name != Self.lockName { names.append(name) }
     }
-    return names
   }
 
   /// All bytes of a file.

@@ -110,9 +110,17 @@ import Testing
     (["q", "get", "--timeout", "5"], "a duration is a number and a unit"),
     (["q", "get", "--timeout", "-5s"], "--timeout"),
     (["q", "bench", "--clients", "0"], "whole number of at least 1"),
-    (["q", "bench", "--clients", "10001"], "at most 10000"),
+    (["q", "bench", "--clients", "1001"], "at most 1000"),
     (["q", "bench", "--keys", "x"], "whole number of at least 1"), (["q", "bench", "--reads", "101"], "0 to 100"),
     (["q", "bench", "--payload", "x"], "a size is a number of bytes"),
+    (["q", "bench", "--payload", "1MB"], "32 to 65472 bytes"), (["q", "bench", "--payload", "8"], "32 to 65472 bytes"),
+    (["q", "bench", "--duration", "0s"], "longer than nothing"),
+    (["q", "get", "--clients", "3"], "--clients is for bench"),
+    (["q", "get", "--keep"], "--keep is for bench"), (["q", "get", "a", "--text"], "--text is for set and cas"),
+    (["q", "set", "a", "1", "--timeout", "0s"], "longer than nothing"), (["#", "get"], "names no model"),
+    (["$q", "get"], "begins with $"), (["q", "init", "1", "2", "--store", "x"], "1, 3, 5, 7 or 9"),
+    (["q", "init", "1", "1", "2", "--store", "x"], "named twice"),
+    (["q", "get", "--snapshot-after", "1MB"], "--snapshot-after is for init and join"),
     (["q", "bench", "--duration", "x"], "a duration"),
   ])
   func mistakesOfTheCommandAreNamed(_ words: [String], _ text: String) {

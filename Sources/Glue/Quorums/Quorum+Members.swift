@@ -21,7 +21,7 @@ public struct QuorumStatus: Sendable {
   /// The endpoints that have the model open, as far as they are reached now.
   public let peers: [EndpointID]
   /// 64 bits that are equal where the state is.
-  public let hash: UInt64
+  public private(set) var hash: UInt64
   /// Paths, and elements of sets, that hold something.
   public let keys: Int
   /// Locks that are held, in the order of their names.
@@ -30,21 +30,30 @@ public struct QuorumStatus: Sendable {
   public let age: Duration?
   /// Why the storage cannot be used any more.
   public let storageFailure: String?
+
+  fileprivate func with(hash: UInt64) -> QuorumStatus {
+    var status = self
+    status.hash = hash
+    return status
+  }
 }
 
 extension Quorum {
   /// What can be said of the quorum as it is seen from here. Asks nobody.
   public var status: QuorumStatus {
-    link.withState { state in
+    let (status, state) = link.withState { state in
       let machine = state.machine
       let now = Timestamp.now
-      return QuorumStatus(
+      let status = QuorumStatus(
         cluster: machine.cluster, role: machine.role, leader: machine.leader, term: machine.term,
         index: machine.applied, membership: machine.membership, missing: machine.missingVoters,
-        peers: machine.peerIDs, hash: machine.state.digest, keys: machine.state.document.keyCount,
+        peers: machine.peerIDs, hash: 0, keys: machine.state.document.keyCount,
         locks: machine.state.locks, age: machine.currentTime(now).map { now.since($0).duration },
         storageFailure: machine.failure)
+      return (status, machine.state)
     }
+    // Heartbeats would wait while a large state is encoded.
+    return status.with(hash: state.digest)
   }
 
   /// Founds the quorum, once and for all, with these voters: 1, 3, 5, 7 or 9, of whom this endpoint is one. All of them have to have it open, with a
@@ -73,11 +82,14 @@ extension Quorum {
     let deadline = Timestamp.now + span(patience)
     // First what is decided by now: one that was removed a moment ago is no member, and one that was added is.
     try await catchUp(timeout: patience)
-    let members = status.membership?.all.map(\.endpoint) ?? []
+    let members = link.withState { $0.machine.membership }?.all.map(\.endpoint) ?? []
     guard members.contains(endpoint) else { throw QuorumFailure.notDone(.notMember(endpoint, members: members)) }
     let span = deadline.since(Timestamp.now)
     try check(await link.ask { $0.change(.remove(endpoint), timeout: span, at: $1) })
   }
+
+  /// Why a quorum cannot be founded with these voters, wherever that is; `nil` if it can.
+  public static func problem(withVoters voters: [EndpointID]) -> String? { Membership.problem(withFirst: voters) }
 
   private func check(_ result: QuorumResult) throws {
     if let failure = QuorumFailure(result) { throw failure }

@@ -17,6 +17,15 @@ public enum QuorumFailure: Error, Hashable, Sendable {
   /// The endpoint has this quorum model open already.
   case isOpen(String)
 
+  /// Voters that are not there, as far as that is why.
+  public var missing: [EndpointID] {
+    switch self {
+    case .notDone(.noQuorum(let missing)), .notDone(.foundedWithoutLeader(let missing)), .unknown(_, let missing):
+      missing
+    default: []
+    }
+  }
+
   init?(_ result: QuorumResult) {
     switch result {
     case .committed, .granted, .readable, .done: return nil

@@ -39,6 +39,10 @@ final class QuorumLink: Sendable {
     /// The subscription to what the leader tells all.
     var news: CallbackSubscription?
     var isSubscribing = false
+    /// The endpoint took no subscription: it has stopped.
+    var cannotListen = false
+    /// Somebody closes it.
+    var isClosing = false
     var isClosed = false
   }
 
@@ -59,6 +63,8 @@ final class QuorumLink: Sendable {
   private let writer: QuorumWriter?
   private let clock: QuorumClock
   private let state: Mutex<State>
+  /// It is closed, and its storage too.
+  private let isOver = Atomic<Bool>(false)
   private let tasks = Mutex<[Task<Void, Never>]>([])
   private let subscriptions = Mutex<[CallbackSubscription]>([])
 
@@ -70,7 +76,7 @@ final class QuorumLink: Sendable {
   /// What does not get through in this time was asked for again long ago.
   private static let messageSettings = TopicSettings(whenFull: .block(timeout: .seconds(10)), history: .none)
 
-  /// So long closing waits for a thread that is just sending; it may be the same one, in a callback.
+  /// So long closing waits for a thread that is just sending, which may be the same one, in a callback; and for somebody who can lead in its place.
   private static let longestGoodbye = Nanoseconds.milliseconds(100)
 
   private static func topic(of name: String, _ endpoint: EndpointID) -> String { "$quorum/one/\(endpoint)/\(name)" }
@@ -145,15 +151,24 @@ final class QuorumLink: Sendable {
   /// Ends it: locks are given back, and somebody else leads, as far as that can be done at once.
   func close() {
     let isFirst = state.withLock { state in
-      guard !state.isClosed else { return false }
+      guard !state.isClosing else { return false }
+      state.isClosing = true
       state.machine.close(at: .now)
       return true
     }
-    guard isFirst else { return }
+    guard isFirst else {
+      // Also for somebody else who closes it the storage is closed then.
+      let began = Timestamp.now
+      while !isOver.load(ordering: .acquiring), Timestamp.now < began + QuorumWriter.longestFinish {
+        IOThread.sleep(.milliseconds(1))
+      }
+      return
+    }
+    defer { isOver.store(true, ordering: .releasing) }
     // What that says leaves first, also if another thread is just sending.
     let began = Timestamp.now
     drain()
-    while withState({ $0.isDraining }), Timestamp.now < began + Self.longestGoodbye {
+    while withState({ $0.isDraining || $0.machine.isHandingOver }), Timestamp.now < began + Self.longestGoodbye {
       IOThread.sleep(.milliseconds(1))
       drain()
     }
@@ -278,7 +293,7 @@ final class QuorumLink: Sendable {
     if let bytes = state.machine.nextBroadcast() { return .broadcast(bytes) }
     if let event = state.machine.nextEvent() { return .event(event) }
     let wants = state.machine.wantsNews
-    if wants != (state.news != nil), !state.isSubscribing {
+    if wants != (state.news != nil), !state.isSubscribing, !(wants && state.cannotListen) {
       state.isSubscribing = true
       return .listen(wants)
     }
@@ -304,6 +319,7 @@ final class QuorumLink: Sendable {
     let new = wants ? try? subscribe(to: announcements.topic) : nil
     let old = state.withLock { state -> CallbackSubscription? in
       state.isSubscribing = false
+      state.cannotListen = wants && new == nil
       if state.isClosed { return new }
       defer { state.news = new }
       return state.news

@@ -63,7 +63,9 @@ enum QuorumAction: Sendable {
       guard !words.isEmpty else {
         throw ValidationError("init needs the IDs of the voters, of whom this endpoint is one")
       }
-      self = .found(try words.map(parseEndpointID))
+      let voters = try words.map(parseEndpointID)
+      if let problem = Quorum.problem(withVoters: voters) { throw ValidationError("init: \(problem)") }
+      self = .found(voters)
       most = words.count
     case .join:
       self = .join

@@ -6,20 +6,25 @@ import GlueSimulation
 
 /// What `glue quorum NAME bench` does.
 struct QuorumLoadOptions: ParsableArguments {
-  @Option(help: "Clients, each of which waits for its answer. (default: 64)", transform: parsePositive)
-  var clients: Int = 64
+  // Without values of their own, so that what was given for another action can be told.
+  @Option(
+    name: .customLong("clients"), help: "Clients, each of which waits for its answer. (default: 64)",
+    transform: parsePositive)
+  var givenClients: Int?
 
-  @Option(help: "How long. (default: 10s)", transform: parseDuration)
-  var duration: Duration = .seconds(10)
+  @Option(name: .customLong("duration"), help: "How long. (default: 10s)", transform: parseDuration)
+  var givenDuration: Duration?
 
-  @Option(help: "How many keys they share. (default: 1000)", transform: parsePositive)
-  var keys: Int = 1_000
+  @Option(name: .customLong("keys"), help: "How many keys they share. (default: 1000)", transform: parsePositive)
+  var givenKeys: Int?
 
-  @Option(help: "Bytes of a value. (default: 64)", transform: parseByteCount)
-  var payload: Int = 64
+  @Option(
+    name: .customLong("payload"), help: "Bytes of a value: 32 to 64KiB, less some. (default: 64)",
+    transform: parseByteCount)
+  var givenPayload: Int?
 
-  @Option(help: "How many of 100 operations are reads. (default: 0)")
-  var reads: Int = 0
+  @Option(name: .customLong("reads"), help: "How many of 100 operations are reads. (default: 0)")
+  var givenReads: Int?
 
   @Flag(help: "Leave what was written; else it is deleted at the end.")
   var keep = false
@@ -27,9 +32,35 @@ struct QuorumLoadOptions: ParsableArguments {
   @Option(help: "Write what was asked and answered to a file, for glue check-history.")
   var history: String?
 
+  var clients: Int { givenClients ?? 64 }
+  var duration: Duration { givenDuration ?? .seconds(10) }
+  var keys: Int { givenKeys ?? 1_000 }
+  var payload: Int { givenPayload ?? 64 }
+  var reads: Int { givenReads ?? 0 }
+
+  /// Each value is like no other one, which takes some room; and each has a few bytes beside its text when it is encoded.
+  private static let payloads = 32...(DocumentLimits().valueBytes - 64)
+  /// An opening has at most so many requests under way, its session among them.
+  private static let clientLimit = 1_000
+
   func validate() throws {
     guard (0...100).contains(reads) else { throw ValidationError("--reads is a percentage: 0 to 100") }
-    guard clients <= 10_000 else { throw ValidationError("there may be at most 10000 clients") }
+    guard clients <= Self.clientLimit else {
+      throw ValidationError("there may be at most \(Self.clientLimit) clients in one process")
+    }
+    guard Self.payloads.contains(payload) else {
+      throw ValidationError("--payload is \(Self.payloads.lowerBound) to \(Self.payloads.upperBound) bytes")
+    }
+    guard duration > .zero else { throw ValidationError("--duration must be longer than nothing") }
+  }
+
+  /// An option of bench that was given.
+  var given: String? {
+    let all: [(String, Bool)] = [
+      ("clients", givenClients != nil), ("duration", givenDuration != nil), ("keys", givenKeys != nil),
+      ("payload", givenPayload != nil), ("reads", givenReads != nil), ("keep", keep), ("history", history != nil),
+    ]
+    return all.first(where: \.1).map { "--\($0.0)" }
   }
 }
 
@@ -58,9 +89,11 @@ struct QuorumLoad: Sendable {
   }
 
   /// Runs until the time is over or the task is cancelled, and tells what came of it.
-  func run(json: Bool) async throws {
-    try await quorum.catchUp(timeout: timeout ?? Self.patience)
+  ///
+  /// - Returns: Whether something was decided.
+  func run(json: Bool) async throws -> Bool {
     let file = try options.history.map { try HistoryFile($0) }
+    try await quorum.catchUp(timeout: max(timeout ?? .zero, Self.patience))
     let began = Clocks.now()
     let end = began + UInt64(options.duration / .nanoseconds(1))
     let figures = await withTaskGroup(of: QuorumLoadFigures.self) { group in
@@ -74,6 +107,7 @@ struct QuorumLoad: Sendable {
     // Best effort: what was measured counts also if nobody decides any more.
     if !options.keep { _ = try? await quorum.delete(root) }
     for line in json ? [figures.json(options, seconds)] : figures.lines(options, seconds) { try Console.tryLine(line) }
+    return figures.hasDecided
   }
 
   private func loop(_ client: Int, until end: UInt64, _ file: HistoryFile?) async -> QuorumLoadFigures {

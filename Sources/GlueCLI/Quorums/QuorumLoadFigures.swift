@@ -22,6 +22,9 @@ struct QuorumLoadFigures: Sendable {
   /// The first thing that went wrong.
   private var reason: String?
 
+  /// Whether something was answered.
+  var hasDecided: Bool { !commits.isEmpty || !reads.isEmpty }
+
   /// Counts an operation that is over.
   mutating func count(_ operation: HistoryOperation, from call: UInt64, to end: UInt64) {
     let milliseconds = Double(end - call) / 1e6
@@ -72,7 +75,7 @@ struct QuorumLoadFigures: Sendable {
           + [sorted.at(0.5), sorted.at(0.99), sorted.maximum].map { Format.right(Format.fixed($0, 2), 12) }.joined())
     }
     lines.append(
-      "\(commits.count) commits, of which \(unmatched) compared with what was not there; \(reads.count) reads; "
+      "\(commits.count) commits, of which \(unmatched) compared and found something else; \(reads.count) reads; "
         + "\(failed) failed, \(unknown) unknown\(reason.map { ": \($0)" } ?? "")")
     lines.append("at most \(Format.fixed(longestGapMilliseconds, 1)) ms without a commit")
     return lines

@@ -11,6 +11,9 @@ struct QuorumSession: Sendable {
   /// How long `status` and `watch` wait for what is decided; they show then what is known.
   private static let patience = Duration.seconds(3)
 
+  /// So long `status` and `members` wait for voters that they have not met.
+  private static let meetingPatience = Duration.seconds(1)
+
   /// When nothing has come for so long, and nobody leads, nothing more is expected.
   private static let quietSpan = Duration.milliseconds(700)
 
@@ -43,9 +46,7 @@ struct QuorumSession: Sendable {
     case .increment(let path, let amount):
       try showIndex(try await quorum.increment(path, by: amount, timeout: timeout))
     case .compareAndSet(let path, let expected, let value):
-      let matched = try await quorum.compareAndSet(path, expecting: expected, to: value, timeout: timeout)
-      try Console.tryLine("\(matched)")
-      return matched ? 0 : 1
+      return try await compareAndSet(try ModelPath(path), expected, value) ? 0 : 1
     case .watch(let path): try await watch(path)
     case .lock(let name, let command): return try await QuorumLockHolder(self).hold(name, command)
     case .members(let change): try await members(change)
@@ -54,7 +55,7 @@ struct QuorumSession: Sendable {
       try show(index.map { "it was decided with entry \($0)" } ?? "it has not happened, and never will") {
         $0.add("committed", index)
       }
-    case .bench: try await QuorumLoad(quorum, load, timeout: timeout).run(json: json)
+    case .bench: return try await QuorumLoad(quorum, load, timeout: timeout).run(json: json) ? 0 : 1
     }
     return 0
   }
@@ -78,6 +79,29 @@ struct QuorumSession: Sendable {
     if json { try show("") { $0.add("index", index) } }
   }
 
+  private func compareAndSet(_ path: ModelPath, _ expected: ModelValue?, _ value: ModelValue?) async throws -> Bool {
+    var index: LogIndex?
+    do {
+      index = try await quorum.commit(
+        [value.map { .set(path, $0) } ?? .delete(path)], if: [.value(path, expected)], timeout: timeout)
+    } catch QuorumFailure.rejected(.conditionFailed) {}
+    try show("\(index != nil)") { line in
+      line.add("matched", index != nil)
+      line.add("index", index)
+    }
+    return index != nil
+  }
+
+  /// Tells programs why something was not done.
+  func showFailure(_ failure: QuorumFailure) throws {
+    guard json else { return }
+    var line = JSONLine()
+    line.add("failure", QuorumText.kind(of: failure))
+    line.add("missing", failure.missing.map { "\($0)" })
+    line.add("text", "\(failure)")
+    try Console.tryLine(line.line)
+  }
+
   // MARK: Reading
 
   private func get(_ path: String?, stale: Bool) async throws {
@@ -93,7 +117,8 @@ struct QuorumSession: Sendable {
         }
       }
       if !quiet {
-        let age = known.age.map { "\(Format.milliseconds($0)) old at least" } ?? "of unknown age"
+        let age =
+          known.age.map { "which a leader said to be everything \(Format.milliseconds($0)) ago" } ?? "of unknown age"
         Console.error("glue: as of entry \(known.index), \(age)")
       }
     } else {
@@ -162,11 +187,20 @@ struct QuorumSession: Sendable {
 
   // MARK: The quorum
 
+  /// Somebody who is there and has not been met is not missing. Meeting takes some ten milliseconds, and longer where packets get lost.
+  private func meetVoters() async throws {
+    let deadline = ContinuousClock.now + Self.meetingPatience
+    while !quorum.status.missing.isEmpty, ContinuousClock.now < deadline {
+      try await Task.sleep(for: .milliseconds(20))
+    }
+  }
+
   private func showStatus() async throws -> Int32 {
     var reason: QuorumFailure?
     do { try await quorum.catchUp(timeout: timeout ?? Self.patience) } catch let failure as QuorumFailure {
       reason = failure
     }
+    if reason == nil { try await meetVoters() }
     let status = quorum.status
     try Console.tryLine(
       json ? QuorumText.json(status, reason) : QuorumText.lines(status).joined(separator: "\n"))
@@ -182,6 +216,7 @@ struct QuorumSession: Sendable {
     case nil: break
     }
     try await quorum.catchUp(timeout: timeout)
+    try await meetVoters()
     let status = quorum.status
     guard let membership = status.membership else { return }
     for member in membership.all {

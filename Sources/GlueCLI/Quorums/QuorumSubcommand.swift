@@ -54,7 +54,9 @@ struct QuorumSubcommand: AsyncParsableCommand {
   var text = false
 
   @Option(
-    help: "Wait so long for a decision. (default: 5s; init 15s; members 60s)", transform: parseDuration)
+    help:
+      "Wait so long for a decision. (default: 5s; init, and bench before it begins 15s; members 60s; status, watch and get --stale 3s)",
+    transform: parseDuration)
   var timeout: Duration?
 
   @Flag(
@@ -89,6 +91,11 @@ struct QuorumSubcommand: AsyncParsableCommand {
     if store == nil, action == .`init` || action == .join {
       throw ValidationError("\(action.rawValue) needs --store, where this endpoint remembers what it voted for")
     }
+    if action != .bench, let option = load.given { throw ValidationError("\(option) is for bench") }
+    if text, action != .set, action != .cas { throw ValidationError("--text is for set and cas, which take a value") }
+    if timeout == .zero, action != .lock {
+      throw ValidationError("--timeout must be longer than nothing: a decision takes a round of messages")
+    }
     if stale, action != .get { throw ValidationError("--stale is for get") }
     if snapshotAfter != nil, action != .`init`, action != .join {
       throw ValidationError("--snapshot-after is for init and join, which have a log")
@@ -105,22 +112,29 @@ struct QuorumSubcommand: AsyncParsableCommand {
     let endpoint = try await options.makeEndpoint()
     // From the beginning on: it tells at once what it finds in its storage.
     let events = endpoint.events
-    var settings = try Self.settings(name, store: store, isLAN: lan, load.clients)
+    var settings = try Self.settings(name, store: store, isLAN: lan)
     if let snapshotAfter { settings.configuration.compactionBytes = snapshotAfter }
     let quorum = try await endpoint.quorum(name, settings)
     let session = QuorumSession(quorum: quorum, json: json, timeout: timeout, quiet: options.quiet)
     if let recovery = quorum.recovery, options.verbose { Console.error("glue: \(recovery)") }
     let kind = self.action
     let status = Shared<Int32>(0)
+    let alarms = endpoint.events
     try await GlueCLI.run(
-      endpoint, quiet: options.quiet || kind != .watch,
+      endpoint, quiet: true,
       { [self] endpoint in
+        let telling = options.quiet || kind == .`init` || kind == .join ? nil : Task { await tell(alarms) }
+        defer { telling?.cancel() }
         do {
           let ended = try await session.perform(action, stale: stale, once: once, events, load, as: endpoint.id)
           status.withLock { $0 = ended }
         } catch QuorumFailure.unknown(let token, let missing) {
           try session.showUnknown(token, missing)
           status.withLock { $0 = QuorumSession.unknownStatus }
+        } catch let failure as QuorumFailure {
+          quorum.close()
+          try session.showFailure(failure)
+          throw failure
         } catch {
           quorum.close()
           throw error
@@ -133,14 +147,20 @@ struct QuorumSubcommand: AsyncParsableCommand {
       })
   }
 
+  /// What somebody should look after who reads the output, or a program: also that there is another quorum of this name.
+  private func tell(_ events: Events) async {
+    for await event in events {
+      guard case .quorum(name, let event) = event, event.isAlarming else { continue }
+      // A lock's holder says so itself.
+      if case .lockLost = event { continue }
+      Console.error("glue: \(event)")
+    }
+  }
+
   /// How it is opened: as a voter or learner with a directory, else as an observer.
-  static func settings(
-    _ name: String, store: String?, isLAN: Bool, _ clients: Int = 0
-  ) throws -> Quorum.Settings {
+  static func settings(_ name: String, store: String?, isLAN: Bool) throws -> Quorum.Settings {
     var settings = Quorum.Settings()
     if isLAN { settings.configuration = .lan }
-    // Each client has at most one under way; its session takes one as well.
-    settings.configuration.requests = max(settings.configuration.requests, 2 * clients)
     settings.storage = try store.map { try FileLogDirectory(directory: $0, quorum: name) }
     return settings
   }

@@ -18,7 +18,7 @@ enum QuorumText {
     if !status.missing.isEmpty {
       lines.append("not there: " + status.missing.map(\.description).joined(separator: ", "))
     }
-    let age = status.age.map { ", at most \(Format.milliseconds($0)) old" } ?? ""
+    let age = status.age.map { ", everything there was \(Format.milliseconds($0)) ago" } ?? ""
     lines.append("entry \(status.index)\(age); \(status.keys) keys, hash \(hex(status.hash))")
     for lock in status.locks {
       let note = lock.note.isEmpty ? "" : " (\(lock.note))"
@@ -76,10 +76,41 @@ enum QuorumText {
     case .changesJoined(let index):
       line.add("event", "changesJoined")
       line.add("index", index)
-    case .foreignCluster, .foreignStorage, .wentOver, .lockLost, .storageFailed, .unreadable:
-      line.add("event", "problem")
+    case .foreignCluster(let cluster, let endpoint):
+      addProblem("foreignCluster", at: endpoint, to: &line)
+      line.add("quorum", "\(cluster)")
+    case .foreignStorage(let endpoint): addProblem("foreignStorage", at: endpoint, to: &line)
+    case .wentOver(_, let cluster):
+      addProblem("wentOver", to: &line)
+      line.add("quorum", "\(cluster)")
+    case .lockLost(let lock, let token):
+      addProblem("lockLost", to: &line)
+      line.add("lock", lock)
+      line.add("token", token)
+    case .storageFailed: addProblem("storageFailed", to: &line)
+    case .unreadable(let endpoint, _): addProblem("unreadable", at: endpoint, to: &line)
     }
     line.add("text", "\(event)")
+  }
+
+  private static func addProblem(_ kind: String, at endpoint: EndpointID? = nil, to line: inout JSONLine) {
+    line.add("event", "problem")
+    line.add("problem", kind)
+    if let endpoint { line.add("endpoint", "\(endpoint)") }
+  }
+
+  /// The kind of a failure, for programs.
+  static func kind(of failure: QuorumFailure) -> String {
+    switch failure {
+    case .rejected: "rejected"
+    case .notDone(.noQuorum), .notDone(.foundedWithoutLeader): "noQuorum"
+    case .notDone(.notFounded): "notFounded"
+    case .notDone: "notDone"
+    case .unknown: "unknown"
+    case .changedMeanwhile: "changedMeanwhile"
+    case .storage: "storage"
+    case .isOpen: "isOpen"
+    }
   }
 
   private static func list(_ members: [MemberID]) -> String { members.map { "\($0.endpoint)" }.joined(separator: ", ") }

@@ -1,3 +1,5 @@
+import GlueCore
+
 /// Who decides, and who only listens. Each list is in order and without duplicates; nobody is in both.
 public struct Membership: Hashable, Sendable {
   /// How many voters there may be. More make every commit slower, and survive hardly more.
@@ -14,6 +16,15 @@ public struct Membership: Hashable, Sendable {
   public init(voters: [MemberID], learners: [MemberID] = []) {
     self.voters = Set(voters).sorted()
     self.learners = Set(learners).subtracting(voters).sorted()
+  }
+
+  /// Why these cannot be the first voters; `nil` if they can: 1, 3, 5, 7 or 9 of them, each once. An even number survives no more than one less.
+  public static func problem(withFirst voters: [EndpointID]) -> String? {
+    if Set(voters).count != voters.count { return "one is named twice" }
+    if voters.count % 2 == 0 || voters.count > voterLimit {
+      return "there are \(voters.count), and may be 1, 3, 5, 7 or 9"
+    }
+    return nil
   }
 
   /// How many voters decide.

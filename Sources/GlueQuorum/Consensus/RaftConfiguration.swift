@@ -31,6 +31,10 @@ public struct RaftConfiguration: Hashable, Sendable {
     return configuration
   }
 
+  /// A disk that has not written for so long hangs: whoever has it neither leads nor stands. Cards and cheap flash pause for a second or two.
+  static let diskPatience = Nanoseconds.seconds(4)
+  /// How many bytes of entries are in one write; a larger entry goes alone.
+  static let writeBytes = 32 << 20
   /// How many reads wait at a leader for a round; what is asked beyond them has to be asked again.
   static let readLimit = 65_536
   /// How many small messages wait to be taken or for the disk; more are dropped, as the network may drop any. Appends are

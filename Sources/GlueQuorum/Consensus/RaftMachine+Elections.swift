@@ -99,16 +99,23 @@ extension RaftMachine {
     hasCommittedInTerm = false
     round = 0
     confirmedRound = 0
-    uncommittedBytes = 0
-    var index = commitIndex
-    while index < log.lastIndex {
-      index += 1
-      uncommittedBytes += log.entry(at: index)?.encodedBound ?? 0
-    }
+    uncommittedBytes = bytes(after: commitIndex, upTo: log.lastIndex)
+    unwrittenBytes = bytes(after: stable, upTo: log.lastIndex)
     followers = []
     updateFollowers(at: now)
     heartbeatDeadline = now + configuration.heartbeatInterval
     append(.empty)
+  }
+
+  /// Bytes of entries, as far as they are in memory.
+  func bytes(after first: LogIndex, upTo last: LogIndex) -> Int {
+    var index = max(first, log.baseIndex)
+    var bytes = 0
+    while index < min(last, log.lastIndex) {
+      index += 1
+      bytes += log.entry(at: index)?.encodedBound ?? 0
+    }
+    return bytes
   }
 
   // MARK: The quorum of a leader
@@ -149,6 +156,9 @@ extension RaftMachine {
     transfer = (best, now + configuration.electionTimeout, false)
     tellTransfer()
   }
+
+  /// Whether the one that is to lead has not been told so yet.
+  var isTransferring: Bool { transfer.map { !$0.isTold } ?? false }
 
   func tellTransfer() {
     guard let transfer, !transfer.isTold,

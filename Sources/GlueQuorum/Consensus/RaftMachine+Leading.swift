@@ -6,9 +6,8 @@ extension RaftMachine {
     self.now = max(self.now, now)
     guard role == .leader else { throw .notLeader }
     guard transfer == nil else { throw .transferring }
-    guard uncommittedBytes == 0 || uncommittedBytes + command.count <= configuration.uncommittedBytes else {
-      throw .tooMuchUncommitted
-    }
+    let waiting = max(uncommittedBytes, unwrittenBytes)
+    guard waiting == 0 || waiting + command.count <= configuration.uncommittedBytes else { throw .tooMuchUncommitted }
     return append(.command(command))
   }
 
@@ -40,6 +39,8 @@ extension RaftMachine {
     let entry = RaftEntry(index: log.lastIndex + 1, term: term, content)
     log.append(entry)
     uncommittedBytes += entry.encodedBound
+    unwrittenBytes += entry.encodedBound
+    noteUnwritten()
     wakeAppends()
     return entry.index
   }

@@ -8,9 +8,10 @@ extension RaftMachine {
     guard durableVersion < hardVersion || snapshotToWrite != nil || log.lastIndex > from else { return nil }
     let write = RaftWrite(
       hardState: durableVersion < hardVersion ? hardState : nil, snapshot: snapshotToWrite,
-      entries: log.slice(from: from + 1, to: log.lastIndex, bytes: .max))
-    writing = (hardVersion, log.lastIndex, snapshotToWrite?.index)
+      entries: log.slice(from: from + 1, to: log.lastIndex, bytes: RaftConfiguration.writeBytes))
+    writing = (hardVersion, write.entries.last?.index ?? log.lastIndex, snapshotToWrite?.index)
     snapshotToWrite = nil
+    noteUnwritten()
     return write
   }
 
@@ -20,7 +21,13 @@ extension RaftMachine {
     guard let written = writing else { return }
     writing = nil
     durableVersion = written.version
-    if snapshotToWrite == nil { stable = max(stable, written.last) }
+    if snapshotToWrite == nil, stable < written.last {
+      if role == .leader { unwrittenBytes -= bytes(after: stable, upTo: written.last) }
+      stable = written.last
+    }
+    // What still waits has waited from now on.
+    unwrittenSince = nil
+    noteUnwritten()
     if written.snapshot != nil, snapshotToWrite == nil { isInstallDurable = true }
     while let first = held.first, first.version <= durableVersion {
       held.removeFirst()

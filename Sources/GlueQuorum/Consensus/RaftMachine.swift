@@ -36,6 +36,8 @@ public final class RaftMachine {
   /// Up to where the log is on disk as it is in memory.
   var stable: LogIndex
   var writing: (version: UInt64, last: LogIndex, snapshot: LogIndex?)?
+  /// Since when something has waited for the disk without anything having been written.
+  var unwrittenSince: Timestamp?
   var snapshotToWrite: RaftSnapshot?
   var installed: RaftSnapshot?
   var isInstallDurable = false
@@ -67,6 +69,8 @@ public final class RaftMachine {
   var heartbeatDeadline = Timestamp(nanoseconds: 0)
   var hasCommittedInTerm = false
   var uncommittedBytes = 0
+  /// Bytes of the entries that are not on its own disk yet. A majority may commit them all the same.
+  var unwrittenBytes = 0
   var appendsDue = false
   var appendCursor = 0
   var round: UInt64 = 0
@@ -128,23 +132,45 @@ public final class RaftMachine {
 
   /// When ``advance(to:)`` has something to do.
   public var nextWakeup: Timestamp? {
-    if role == .leader { return min(heartbeatDeadline, transfer?.deadline ?? heartbeatDeadline) }
+    if role == .leader {
+      let hangsAt = unwrittenSince.map { $0 + RaftConfiguration.diskPatience } ?? heartbeatDeadline
+      return min(heartbeatDeadline, transfer?.deadline ?? heartbeatDeadline, hangsAt)
+    }
     return mayStand ? electionDeadline : nil
   }
 
   /// Lets time pass.
   public func advance(to now: Timestamp) {
     self.now = max(self.now, now)
+    noteUnwritten()
     if role == .leader {
       guard hearsMajority(at: now) || fault == .noCheckQuorum else { return follow(nil, at: now) }
+      // It can neither apply what the others decide nor tell anybody: one of them has to lead.
+      if hangs(at: now) {
+        transferLeadership(to: nil, at: now)
+        return follow(nil, at: now)
+      }
       if let transfer, now >= transfer.deadline { self.transfer = nil }
       if now >= heartbeatDeadline {
         heartbeatDeadline = now + configuration.heartbeatInterval
         beginRound(to: .all)
       }
     } else if now >= electionDeadline, mayStand {
+      // Its vote could not be written.
+      if hangs(at: now) { return restartElectionTimer(at: now) }
       if fault == .noPreVote { stand(isTransfer: false, at: now) } else { askAround(at: now) }
     }
+  }
+
+  /// Takes note of whether something waits for the disk.
+  func noteUnwritten() {
+    let isWaiting = durableVersion < hardVersion || stable < log.lastIndex || installed != nil && !isInstallDurable
+    unwrittenSince = isWaiting ? unwrittenSince ?? now : nil
+  }
+
+  /// Whether the disk has not come back for so long that it may never do.
+  func hangs(at now: Timestamp) -> Bool {
+    unwrittenSince.map { now.since($0) >= RaftConfiguration.diskPatience } ?? false
   }
 
   func restartElectionTimer(at now: Timestamp) {

@@ -42,7 +42,9 @@ enum LogFormat {
   /// The number in a name that begins so.
   static func number(of name: String, _ prefix: String) -> UInt64? {
     guard name.hasPrefix(prefix), name.utf8.count == prefix.utf8.count + 16 else { return nil }
-    guard let number = UInt64(name.dropFirst(prefix.count), radix: 16) else { return nil }
+    guard let number = UInt64(name.dropFirst(prefix.count), radix: 16), number <= WireLimits.position else {
+      return nil
+    }
     return prefix + hexadecimal(number) == name ? number : nil
   }
 

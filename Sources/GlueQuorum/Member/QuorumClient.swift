@@ -5,7 +5,7 @@ import GlueCore
 struct QuorumClient: Sendable {
   /// A request that gets into the log.
   struct Pending: Sendable {
-    let number: UInt64
+    var number: UInt64
     /// nil: nobody waits for it any more, or ever did.
     var ticket: UInt64?
     let operation: QuorumOperation
@@ -29,8 +29,8 @@ struct QuorumClient: Sendable {
     let number: UInt64
     var tickets: [(ticket: UInt64, deadline: Timestamp)]
     var sendAt: Timestamp?
-    /// It has left: nothing can join it.
-    var wasSent = false
+    /// When it first left; from then on nothing can join it.
+    var sentAt: Timestamp?
     /// What has to be applied first, when that is known.
     var index: LogIndex?
   }
@@ -95,7 +95,10 @@ struct QuorumClient: Sendable {
   /// Results below it are not needed any more.
   var oldest: UInt64 {
     var oldest = pending.first?.number ?? nextNumber
-    for (number, _) in unresolved { oldest = min(oldest, number) }
+    // Beyond what a session remembers it is of no use.
+    for (number, _) in unresolved where nextNumber - number <= UInt64(QuorumStateLimits.results) {
+      oldest = min(oldest, number)
+    }
     // What is to be settled has to be remembered until then.
     for request in pending {
       if case .settle(let other) = request.operation, other.session == session { oldest = min(oldest, other.number) }
@@ -145,6 +148,12 @@ struct QuorumClient: Sendable {
     keepAlive = nil
     locks = []
     unresolved = []
+    // Those that are left have never been sent. A session counts from 1, so that whoever settles one of its requests finds it near.
+    nextNumber = 1
+    for index in pending.indices {
+      pending[index].number = nextNumber
+      nextNumber += 1
+    }
     for index in rounds.indices {
       rounds[index].index = nil
       rounds[index].sendAt = Timestamp(nanoseconds: 0)

@@ -4,7 +4,7 @@ import GlueCore
 public struct QuorumConfiguration: Sendable {
   /// Heartbeats, elections and windows of Raft. ``RaftConfiguration/lan`` finds a new leader in half a second.
   public var raft = RaftConfiguration()
-  /// How large the state may become.
+  /// How large the state may become, of a quorum that is founded here. Those that follow it have its limits.
   public var state = QuorumStateLimits()
   /// Requests of this opening that are not decided yet; 1,024. More are refused: nothing queues up silently.
   public var requests = 1_024
@@ -78,4 +78,8 @@ extension QuorumConfiguration {
   static let events = 1_024
   /// Requests of others that wait until this leader is ready.
   static let heldAsks = 4_096
+  /// Bytes of the commands among them.
+  static let heldBytes = 16 << 20
+  /// A founder waits so long for those who are there to say what they belong to, before it founds.
+  static let foundingPause = Nanoseconds.milliseconds(500)
 }

@@ -146,6 +146,7 @@ extension QuorumMachine {
     else { return }
     following.fetch?.since = now
     following.fetch?.attempts = 0
+    following.fetch?.timeout = QuorumConfiguration.fetchTimeout
     following.fetch?.transfer?.bytes += bytes
     guard offset + UInt64(bytes.count) == transfer.offer.bytes else {
       return want(pieces: QuorumConfiguration.pieceWindow)
@@ -159,7 +160,7 @@ extension QuorumMachine {
   private func take(_ offer: QuorumOffer, _ bytes: [UInt8], from peer: EndpointID, at now: Timestamp) {
     let new: QuorumState
     do {
-      new = try QuorumState(encoded: bytes, limits: configuration.state)
+      new = try QuorumState(encoded: bytes)
     } catch {
       tell(.unreadable(from: peer, "its state: \(error)"))
       if following.preferred == peer { following.preferred = nil }

@@ -9,6 +9,8 @@ struct Founding: Sendable {
   let deadline: Timestamp
   var storages: [(endpoint: EndpointID, storage: StorageID)]
   var inviteAt: Timestamp
+  /// Not before this, so that a quorum of this name that is there is heard of first.
+  let foundAt: Timestamp
   /// The first state is made; what is missing is a leader.
   var isFounded = false
 
@@ -31,7 +33,8 @@ extension QuorumMachine {
     guard let storage else { return ticket }
     founding = Founding(
       ticket: ticket, cluster: ClusterID(high: generator.next(), low: generator.next()), voters: voters,
-      deadline: now + timeout, storages: [(endpoint, storage)], inviteAt: now)
+      deadline: now + timeout, storages: [(endpoint, storage)], inviteAt: now,
+      foundAt: now + QuorumConfiguration.foundingPause)
     checkFounding(now)
     pump(now)
     return ticket
@@ -44,10 +47,7 @@ extension QuorumMachine {
     if applied > 0, let cluster { return .isFounded(cluster) }
     if founding != nil { return .invalidVoters("a founding is under way") }
     if storage == nil { return .invalidVoters("this endpoint has no storage") }
-    if Set(voters).count != voters.count { return .invalidVoters("one is named twice") }
-    if voters.count % 2 == 0 || voters.count > Membership.voterLimit {
-      return .invalidVoters("there are \(voters.count), and may be 1, 3, 5, 7 or 9")
-    }
+    if let problem = Membership.problem(withFirst: voters) { return .invalidVoters(problem) }
     if !voters.contains(endpoint) { return .invalidVoters("this endpoint, \(endpoint), is not one of them") }
     return nil
   }
@@ -66,10 +66,12 @@ extension QuorumMachine {
       return endFounding(
         founding, .failed(founding.isFounded ? .foundedWithoutLeader(missing: missing) : .noQuorum(missing: missing)))
     }
-    guard !founding.isFounded, now >= founding.inviteAt else { return }
-    self.founding?.inviteAt = now + QuorumConfiguration.invitationInterval
-    for voter in founding.voters { invite(voter, at: now) }
-    foundIfComplete()
+    guard !founding.isFounded else { return }
+    if now >= founding.inviteAt {
+      self.founding?.inviteAt = now + QuorumConfiguration.invitationInterval
+      for voter in founding.voters { invite(voter, at: now) }
+    }
+    foundIfComplete(now)
   }
 
   /// The founding is over when something can be decided.
@@ -109,7 +111,7 @@ extension QuorumMachine {
       founding.storage(of: peer) == nil
     else { return }
     self.founding?.storages.append((peer, storage))
-    foundIfComplete()
+    foundIfComplete(now)
   }
 
   func receiveDecline(_ cluster: ClusterID, _ reason: QuorumDecline, from peer: EndpointID) {
@@ -117,8 +119,9 @@ extension QuorumMachine {
     endFounding(founding, .failed(.declined(peer, reason)))
   }
 
-  private func foundIfComplete() {
-    guard let founding, !founding.isFounded, founding.storages.count == founding.voters.count, joining == nil, !isBound,
+  private func foundIfComplete(_ now: Timestamp) {
+    guard let founding, !founding.isFounded, now >= founding.foundAt, founding.storages.count == founding.voters.count,
+      joining == nil, !isBound,
       applied == 0
     else { return }
     self.founding?.isFounded = true

@@ -15,6 +15,8 @@ struct Leading: Sendable {
   var lastToken: UInt64 = 0
   /// What came before it was ready.
   var held: [(from: EndpointID, commands: [QuorumCommand], reads: [UInt64])] = []
+  /// Bytes of the commands among them.
+  var heldBytes = 0
   /// Entries that were applied and not yet told to all.
   var news: [RaftEntry] = []
   var toldCommit: LogIndex = 0
@@ -49,6 +51,7 @@ extension QuorumMachine {
     greetAll()
     let held = leading?.held ?? []
     leading?.held = []
+    leading?.heldBytes = 0
     for ask in held { receiveAsk(ask.commands, reads: ask.reads, from: ask.from, at: now) }
   }
 
@@ -62,15 +65,21 @@ extension QuorumMachine {
 
   func receiveAsk(_ commands: [QuorumCommand], reads: [UInt64], from peer: EndpointID, at now: Timestamp) {
     guard let raft, let leading else { return redirect(commands, reads: reads, to: peer, now) }
+    // Whoever sends what is too long is not one of ours: it would hold up the log.
+    let bytes = commands.reduce(0) { $0 + $1.approximateBytes }
+    guard bytes <= QuorumStateLimits.commandBytes + QuorumConfiguration.commandBytesPerMessage,
+      commands.allSatisfy({ $0.approximateBytes <= QuorumStateLimits.commandBytes }),
+      reads.count <= QuorumStateLimits.results
+    else { return }
     guard leading.clock != nil else {
-      guard leading.held.count < QuorumConfiguration.heldAsks else {
-        return redirect(commands, reads: reads, to: peer, now)
-      }
+      guard leading.held.count < QuorumConfiguration.heldAsks,
+        leading.held.isEmpty || leading.heldBytes + bytes <= QuorumConfiguration.heldBytes
+      else { return redirect(commands, reads: reads, to: peer, now) }
       self.leading?.held.append((peer, commands, reads))
+      self.leading?.heldBytes += bytes
       return
     }
-    // Whoever sends what is too long is not one of ours: it would hold up the log.
-    if !commands.isEmpty, commands.allSatisfy({ $0.approximateBytes <= QuorumStateLimits.commandBytes }) {
+    if !commands.isEmpty {
       let time = quorumTime(now)
       do throws(RaftRefusal) {
         let index = try raft.propose(QuorumBatch(time: time, commands: commands).encoded(), at: now)

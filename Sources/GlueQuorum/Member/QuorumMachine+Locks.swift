@@ -29,7 +29,7 @@ extension QuorumMachine {
       if let lock = request.lock {
         enqueue(.release(lock: lock, token: token), ticket: nil, deadline: nil, at: now)
       }
-      return finish(request, .granted(token: token))
+      return finish(request, .committed(index))
     }
     let life = Nanoseconds.milliseconds(ttl)
     let isLate = client.keptSince.map { now >= $0 + life - QuorumConfiguration.lifeRounding } ?? true

@@ -66,7 +66,7 @@ extension QuorumMachine {
     guard snapshot.index > applied else { return }
     let decoded = fetchedState?.index == snapshot.index ? fetchedState?.state : nil
     fetchedState = nil
-    guard let state = decoded ?? (try? QuorumState(encoded: snapshot.state, limits: configuration.state)) else {
+    guard let state = decoded ?? (try? QuorumState(encoded: snapshot.state)) else {
       return
     }
     restore(state, index: snapshot.index, term: snapshot.term, membership: snapshot.membership, at: now)
@@ -118,7 +118,7 @@ extension QuorumMachine {
       isJobUnderWay = true
       return .write(write)
     }
-    guard compaction.bytes >= max(configuration.compactionBytes, compaction.stateBytes), let membership,
+    guard compaction.bytes >= compactionBytes, let membership,
       applied > compaction.snapshot, applied <= raft.commitIndex
     else { return nil }
     compaction.underWay = applied
@@ -126,6 +126,13 @@ extension QuorumMachine {
     isJobUnderWay = true
     return .compact(
       index: applied, term: appliedTerm, membership, state, keepFrom: applied + 1)
+  }
+
+  /// How many bytes of log a snapshot replaces. Members apply the same entries, and a vote waits while a snapshot is written: so that not all of them write
+  /// theirs at the same entry, each waits up to half as long again.
+  private var compactionBytes: Int {
+    let least = max(configuration.compactionBytes, compaction.stateBytes)
+    return least + Int(Double(least / 2) * Double((storage?.number ?? 0) >> 32) / Double(UInt32.max))
   }
 
   /// The storage has done it, and it is synced.
@@ -164,12 +171,12 @@ extension QuorumMachine {
   private func becomeMember(_ done: Joining, at now: Timestamp) {
     guard let member else { return }
     // The storage says so now, whatever was heard meanwhile.
-    if cluster != done.cluster, applied > 0 { forgetCluster() }
+    if cluster != nil, cluster != done.cluster { forgetCluster() }
     cluster = done.cluster
     isBound = true
     pledge = nil
     if done.snapshot.index > applied,
-      let state = try? QuorumState(encoded: done.snapshot.state, limits: configuration.state)
+      let state = try? QuorumState(encoded: done.snapshot.state)
     {
       replaceState(
         by: state, index: done.snapshot.index, term: done.snapshot.term, membership: done.snapshot.membership)

@@ -71,7 +71,7 @@ extension QuorumMachine {
 
   /// Something came from a peer, to this opening alone or to all.
   public func receive(_ bytes: UnsafeRawBufferPointer, from peer: EndpointID, at now: Timestamp) {
-    guard !isClosed else { return }
+    guard !isClosed || isHandingOver else { return }
     do throws(WireError) {
       switch try QuorumMessage.version(of: bytes) {
       case QuorumMessage.version: receive(try QuorumMessage(encoded: bytes), from: peer, at: now)
@@ -85,6 +85,7 @@ extension QuorumMachine {
   }
 
   private func receive(_ message: QuorumMessage, from peer: EndpointID, at now: Timestamp) {
+    if isClosed, case .raft = message {} else if isClosed { return }
     switch message {
     case .hello(let hello): receive(hello, from: peer, at: now)
     case .raft(let cluster, let from, let to, let message):
@@ -125,8 +126,7 @@ extension QuorumMachine {
     // Without the storage that failed, so that it counts as missing, and gets the news as others do that have none.
     QuorumHello(
       asks: asks, cluster: applied > 0 ? cluster : nil, storage: storageFailure == nil ? storage : nil,
-      applied: applied,
-      term: term, leader: leader)
+      applied: applied, term: leaderTerm, leader: leader)
   }
 
   /// Tells everybody what is new about this opening.
@@ -171,21 +171,24 @@ extension QuorumMachine {
   /// Somebody belongs to a cluster. One that is bound to none follows the first it meets.
   func meet(_ other: ClusterID, at peer: EndpointID, _ now: Timestamp) {
     if cluster == other { return }
-    if let pledge, pledge.until > now, pledge.cluster != other { return }
+    let isPledged = pledge.map { $0.until > now } ?? false
+    if isPledged, pledge?.cluster != other { return }
     if let founding, founding.cluster != other {
       if told.foreign.insert(peer).inserted { tell(.foreignCluster(other, at: peer)) }
+      // Two quorums of one name are more easily founded than got rid of.
+      if !founding.isFounded { endFounding(founding, .failed(.nameIsTaken(other, at: peer))) }
       return
     }
-    guard let cluster, applied > 0 || isBound else {
-      self.cluster = other
-      return
-    }
+    guard let cluster else { return self.cluster = other }
     if told.foreign.insert(peer).inserted { tell(.foreignCluster(other, at: peer)) }
-    // One that nobody leads, and that is not known to live: the other one of the name is meant, if that has a leader.
-    guard !isBound, joining == nil, founding == nil, let orphanSince,
-      now.since(orphanSince) >= QuorumConfiguration.orphanPatience, self.peer(peer)?.hello?.leader != nil
-    else { return }
-    tell(.wentOver(from: cluster, to: other))
+    guard !isBound, joining == nil, founding == nil else { return }
+    // One whose founding this endpoint takes part in is meant. So is the other one of the name, if that has a leader, and this one has none:
+    // at once if nothing is known of this one, else when it has had time to find one.
+    let isOrphan = orphanSince.map { now.since($0) >= QuorumConfiguration.orphanPatience } ?? false
+    guard isPledged || (self.peer(peer)?.hello?.leader != nil && (isOrphan || (applied == 0 && leader == nil))) else {
+      return
+    }
+    if applied > 0 { tell(.wentOver(from: cluster, to: other)) }
     forgetCluster()
     self.cluster = other
   }
@@ -193,6 +196,9 @@ extension QuorumMachine {
   /// Begins anew, as if nothing had been heard yet.
   func forgetCluster() {
     loseLocks()
+    // It was asked of that one alone.
+    for change in client.changes { end(change.ticket, .failed(.notFounded)) }
+    client.changes = []
     if let session = client.session {
       // What was sent may have happened there.
       for request in client.pending where request.firstSent != nil {

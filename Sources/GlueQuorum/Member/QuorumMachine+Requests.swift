@@ -33,7 +33,7 @@ extension QuorumMachine {
       return ticket
     }
     // Those that were not sent yet go together. A round that has left may be answered with what was decided before this read was asked for.
-    if let last = client.rounds.indices.last, !client.rounds[last].wasSent {
+    if let last = client.rounds.indices.last, client.rounds[last].sentAt == nil {
       client.rounds[last].tickets.append((ticket, now + timeout))
     } else {
       client.rounds.append(
@@ -72,7 +72,10 @@ extension QuorumMachine {
   private var obstacleToRequests: QuorumObstacle? {
     if isClosed { return .closed }
     let count = client.pending.count + client.rounds.reduce(0) { $0 + $1.tickets.count }
-    return count >= configuration.requests ? .tooManyRequests(limit: configuration.requests) : nil
+    // What became of one that a thousand others have passed by is not remembered.
+    let span = client.pending.first.map { client.nextNumber - $0.number } ?? 0
+    let limit = min(configuration.requests, QuorumStateLimits.results)
+    return count >= limit || span >= UInt64(QuorumStateLimits.results) ? .tooManyRequests(limit: limit) : nil
   }
 
   @discardableResult
@@ -174,7 +177,7 @@ extension QuorumMachine {
     let retry = now + QuorumConfiguration.retryInterval
     for index in client.rounds.indices where client.rounds[index].sendAt.map({ $0 <= now }) ?? false {
       client.rounds[index].sendAt = retry
-      client.rounds[index].wasSent = true
+      client.rounds[index].sentAt = client.rounds[index].sentAt ?? now
       reads.append(client.rounds[index].number)
     }
     guard let session = client.session else {
@@ -277,6 +280,8 @@ extension QuorumMachine {
   func concludeReads() {
     while let place = client.rounds.firstIndex(where: { $0.index.map { $0 <= applied } ?? false }) {
       let round = client.rounds.remove(at: place)
+      // The leader confirmed later than it was asked that this is everything.
+      if let sent = round.sentAt { currentAt = max(currentAt ?? sent, sent) }
       for (ticket, _) in round.tickets { end(ticket, .readable(applied)) }
     }
   }
@@ -294,6 +299,12 @@ extension QuorumMachine {
     }
     if case .rejected(.unknownSession) = outcome { return sessionIsGone(request, at: now) }
     client.pending.remove(at: index)
+    if case .settle(let other) = request.operation {
+      if other.session == client.session { client.unresolved.removeAll { $0.number == other.number } }
+    } else if outcome == .rejected(.forgotten), request.copies > 1, let session = client.session {
+      // An earlier copy of it may have been decided, so long ago that nobody remembers.
+      return finish(request, unknown(RequestID(session: session, number: number)))
+    }
     if client.keepAlive == number { client.keepAlive = nil }
     if case .rejected = outcome {} else { noteKept(request) }
     switch outcome {
@@ -312,7 +323,8 @@ extension QuorumMachine {
       if case .acquire(let lock, _, _, _) = request.operation {
         finish(request, .failed(.lockLost(lock)))
       } else {
-        finish(request, .failed(.lockLost("")))
+        // Settled: it had been granted or stood in line, and that is over.
+        finish(request, .rejected(.settled))
       }
     case .opened, .waiting: break
     }
@@ -338,7 +350,8 @@ extension QuorumMachine {
     for old in requests {
       if old.number == request.number ? old.copies <= 1 : old.copies == 0 {
         guard old.ticket != nil else { continue }
-        enqueue(old.operation, ticket: old.ticket, deadline: old.deadline, at: now)
+        enqueue(
+          old.operation, ticket: old.ticket, deadline: old.deadline, lock: old.lock, cluster: old.cluster, at: now)
       } else if let ticket = old.ticket {
         end(ticket, unknown(RequestID(session: session, number: old.number)))
       }

@@ -25,7 +25,10 @@ extension QuorumMachine {
     if let usedAt = serving.usedAt { consider(usedAt + QuorumConfiguration.servedLifetime) }
     if let founding {
       consider(founding.deadline)
-      if !founding.isFounded { consider(founding.inviteAt) }
+      if !founding.isFounded {
+        consider(founding.inviteAt)
+        if founding.storages.count == founding.voters.count { consider(founding.foundAt) }
+      }
     }
     if let leaderlessSince {
       if !isPassedBy { consider(leaderlessSince + passedByAfter) }
@@ -104,13 +107,17 @@ extension QuorumMachine {
   private func outcome(of change: QuorumClient.Change, _ now: Timestamp) -> QuorumResult? {
     switch change.last {
     case .isDone: return .done
-    case .wouldStop, .wrongCount: if let last = change.last { return .failed(.notChanged(last)) }
+    case .wouldStop, .wrongCount:
+      if let last = change.last { return .failed(.notChanged(change.change, last)) }
     case .isUnderWay, .isAbsent, .notLeader, nil: break
     }
     guard now >= change.deadline else { return nil }
-    if let last = change.last, last != .notLeader { return .failed(.notChanged(last)) }
+    if let last = change.last, last != .notLeader { return .failed(.notChanged(change.change, last)) }
     return .failed(obstacle)
   }
+
+  /// Whether it leads still, and waits for somebody whose log is complete and who can lead.
+  public var isHandingOver: Bool { raft?.isTransferring ?? false }
 
   /// Nothing more is asked of this opening. Its locks are given back, and a leader lets another one lead, as far as that can be done at once.
   public func close(at now: Timestamp) {

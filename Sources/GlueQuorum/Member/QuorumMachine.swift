@@ -128,7 +128,7 @@ public final class QuorumMachine {
     }
     self.cluster = cluster
     isBound = true
-    state = try QuorumState(encoded: stored.snapshot.state, limits: configuration.state)
+    state = try QuorumState(encoded: stored.snapshot.state)
     applied = stored.snapshot.index
     appliedTerm = stored.snapshot.term
     membership = stored.snapshot.membership
@@ -171,7 +171,10 @@ extension QuorumMachine {
   }
 
   /// The latest term that is known here.
-  public var term: Term { max(raft?.term ?? 0, hint?.term ?? 0) }
+  public var term: Term { max(leaderTerm, appliedTerm) }
+
+  /// The latest term in which somebody was said to lead.
+  var leaderTerm: Term { max(raft?.term ?? 0, hint?.term ?? 0) }
 
   /// Whether this endpoint leads.
   public var isLeader: Bool { raft?.role == .leader }

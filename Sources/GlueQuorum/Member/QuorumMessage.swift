@@ -103,6 +103,13 @@ public enum QuorumChange: Hashable, Sendable {
   case add(EndpointID, asVoter: Bool)
   /// This endpoint is no member any more.
   case remove(EndpointID)
+
+  /// Which one.
+  var endpoint: EndpointID {
+    switch self {
+    case .add(let endpoint, _), .remove(let endpoint): endpoint
+    }
+  }
 }
 
 /// How far a change of the membership is.

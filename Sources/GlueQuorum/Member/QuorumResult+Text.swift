@@ -24,7 +24,9 @@ extension QuorumObstacle: CustomStringConvertible {
     case .declined(let endpoint, let reason): "endpoint \(endpoint) does not take part: \(reason)"
     case .notMember(let endpoint, let members):
       "endpoint \(endpoint) is no member; \(Self.list(members)) \(members.count == 1 ? "the only one" : "members")"
-    case .notChanged(let result): "\(result)"
+    case .notChanged(let change, let result): result.text(of: change)
+    case .nameIsTaken(let cluster, let endpoint):
+      "there is a quorum of this name already, \(cluster), which endpoint \(endpoint) belongs to"
     case .invalidVoters(let problem): "these voters cannot found a quorum: \(problem)"
     case .isFounded(let cluster): "the quorum is founded already, as \(cluster)"
     case .foreignToken: "the token is of another quorum"
@@ -46,16 +48,20 @@ extension QuorumDecline: CustomStringConvertible {
   }
 }
 
-extension QuorumChangeResult: CustomStringConvertible {
+extension QuorumChangeResult {
   /// One line for people.
-  public var description: String {
-    switch self {
-    case .isDone: "the membership is as it was asked for"
-    case .isUnderWay: "the new member has not caught up in time"
-    case .isAbsent: "the endpoint is not there, or has the model open without a storage"
-    case .wouldStop: "of the voters that would be left no majority is there, so nothing could be decided any more"
-    case .wrongCount: "there may be 1 to \(Membership.voterLimit) voters and as many learners"
-    case .notLeader: "no leader was found in time"
+  fileprivate func text(of change: QuorumChange) -> String {
+    switch (self, change) {
+    case (.isDone, _): "the membership is as it was asked for"
+    case (.isUnderWay, _): "endpoint \(change.endpoint) has not caught up in time"
+    case (.isAbsent, _): "endpoint \(change.endpoint) is not there, or has the model open without a storage"
+    case (.wouldStop, _):
+      "of the voters that would be left no majority is there, so nothing could be decided any more"
+    case (.wrongCount, .remove(let endpoint)): "endpoint \(endpoint) is the last voter"
+    case (.wrongCount, .add(_, asVoter: true)): "there are \(Membership.voterLimit) voters already"
+    case (.wrongCount, .add(let endpoint, asVoter: false)):
+      "endpoint \(endpoint) is the last voter, or there are \(Membership.learnerLimit) learners already"
+    case (.notLeader, _): "no leader was found in time"
     }
   }
 }

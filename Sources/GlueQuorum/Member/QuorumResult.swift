@@ -63,10 +63,12 @@ public enum QuorumObstacle: Hashable, Sendable {
   case lockLost(String)
   /// An endpoint does not take part in the founding.
   case declined(EndpointID, QuorumDecline)
+  /// Nothing is founded: there is a quorum of this name, which that endpoint belongs to.
+  case nameIsTaken(ClusterID, at: EndpointID)
   /// The endpoint that was to be removed is no member; these are.
   case notMember(EndpointID, members: [EndpointID])
   /// The membership cannot be changed so.
-  case notChanged(QuorumChangeResult)
+  case notChanged(QuorumChange, QuorumChangeResult)
   /// The founder must be one of the voters and have a storage, and there must be 1, 3, 5, 7 or 9 of them.
   case invalidVoters(String)
   /// This storage belongs to a quorum already.

@@ -48,7 +48,7 @@ public enum QuorumOperation: Hashable, Sendable {
   /// Makes all changes, if all conditions hold.
   case transaction([QuorumCondition], [ModelEdit])
   /// Takes a lock, which stays with a holder who is not heard of for `ttl` milliseconds; or stands in line for it. Others see the note. A session that
-  /// holds it already gets the same token: to tell its own users apart is its business.
+  /// holds it already stands in line as well: two tasks of one client keep each other out.
   case acquire(lock: String, ttl: UInt64, waits: Bool, note: String)
   /// Gives a lock back. With token 0: leaves the line.
   case release(lock: String, token: UInt64)
@@ -134,7 +134,8 @@ public enum QuorumOutcome: Hashable, Sendable {
   case lost
 }
 
-/// How large the state of a quorum may become. All members should have the same: who refuses what others accept would differ from them.
+/// How large the state of a quorum may become. The founder's count, for all and for ever: they are part of the state, as whoever refused what others
+/// accept would differ from them.
 public struct QuorumStateLimits: Hashable, Sendable {
   /// How large the document may become.
   public var document = DocumentLimits()
@@ -144,7 +145,7 @@ public struct QuorumStateLimits: Hashable, Sendable {
 }
 
 extension QuorumStateLimits {
-  // These are the same everywhere: the state is a function of the log alone.
+  // These are the same everywhere, without being said: the state is a function of the log alone.
 
   /// How long it is remembered what became of requests, of a session that is silent: 10 minutes.
   package static let window = Nanoseconds.seconds(600)

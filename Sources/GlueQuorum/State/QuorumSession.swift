@@ -136,6 +136,6 @@ struct HeldLock: Sendable {
 
   var holder: Claim
   var token: UInt64
-  /// Who wait, the first first. The holder's session is not among them.
+  /// Who wait, the first first.
   var line: Deque<Claim> = []
 }

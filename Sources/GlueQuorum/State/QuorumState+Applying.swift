@@ -55,7 +55,7 @@ extension QuorumState {
         LockName(lock), HeldLock.Claim(request: request, ttl: Self.life(ttl), note: note), waits: waits, index)
     case .release(let lock, let token): return release(LockName(lock), token, request.session, index, &applied)
     case .keepAlive: return .committed(index)
-    case .settle(let other): return settle(other, &applied)
+    case .settle(let other): return settle(other, by: request, &applied)
     case .closeSession:
       leaveAll(request.session, index, &applied)
       return .committed(index)
@@ -111,7 +111,9 @@ extension QuorumState {
   // MARK: Settling
 
   /// Decides about a request what is not decided yet. Whoever has a token of it may ask, in whatever session.
-  private mutating func settle(_ request: RequestID, _ applied: inout QuorumApplied) -> QuorumOutcome {
+  private mutating func settle(_ request: RequestID, by settling: RequestID, _ applied: inout QuorumApplied)
+    -> QuorumOutcome
+  {
     guard let session = sessions[request.session] else { return .rejected(.forgotten) }
     if let known = session.outcome(of: request.number) {
       guard known == .waiting else { return present(known, of: request.session) }
@@ -120,9 +122,12 @@ extension QuorumState {
       conclude(request, .rejected(.settled), &applied)
       return .rejected(.settled)
     }
-    // What is far ahead was never asked for, and must not push out what is remembered: then nothing is decided.
-    guard request.number >= session.floor, session.results.count < QuorumStateLimits.results,
-      request.number <= session.highest || request.number - session.highest <= QuorumStateLimits.results
+    // What is far ahead was never asked for, and must not push out what is remembered: then nothing is decided. Whoever asks in the same session
+    // has asked for it before.
+    let isOwn = settling.session == request.session && request.number < settling.number
+    guard request.number >= session.floor,
+      isOwn || request.number <= session.highest
+        || request.number - session.highest <= QuorumStateLimits.results - session.results.count
     else { return .rejected(.forgotten) }
     sessions[request.session]?.remember(.rejected(.settled), of: request.number)
     return .rejected(.settled)

@@ -3,7 +3,7 @@ import GlueCore
 import GlueModel
 
 /// ```
-/// STATE      version u8: 1, time varint, last session varint, last token varint,
+/// STATE      version u8: 1, limits (keys varint, bytes of a value varint, bytes of a transaction varint), time varint, last session varint, last token varint,
 ///            sessions (count; session varint, nonce u64, last seen varint, floor varint, outcomes (count; number varint, outcome)) ascending,
 ///            locks (count; name, token varint, holder, line (count)) ascending; a claim is request, ttl varint, note
 ///            document up to the end, as the model encodes it
@@ -28,6 +28,9 @@ extension QuorumState {
     }
     return WireWriter.encode(atMost: bound) { writer in
       writer.u8(Self.version)
+      writer.varint(count: self.document.limits.keys)
+      writer.varint(count: self.document.limits.valueBytes)
+      writer.varint(count: self.document.limits.transactionBytes)
       writer.varint(time)
       writer.varint(lastSession)
       writer.varint(lastToken)
@@ -51,13 +54,17 @@ extension QuorumState {
   /// Reads a state. Only what ``encoded()`` gives is one: its bytes are compared.
   ///
   /// - Throws: `WireError` if the bytes are none. The counts in them size no allocation.
-  public init(encoded bytes: [UInt8], limits: QuorumStateLimits = QuorumStateLimits()) throws(WireError) {
-    self = try bytes.read { (reader) throws(WireError) in try QuorumState(from: &reader, limits) }
+  public init(encoded bytes: [UInt8]) throws(WireError) {
+    self = try bytes.read { (reader) throws(WireError) in try QuorumState(from: &reader) }
     guard encoded() == bytes else { throw .invalidValue(.quorumMessage) }
   }
 
-  private init(from reader: inout WireReader, _ limits: QuorumStateLimits) throws(WireError) {
+  private init(from reader: inout WireReader) throws(WireError) {
     guard try reader.u8() == Self.version else { throw .invalidValue(.quorumMessage) }
+    var limits = QuorumStateLimits()
+    limits.document.keys = try reader.limit()
+    limits.document.valueBytes = try reader.limit()
+    limits.document.transactionBytes = try reader.limit()
     self.init(limits: limits)
     time = try reader.varint()
     lastSession = try reader.varint()
@@ -163,6 +170,12 @@ extension HeldLock.Claim {
 }
 
 extension WireReader {
+  /// How much there may be of something.
+  fileprivate mutating func limit() throws(WireError) -> Int {
+    guard let limit = Int(exactly: try varint()) else { throw .invalidValue(.quorumMessage) }
+    return limit
+  }
+
   /// How many follow.
   fileprivate mutating func count(atMost limit: Int) throws(WireError) -> Int {
     let count = try varint()

@@ -74,6 +74,8 @@ final class QuorumNetwork {
   /// The same place in the log with different entries.
   private(set) var breach: String?
   private var committed: [LogIndex: RaftEntry] = [:]
+  /// Whose disks do nothing any more.
+  var hangingDisks: Set<Int> = []
   /// One message of so many is lost, also between those who are connected; 0: none.
   var lossOneOf: UInt64 = 0
   var diskTime: ClosedRange<UInt64> = 100_000...3_000_000
@@ -231,7 +233,9 @@ final class QuorumNetwork {
       var next = end
       for index in nodes.indices {
         if let wakeup = wakeup(index) { next = min(next, max(wakeup, now)) }
-        if let job = nodes[index].job { next = min(next, max(max(job.doneAt, nodes[index].pausedUntil ?? now), now)) }
+        if let job = nodes[index].job, !hangingDisks.contains(index) {
+          next = min(next, max(max(job.doneAt, nodes[index].pausedUntil ?? now), now))
+        }
       }
       if crashesVoters { crashSomeVoter() }
       // Of messages to a paused node time stands still.
@@ -253,7 +257,7 @@ final class QuorumNetwork {
           if until > now { continue }
           nodes[index].pausedUntil = nil
         }
-        if let job = nodes[index].job, job.doneAt <= now, nodes[index].machine != nil {
+        if let job = nodes[index].job, job.doneAt <= now, nodes[index].machine != nil, !hangingDisks.contains(index) {
           nodes[index].job = nil
           let bytes = nodes[index].disk?.perform(job.job)
           input(index) { $0.jobDone(stateBytes: bytes ?? nil, at: $1) }

@@ -78,10 +78,10 @@ import Testing
     let bytes = driver.state.encoded()
     #expect((try? QuorumState(encoded: bytes + [0])) == nil)
     #expect((try? QuorumState(encoded: Array(bytes.dropLast()))) == nil)
-    // Time 0 in two bytes.
-    #expect((try? QuorumState(encoded: [bytes[0], 0x80] + bytes.dropFirst())) == nil)
+    // A limit in one byte more than it needs.
+    #expect((try? QuorumState(encoded: Array(bytes[..<3]) + [bytes[3] | 0x80, 0] + bytes.dropFirst(4))) == nil)
     // More sessions than there may be.
-    #expect((try? QuorumState(encoded: [1, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F])) == nil)
+    #expect((try? QuorumState(encoded: [1, 9, 9, 9, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F])) == nil)
   }
 
   @Test func aLargeDocumentIsNotWalkedThroughForSmallQuestions() {

@@ -212,6 +212,18 @@ import Testing
     #expect(driver.state.lock("l") == nil)
   }
 
+  @Test func aSessionSettlesItsOwnRequestsHoweverMuchItRemembers() {
+    var driver = StateDriver()
+    let (session, other) = (driver.open(1), driver.open(2))
+    for _ in 0..<1_500 { driver.ask(session, .keepAlive) }
+    let lost = (0..<50).map { _ in driver.next(session) }
+    // Somebody else would push out what is remembered.
+    #expect(driver.ask(other, .settle(lost[49])) == .rejected(.forgotten))
+    #expect(driver.ask(session, .settle(lost[49])) == .rejected(.settled))
+    #expect(driver.again(lost[49], .set("a", 1)) == .rejected(.settled))
+    #expect(driver.state.document.keyCount == 0)
+  }
+
   @Test func settlingWhatIsFarAheadPushesNothingOut() {
     var driver = StateDriver()
     let (session, other) = (driver.open(1), driver.open(2))
