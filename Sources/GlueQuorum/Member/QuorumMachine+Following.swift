@@ -140,20 +140,19 @@ extension QuorumMachine {
   }
 
   func receivePiece(index: LogIndex, offset: UInt64, _ bytes: [UInt8], from peer: EndpointID, at now: Timestamp) {
-    guard let fetch = following.fetch, fetch.source == peer, let transfer = fetch.transfer,
-      transfer.offer.index == index, offset == UInt64(transfer.bytes.count), !bytes.isEmpty,
-      UInt64(bytes.count) <= transfer.offer.bytes - offset
+    guard following.fetch?.source == peer, let offer = following.fetch?.transfer?.offer,
+      let count = following.fetch?.transfer?.bytes.count, offer.index == index, offset == UInt64(count),
+      !bytes.isEmpty, UInt64(bytes.count) <= offer.bytes - offset
     else { return }
     following.fetch?.since = now
     following.fetch?.attempts = 0
     following.fetch?.timeout = QuorumConfiguration.fetchTimeout
+    // In place: with a copy of the transfer at hand each piece would copy all that came before it.
     following.fetch?.transfer?.bytes += bytes
-    guard offset + UInt64(bytes.count) == transfer.offer.bytes else {
-      return want(pieces: QuorumConfiguration.pieceWindow)
-    }
+    guard offset + UInt64(bytes.count) == offer.bytes else { return want(pieces: QuorumConfiguration.pieceWindow) }
     let whole = following.fetch?.transfer?.bytes ?? []
     following.fetch = nil
-    take(transfer.offer, whole, from: peer, at: now)
+    take(offer, whole, from: peer, at: now)
   }
 
   /// A whole state is here.

@@ -100,7 +100,10 @@ extension QuorumMachine {
 
   /// Why nothing was decided.
   private var obstacle: QuorumObstacle {
-    if cluster == nil || membership == nil, founding == nil, joining == nil { return .notFounded }
+    if founding == nil, joining == nil {
+      if cluster == nil { return .notFounded }
+      if membership == nil { return .stateIsMissing }
+    }
     return .noQuorum(missing: missingVoters)
   }
 

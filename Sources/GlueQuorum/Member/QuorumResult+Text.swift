@@ -18,6 +18,7 @@ extension QuorumObstacle: CustomStringConvertible {
     case .foundedWithoutLeader(let missing):
       "the quorum is founded, and no leader was found in time\(missing.isEmpty ? "" : ": \(Self.list(missing)) not there")"
     case .notFounded: "nobody who is there knows a quorum of this name"
+    case .stateIsMissing: "there is a quorum of this name, and its state did not get here in time"
     case .tooManyRequests(let limit): "\(limit) requests are not decided yet, and more are not taken"
     case .lockNotFree(let name): "the lock \(name) was not free in time"
     case .lockLost(let name): "the lock \(name) was granted, and had run out before that was known here"

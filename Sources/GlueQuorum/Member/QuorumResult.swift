@@ -55,6 +55,8 @@ public enum QuorumObstacle: Hashable, Sendable {
   case foundedWithoutLeader(missing: [EndpointID])
   /// Nobody who is there knows a quorum of this name.
   case notFounded
+  /// There is a quorum of this name, and nobody has given its state in time.
+  case stateIsMissing
   /// Too many requests of this opening are not decided yet.
   case tooManyRequests(limit: Int)
   /// The lock was not free in time.

@@ -84,7 +84,8 @@ package final class SimulatedQuorumDisk {
     switch dice.below(100) {
     case 0..<92: dice.span(.microseconds(100) ... .milliseconds(4))
     case 92..<99: dice.span(.milliseconds(5) ... .milliseconds(200))
-    default: dice.span(.milliseconds(200) ... .seconds(2))
+    // Longer than a leader may wait for its disk, now and then.
+    default: dice.span(dice.chance(percent: 5) ? .seconds(4) ... .seconds(12) : .milliseconds(200) ... .seconds(2))
     }
   }
 
