@@ -228,6 +228,8 @@ public final class Quorum: Sendable {
   /// What became of a request of which ``QuorumFailure/unknown(_:missing:)`` was said. If nothing is decided about it yet, it is decided that it does not
   /// happen.
   ///
+  /// A lock that was granted is given back then: whoever asked for it has not got its token. If it is over already, the answer is `nil`.
+  ///
   /// - Returns: The entry with which it was decided; `nil`: it has not happened, and never will.
   /// - Throws: ``QuorumFailure/rejected(_:)`` with what was decided then, or with `forgotten` after ten minutes;
   ///   ``QuorumFailure/notDone(_:)``; `CancellationError`.

@@ -25,8 +25,8 @@ extension QuorumMachine {
 
   func granted(_ token: UInt64, _ index: LogIndex, _ request: QuorumClient.Pending, at now: Timestamp) {
     guard case .acquire(let lock, let ttl, _, _) = request.operation else {
-      // It was settled, and had been granted before.
-      if let lock = request.lock {
+      // It was settled, and had been granted before: nobody here knows that he holds it.
+      if let lock = request.lock ?? unknownLock(token, settledBy: request.operation) {
         enqueue(.release(lock: lock, token: token), ticket: nil, deadline: nil, at: now)
       }
       return finish(request, .committed(index))
@@ -40,6 +40,12 @@ extension QuorumMachine {
     }
     client.locks.append(QuorumClient.Held(name: lock, token: token, ttl: life, since: index))
     end(ticket, .granted(token: token))
+  }
+
+  /// The lock with this token, if it is this opening's.
+  private func unknownLock(_ token: UInt64, settledBy operation: QuorumOperation) -> String? {
+    guard case .settle(let other) = operation, other.session == client.session else { return nil }
+    return state.locks.first { $0.token == token }?.name
   }
 
   /// Whether the state says that somebody else has them.

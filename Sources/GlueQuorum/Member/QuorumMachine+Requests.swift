@@ -72,8 +72,8 @@ extension QuorumMachine {
   private var obstacleToRequests: QuorumObstacle? {
     if isClosed { return .closed }
     let count = client.pending.count + client.rounds.reduce(0) { $0 + $1.tickets.count }
-    // What became of one that a thousand others have passed by is not remembered.
-    let span = client.pending.first.map { client.nextNumber - $0.number } ?? 0
+    // What became of one that a thousand others have passed by is not remembered. Of those in line for a lock everybody is told when they have it.
+    let span = client.pending.first { !$0.isWaiting }.map { client.nextNumber - $0.number } ?? 0
     let limit = min(configuration.requests, QuorumStateLimits.results)
     return count >= limit || span >= UInt64(QuorumStateLimits.results) ? .tooManyRequests(limit: limit) : nil
   }
@@ -299,13 +299,13 @@ extension QuorumMachine {
     }
     if case .rejected(.unknownSession) = outcome { return sessionIsGone(request, at: now) }
     client.pending.remove(at: index)
+    if client.keepAlive == number { client.keepAlive = nil }
     if case .settle(let other) = request.operation {
       if other.session == client.session { client.unresolved.removeAll { $0.number == other.number } }
     } else if outcome == .rejected(.forgotten), request.copies > 1, let session = client.session {
       // An earlier copy of it may have been decided, so long ago that nobody remembers.
       return finish(request, unknown(RequestID(session: session, number: number)))
     }
-    if client.keepAlive == number { client.keepAlive = nil }
     if case .rejected = outcome {} else { noteKept(request) }
     switch outcome {
     case .granted(let token, let index): granted(token, index, request, at: now)
