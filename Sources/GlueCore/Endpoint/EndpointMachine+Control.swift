@@ -198,6 +198,10 @@ extension EndpointMachine {
       received.retaining.promisedEnd = opening.attributes.held?.end ?? 0
     }
     received.begins(stream, at: opening.sequence, at: arrival.now, into: inbox)
+    // Others have begun it, who may not have had all. What a publisher holds of its own it does not tell by HAVE.
+    if !stream.isRequested, received.history.keepsSomething, let heldFrom = received.heldFrom, heldFrom > 0 {
+      askWhetherMissed(received, below: heldFrom, of: session, at: arrival.now)
+    }
     settle(received, at: arrival.now)
     // The sender learns the window, which may be larger than the one it starts with.
     session.noteStatusDue(stream)

@@ -121,6 +121,29 @@ import Testing
   }
 
   /// What one subscriber of a dead publisher has got more than another reaches that one at once.
+  /// Who joins while the publisher is away gets what another one has of it, which is not all. When the publisher is back it is too late for the rest,
+  /// but not to be told.
+  @Test func whatThePublisherHeldBeyondTheFirstHolderIsReportedAsLost() throws {
+    let scenario = Scenario(hosts: 3, topics: kept, seed: 51)
+    let publisher = try scenario.start(0, publishes: [0])
+    scenario.run(.seconds(1))
+    publish(100, from: publisher, in: scenario)
+    let holder = try subscribe(1, in: scenario, history: .last(10))
+    scenario.run(.seconds(2))
+    #expect(scenario.numbers(at: holder) == Array(90..<100))
+    cut([0], in: scenario)
+    scenario.run(.seconds(30), until: { holder.peers.isEmpty })
+    let joiner = try subscribe(2, in: scenario, history: .all)
+    scenario.run(.seconds(8))
+    #expect(scenario.numbers(at: joiner) == Array(90..<100))
+    #expect(scenario.losses(at: 2).isEmpty)
+    cut([0], in: scenario, false)
+    scenario.run(.seconds(5), until: { joiner.peers.count == 2 })
+    scenario.run(.seconds(2))
+    #expect(scenario.numbers(at: joiner) == Array(90..<100))
+    #expect(scenario.losses(at: 2).map(\.sequences) == [0..<90])
+  }
+
   @Test func subscribersOfADeadPublisherAgree() throws {
     let scenario = Scenario(hosts: 4, topics: kept, seed: 45)
     let publisher = try scenario.start(0, publishes: [0])
