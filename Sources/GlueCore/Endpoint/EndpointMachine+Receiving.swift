@@ -216,12 +216,14 @@ extension EndpointMachine {
         if try receive(type, frame, number: number, of: session, byteCount: byteCount, arrival: arrival) {
           asksForAnswer = true
         }
-        // A stream may be opened and used in one datagram.
-        if !inbox.control.isEmpty { receiveControl(of: session, arrival: arrival) }
       } catch {
         inbox.counters.framesMalformed += 1
       }
+      // At once: a stream may be opened and used in one datagram. Also after an error, which what was before it in the frame does not share: its bytes are
+      // those of the datagram, and gone with it.
+      if !inbox.control.isEmpty { receiveControl(of: session, arrival: arrival) }
     }
+    assert(inbox.control.allSatisfy { $0.owner != nil }, "a control message outlives its datagram")
     drainLosses()
     drainNews(at: now)
     guard !session.isClosed else { return }
