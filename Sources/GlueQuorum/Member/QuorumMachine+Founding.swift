@@ -119,11 +119,13 @@ extension QuorumMachine {
     endFounding(founding, .failed(.declined(peer, reason)))
   }
 
+  /// Whether nothing but time is missing.
+  func isReady(_ founding: Founding) -> Bool {
+    founding.storages.count == founding.voters.count && joining == nil && !isBound && applied == 0
+  }
+
   private func foundIfComplete(_ now: Timestamp) {
-    guard let founding, !founding.isFounded, now >= founding.foundAt, founding.storages.count == founding.voters.count,
-      joining == nil, !isBound,
-      applied == 0
-    else { return }
+    guard let founding, !founding.isFounded, now >= founding.foundAt, isReady(founding) else { return }
     self.founding?.isFounded = true
     let members = founding.storages.map { MemberID($0.endpoint, $0.storage) }
     joining = Joining(

@@ -27,7 +27,7 @@ extension QuorumMachine {
       consider(founding.deadline)
       if !founding.isFounded {
         consider(founding.inviteAt)
-        if founding.storages.count == founding.voters.count { consider(founding.foundAt) }
+        if isReady(founding) { consider(founding.foundAt) }
       }
     }
     if let leaderlessSince {
