@@ -21,7 +21,7 @@ public struct QuorumStatus: Sendable {
   /// The endpoints that have the model open, as far as they are reached now.
   public let peers: [EndpointID]
   /// 64 bits that are equal where the state is.
-  public private(set) var hash: UInt64
+  public fileprivate(set) var hash: UInt64
   /// Paths, and elements of sets, that hold something.
   public let keys: Int
   /// Locks that are held, in the order of their names.
@@ -30,18 +30,12 @@ public struct QuorumStatus: Sendable {
   public let age: Duration?
   /// Why the storage cannot be used any more.
   public let storageFailure: String?
-
-  fileprivate func with(hash: UInt64) -> QuorumStatus {
-    var status = self
-    status.hash = hash
-    return status
-  }
 }
 
 extension Quorum {
   /// What can be said of the quorum as it is seen from here. Asks nobody.
   public var status: QuorumStatus {
-    let (status, state) = link.withState { state in
+    var (status, state) = link.withState { state in
       let machine = state.machine
       let now = Timestamp.now
       let status = QuorumStatus(
@@ -53,8 +47,12 @@ extension Quorum {
       return (status, machine.state)
     }
     // Heartbeats would wait while a large state is encoded.
-    return status.with(hash: state.digest)
+    status.hash = state.digest
+    return status
   }
+
+  /// Voters that are not there, or came back without their storage: as in ``status``, which takes as long as the state is large.
+  public var missing: [EndpointID] { link.withState { $0.machine.missingVoters } }
 
   /// Founds the quorum, once and for all, with these voters: 1, 3, 5, 7 or 9, of whom this endpoint is one. All of them have to have it open, with a
   /// storage that belongs to no quorum yet. Returns when it can be used.

@@ -190,7 +190,7 @@ struct QuorumSession: Sendable {
   /// Somebody who is there and has not been met is not missing. Meeting takes some ten milliseconds, and longer where packets get lost.
   private func meetVoters() async throws {
     let deadline = ContinuousClock.now + Self.meetingPatience
-    while !quorum.status.missing.isEmpty, ContinuousClock.now < deadline {
+    while !quorum.missing.isEmpty, ContinuousClock.now < deadline {
       try await Task.sleep(for: .milliseconds(20))
     }
   }

@@ -6,7 +6,8 @@ public struct QuorumConfiguration: Sendable {
   public var raft = RaftConfiguration()
   /// How large the state may become, of a quorum that is founded here. Those that follow it have its limits.
   public var state = QuorumStateLimits()
-  /// Requests of this opening that are not decided yet; 1,024. More are refused: nothing queues up silently.
+  /// Requests of this opening that are not decided yet; 1,024, which is also the most that count: what became of so many is remembered. More are
+  /// refused: nothing queues up silently.
   public var requests = 1_024
   /// A snapshot is made when the log since the last one has so many bytes; 8 MiB. At least as many as the last state, so that at most half
   /// of what is written to disk is snapshots.
