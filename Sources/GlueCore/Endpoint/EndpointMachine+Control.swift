@@ -199,7 +199,9 @@ extension EndpointMachine {
     }
     received.begins(stream, at: opening.sequence, at: arrival.now, into: inbox)
     // Others have begun it, who may not have had all. What a publisher holds of its own it does not tell by HAVE.
-    if !stream.isRequested, received.history.keepsSomething, let heldFrom = received.heldFrom, heldFrom > 0 {
+    if !stream.isRequested, !received.judgesBeginning, received.history.keepsSomething,
+      let heldFrom = received.heldFrom, heldFrom > 0
+    {
       askWhetherMissed(received, below: heldFrom, of: session, at: arrival.now)
     }
     settle(received, at: arrival.now)

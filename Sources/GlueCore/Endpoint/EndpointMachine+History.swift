@@ -47,6 +47,7 @@ extension EndpointMachine {
     let stream = makeReceivedStream(
       info, isReliable: opening.isReliable, history: opening.attributes.historyPolicy ?? .none,
       epochMicroseconds: opening.epochMicroseconds, next: next, subscribers: subscribers, at: now)
+    if opening.attributes.request == nil { stream.begunByPublisher(at: opening.sequence) }
     guard !stream.isUnwanted else { return stream }
     forgetOldest(leaving: configuration.topics.rememberedStreams - 1, at: now)
     topics.received[hash] = stream
@@ -238,6 +239,7 @@ extension EndpointMachine {
       case .missing(let stream):
         stream.isInLine = false
         settle(stream, at: now)
+      case .question: break
       }
     }
     fetchUnknown(at: now)

@@ -132,7 +132,7 @@ extension EndpointMachine {
   /// Somebody was met who holds what came before the beginning that others gave to a stream. It cannot come in order any more;
   /// whether it was wanted shows in where he would begin.
   func askWhetherMissed(_ stream: ReceivedStream, below sequence: UInt64, of session: Session, at now: Timestamp) {
-    guard session.history.mayBeAsked(at: now) else { return }
+    guard session.history.mayBeAsked(at: now) else { return putInLine(.question(stream), of: session, at: now) }
     send(
       PendingFetch(hash: stream.hash, stream: stream, session: session.peer.localSession, isQuestion: true), from: nil,
       below: sequence, at: now)
@@ -186,6 +186,10 @@ extension EndpointMachine {
       case .missing(let stream):
         stream.isInLine = false
         settle(stream, at: now)
+      case .question(let stream):
+        if let beginning = stream.heldFrom, topics.received[stream.hash] === stream {
+          askWhetherMissed(stream, below: beginning, of: session, at: now)
+        }
       }
     }
     if !session.history.line.isEmpty, session.history.pausedUntil > now {

@@ -46,6 +46,8 @@ enum FetchTarget {
   case unknown(StreamHash)
   /// What is missing of a stream.
   case missing(ReceivedStream)
+  /// Whether there was more before the beginning of a stream.
+  case question(ReceivedStream)
 }
 
 /// A request for history that is under way.

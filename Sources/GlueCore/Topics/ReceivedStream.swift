@@ -34,8 +34,10 @@ final class ReceivedStream: MessageSink {
   @exclusivity(unchecked) var carriers: [InboundStream] = []
   @exclusivity(unchecked) private var waiting: WaitingMessages
   @exclusivity(unchecked) private var marks: [Mark] = []
-  /// Where it begins if it was begun by a holder: others, who are met later, may have held more.
+  /// Where it begins, if there may have been more to get before that: others, who are met later, may hold it.
   private(set) var heldFrom: UInt64?
+  /// Whether its first message shows if there was more, see ``begunByPublisher(at:)``.
+  @exclusivity(unchecked) private(set) var judgesBeginning = false
   /// The publisher is gone, and has left something of which nobody knows how much it is.
   private(set) var hasUnknownTail = false
   /// Whether there may be a hole that nothing has been done about.
@@ -183,6 +185,7 @@ final class ReceivedStream: MessageSink {
   /// Hands over the message whose turn it is, and keeps it for others.
   private func handOver(_ message: ArrivedMessage, at now: Timestamp, into inbox: Inbox) throws(WireError) {
     let range = message.sequence..<message.sequence + 1
+    if judgesBeginning { judgeBeginning(message) }
     if let expires = message.expiresAt, expires <= now { return giveUp(range, reason: .expired, into: inbox) }
     do throws(WireError) {
       try deliver(message, into: inbox)
@@ -351,6 +354,20 @@ final class ReceivedStream: MessageSink {
     for one in subscribers where one.from > 0 && one.from < sequence {
       inbox.lose(one.from..<sequence, of: info, subscriptions: [one.id], reason: .evicted)
     }
+  }
+
+  /// It is begun by its publisher, who does not keep what was before that. If what he begins with was published after a subscription
+  /// was made, so may have been some of what he let go: whoever holds that can say so.
+  func begunByPublisher(at sequence: UInt64) {
+    guard sequence > 0, next == sequence, isReliable, history.keepsSomething, retained == nil else { return }
+    heldFrom = sequence
+    judgesBeginning = true
+  }
+
+  private func judgeBeginning(_ message: ArrivedMessage) {
+    judgesBeginning = false
+    guard message.sequence == heldFrom else { return }
+    if subscribers.allSatisfy({ $0.began >= message.publishedAt }) { heldFrom = nil }
   }
 
   /// Takes note that there was more to get than came, and that it is too late for it now: what is behind it has been delivered.

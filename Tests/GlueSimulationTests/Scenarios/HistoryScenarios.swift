@@ -120,7 +120,6 @@ import Testing
     #expect(scenario.numbers(at: early) == Array(0..<200))
   }
 
-  /// What one subscriber of a dead publisher has got more than another reaches that one at once.
   /// Who joins while the publisher is away gets what another one has of it, which is not all. When the publisher is back it is too late for the rest,
   /// but not to be told.
   @Test func whatThePublisherHeldBeyondTheFirstHolderIsReportedAsLost() throws {
@@ -144,6 +143,37 @@ import Testing
     #expect(scenario.losses(at: 2).map(\.sequences) == [0..<90])
   }
 
+  /// A subscription was there before its publisher was met, which had let go of some by then: who holds that says so. One that was made later misses
+  /// nothing.
+  @Test(arguments: [true, false]) func whatAPublisherHadLetGoIsReportedAsLostWhenAHolderIsMet(isEarly: Bool) throws {
+    let scenario = Scenario(hosts: 3, topics: [SimulatedTopic("t", history: .last(50))], seed: 52)
+    let publisher = try scenario.start(0, publishes: [0])
+    let holder = try subscribe(1, in: scenario)
+    scenario.run(.seconds(2))
+    cut([2], in: scenario)
+    let early = isEarly ? try subscribe(2, in: scenario) : nil
+    scenario.run(.seconds(1))
+    publish(30, from: publisher, in: scenario)
+    cut([1], in: scenario)
+    publish(70, from: publisher, in: scenario)
+    cut([2], in: scenario, false)
+    scenario.block(1, 2)
+    scenario.block(1, 0)
+    let joiner = try early ?? subscribe(2, in: scenario, history: .all)
+    scenario.run(.seconds(5), until: { scenario.numbers(at: joiner).count == 50 })
+    #expect(scenario.numbers(at: joiner) == Array(50..<100))
+    scenario.simulation.end(publisher)
+    scenario.run(.seconds(10))
+    #expect(scenario.losses(at: 2).isEmpty)
+    scenario.join(1, 2)
+    scenario.run(.seconds(5), until: { !joiner.peers.isEmpty })
+    scenario.run(.seconds(2))
+    #expect(scenario.numbers(at: joiner) == Array(50..<100))
+    #expect(scenario.losses(at: 2).map(\.sequences) == (isEarly ? [0..<50] : []))
+    #expect(scenario.numbers(at: holder) == Array(0..<30) + Array(50..<100))
+  }
+
+  /// What one subscriber of a dead publisher has got more than another reaches that one at once.
   @Test func subscribersOfADeadPublisherAgree() throws {
     let scenario = Scenario(hosts: 4, topics: kept, seed: 45)
     let publisher = try scenario.start(0, publishes: [0])
