@@ -35,14 +35,15 @@ struct Timeout: Error, CustomStringConvertible {
   let description: String
 }
 
-/// Runs a closure, and throws if it takes longer than tests allow anything on loopback.
+/// Runs a closure, and throws if it takes longer than tests allow anything on loopback. Where tests wait in turn for a thread, the closure
+/// does so too: so the time is waited for in many steps, each of which needs a turn as well.
 func within<R: Sendable>(
   _ limit: Duration = .seconds(10), _ what: String = "the operation", _ body: @escaping @Sendable () async throws -> R
 ) async throws -> R {
   try await withThrowingTaskGroup(of: R.self) { group in
     group.addTask { try await body() }
     group.addTask {
-      try await Task.sleep(for: limit)
+      for _ in 0..<200 { try await Task.sleep(for: limit / 200) }
       throw Timeout(description: "\(what) took longer than \(limit)")
     }
     defer { group.cancelAll() }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import GlueModel
 
-@Suite struct LatticeTests {
+@Suite(.apart) struct LatticeTests {
   static let seeds = 0..<UInt64(100)
 
   @Test func anyOrderAndAnyRepetitionGiveTheSameBytes() {

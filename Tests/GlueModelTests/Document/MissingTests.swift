@@ -3,7 +3,7 @@ import Testing
 
 @testable import GlueModel
 
-@Suite struct MissingTests {
+@Suite(.apart) struct MissingTests {
   /// Brings one document what another has and it lacks; compares what is there if need be, as two replicas do. Returns what was sent
   /// without comparing.
   @discardableResult

@@ -4,7 +4,7 @@ import Testing
 @testable import GlueFuzz
 
 /// A few thousand inputs of each target. `scripts/fuzz` runs as many as one likes.
-@Suite struct ModelFuzzTests {
+@Suite(.apart) struct ModelFuzzTests {
   private func run(_ target: some FuzzTarget, seed: UInt64, count: UInt64) {
     var target = target
     var input: [UInt8] = []

@@ -4,7 +4,7 @@ import Testing
 @testable import GlueModel
 
 /// Sets of live dots that differ, until both know how.
-@Suite struct ReconciliationSetTests {
+@Suite(.apart) struct ReconciliationSetTests {
   typealias Differences = ReconciliationSet.Differences
 
   struct Result {

@@ -4,7 +4,7 @@ import Testing
 @testable import GlueModel
 
 /// What is written while live dots are compared.
-@Suite struct ReplicaComparisonTests {
+@Suite(.apart) struct ReplicaComparisonTests {
   private static func path(_ text: String) -> ModelPath { ModelPath(unchecked: text) }
 
   /// Two replicas that were apart, and whose removal log tells little of what they did meanwhile.

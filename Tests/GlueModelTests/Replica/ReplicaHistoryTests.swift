@@ -8,7 +8,7 @@ import Testing
 /// - snapshot and changes give the state;
 /// - no watcher ever sees half a transaction;
 /// - then the network is silent.
-@Suite struct ReplicaHistoryTests {
+@Suite(.apart) struct ReplicaHistoryTests {
   /// How long after the last fault all must be equal: a loss of contact is noticed within 3 s, a request repeated after 2 s.
   static let reunion = Nanoseconds.seconds(15)
 

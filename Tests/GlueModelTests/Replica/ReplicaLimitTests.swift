@@ -4,7 +4,7 @@ import Testing
 @testable import GlueModel
 
 /// Limits, stores, clocks and hostile bytes.
-@Suite struct ReplicaLimitTests {
+@Suite(.apart) struct ReplicaLimitTests {
   typealias Sync = ReplicaSyncTests
 
   func network(_ count: Int, seed: UInt64, _ change: (inout ReplicaConfiguration) -> Void) -> ReplicaNetwork {

@@ -4,7 +4,7 @@ import Testing
 @testable import GlueModel
 
 /// What replicas say to each other in plain situations, and what it costs.
-@Suite struct ReplicaSyncTests {
+@Suite(.apart) struct ReplicaSyncTests {
   static func path(_ text: String) -> ModelPath { ModelPath(unchecked: text) }
 
   /// One side writes so many keys, some in a transaction.

@@ -5,7 +5,7 @@ import Testing
 
 /// What makes a quorum go on, and go on undisturbed: courses of events in virtual time, each of which goes wrong with the
 /// mistake that it is about.
-@Suite struct RaftLivenessTests {
+@Suite(.apart) struct RaftLivenessTests {
   /// Three voters without other faults, one of which leads.
   private func settled(_ fault: RaftFault?) -> (network: RaftNetwork, leader: Int, follower: Int) {
     let network = RaftNetwork(seed: 0, fault: fault)

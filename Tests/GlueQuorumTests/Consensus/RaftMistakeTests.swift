@@ -4,7 +4,7 @@ import Testing
 @testable import GlueQuorum
 
 /// For each mistake the smallest thing that it spoils: right without it, wrong with it.
-@Suite struct RaftMistakeTests {
+@Suite(.apart) struct RaftMistakeTests {
   @Test(arguments: RaftFault.allCases)
   func aMistakeShowsInASingleMachine(fault: RaftFault) {
     #expect(Self.isRight(about: fault, with: nil))

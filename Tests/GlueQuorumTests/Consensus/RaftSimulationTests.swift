@@ -3,7 +3,7 @@ import Testing
 
 @testable import GlueQuorum
 
-@Suite struct RaftSimulationTests {
+@Suite(.apart) struct RaftSimulationTests {
   /// What fits a unit test.
   static let seeds: UInt64 = 150
   static let milliseconds: UInt64 = 2_500

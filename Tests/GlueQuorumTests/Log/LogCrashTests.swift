@@ -4,7 +4,7 @@ import Testing
 
 @testable import GlueQuorum
 
-@Suite struct LogCrashTests {
+@Suite(.apart) struct LogCrashTests {
   static let workload = LogWorkload(steps: 40)
 
   /// The first breach when the power is cut, or the process ends, after each operation.

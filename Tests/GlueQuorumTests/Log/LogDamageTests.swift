@@ -4,7 +4,7 @@ import Testing
 
 @testable import GlueQuorum
 
-@Suite struct LogDamageTests {
+@Suite(.apart) struct LogDamageTests {
   static let workload = LogWorkload(steps: 15)
   static let disk: SimulatedLogDisk = {
     let directory = SimulatedLogDirectory()

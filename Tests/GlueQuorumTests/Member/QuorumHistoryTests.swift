@@ -5,7 +5,7 @@ import Testing
 
 @testable import GlueQuorum
 
-@Suite struct QuorumHistoryTests {
+@Suite(.apart) struct QuorumHistoryTests {
   @Test(arguments: 1...4)
   func whatClientsAreToldIsLinearizable(seed: Int) {
     let workload = QuorumWorkload(voters: seed % 3 == 0 ? 5 : 3, observers: 2, seed: UInt64(seed))

@@ -7,7 +7,7 @@ import Testing
 
 /// What clients were told while everything went just as a mistake needs it: with the mistake the checker must refuse the history, and without it
 /// accept it.
-@Suite struct QuorumMistakeTests {
+@Suite(.apart) struct QuorumMistakeTests {
   /// Three voters of which the first leads, and what was asked and answered.
   private final class Story {
     let network = QuorumNetwork(3, withStorage: 3, seed: 1)

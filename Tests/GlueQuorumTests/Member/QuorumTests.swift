@@ -4,7 +4,7 @@ import Testing
 
 @testable import GlueQuorum
 
-@Suite struct QuorumTests {
+@Suite(.apart) struct QuorumTests {
   /// Three voters and an observer, founded.
   func three(observers: Int = 1, seed: UInt64 = 1) -> QuorumNetwork {
     let network = QuorumNetwork(3 + observers, withStorage: 3, seed: seed)

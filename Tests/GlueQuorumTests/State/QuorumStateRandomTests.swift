@@ -3,7 +3,7 @@ import GlueModel
 import GlueQuorum
 import Testing
 
-@Suite struct QuorumStateRandomTests {
+@Suite(.apart) struct QuorumStateRandomTests {
   @Test(arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
   func aStateThatCameAsBytesGoesOnAsTheOneThatAppliedAllEntries(seed: UInt64) throws {
     var dice = StateDice(seed: seed)

@@ -1,0 +1,1 @@
+../GlueSimulationTests/ApartFromOthers.swift
