@@ -105,20 +105,24 @@ struct PrivateNetwork {
   /// The settings as environment variables.
   let environment: [String: String]
 
-  /// Chooses network ID and port at random.
-  init() {
+  /// Chooses network ID and port at random, and a key if it is to have one.
+  init(isSealed: Bool = false) {
     #if canImport(Darwin)
       let loopback = "lo0"
     #else
       let loopback = "lo"
     #endif
     let group = "239.192.137.1:\(UInt16.random(in: 20_000...26_999))"
-    environment = [
+    var environment = [
       "GLUE_NETWORK_ID": String(UInt64.random(in: 1...UInt64(Int64.max))),
       "GLUE_LISTEN_INTERFACE": loopback,
       "GLUE_DISCOVERY_TARGET_ADDRESS": group,
       "GLUE_DISCOVERY_LISTEN_ADDRESS": group,
     ]
+    if isSealed {
+      environment["GLUE_NETWORK_KEY"] = Data((0..<32).map { _ in UInt8.random(in: 0 ... .max) }).base64EncodedString()
+    }
+    self.environment = environment
   }
 
   /// The settings and a name for the endpoint, which gets this process's ID behind it.

@@ -22,7 +22,7 @@ import Testing
   func unknownBenchmarks(_ words: [String]) {
     #expect(
       GlueCommand.complaint(about: words[...])
-        == "there is no command nosuch; expected one of throughput, latency, stuck, model")
+        == "there is no command nosuch; expected one of throughput, latency, stuck, model, core")
   }
 
   @Test(arguments: [

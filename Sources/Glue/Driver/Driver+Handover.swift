@@ -20,6 +20,13 @@ extension Driver {
   }
 
   private func handOverMessages(_ turn: Turn) {
+    handOver(turn.deliveries, turn)
+    if !turn.isRelieved { turn.deliveries.removeAll(keepingCapacity: true) }
+  }
+
+  /// - Parameter deliveries: Those of the turn. They are held here whatever becomes of it: another thread may take over what is behind
+  ///   the callback that runs. They are looked at where they are: each copy would count references.
+  private func handOver(_ deliveries: [Delivery], _ turn: Turn) {
     let started = Timestamp.now
     let slow = Nanoseconds(settings.slowCallbackThreshold)
     let isAtLimit = hasCallbackLimit
@@ -27,28 +34,33 @@ extension Driver {
     var lastDrain = started
     // What the watch takes for the begin of a callback: so many short ones are as bad as a long one.
     var since = started
-    var place = -1
+    // Most come in runs for one subscription: it is looked up once for each.
+    var subscription: SubscriptionID?
+    var found: Sink?
 
-    for delivery in turn.deliveries {
-      place += 1
-      guard let sink = sink(of: delivery, turn) else { continue }
-      if let expiry = delivery.expiresAt, expiry <= now {
+    for place in deliveries.indices {
+      if found == nil || deliveries[place].subscription != subscription {
+        subscription = deliveries[place].subscription
+        found = sink(of: deliveries[place], turn)
+      }
+      guard let sink = found else { continue }
+      if let expiry = deliveries[place].expiresAt, expiry <= now {
         localCounters.add(to: .expiredAtHandover)
-        turn.drops.add(delivery.stream, delivery.sequence, .expired, filter: sink.filter)
-        turn.addCredit(for: delivery)
+        turn.drops.add(deliveries[place].stream, deliveries[place].sequence, .expired, filter: sink.filter)
+        turn.addCredit(for: deliveries[place])
         continue
       }
       switch sink {
       case .callback(let sink):
-        if sink.isDetached || isAtLimit, let id = delivery.subscription, !sink.isCancelled,
-          putAside(delivery, for: sink, id, at: now, turn)
+        if sink.isDetached || isAtLimit, let id = subscription, !sink.isCancelled,
+          putAside(deliveries[place], for: sink, id, at: now, turn)
         {
           continue
         }
-        turn.addCredit(for: delivery)
+        if deliveries[place].isHeld { turn.addCredit(for: deliveries[place]) }
         if sink.isCancelled { continue }
         enterCallback(of: place, at: now, handingOverSince: since, turn)
-        sink.onMessage(MessageView(delivery, at: now))
+        sink.onMessage(MessageView(deliveries[place], at: now))
         leaveCallback(handingOverSince: since, turn)
         if turn.isRelieved { return }
         let returned = Timestamp.now
@@ -62,10 +74,9 @@ extension Driver {
           if now.since(started) < Self.longestHandover { since = now }
         }
       case .queue(let queue):
-        if !put(delivery, into: queue, at: now, turn) { turn.addCredit(for: delivery) }
+        if !put(deliveries[place], into: queue, at: now, turn) { turn.addCredit(for: deliveries[place]) }
       }
     }
-    turn.deliveries.removeAll(keepingCapacity: true)
   }
 
   private func sink(of delivery: Delivery, _ turn: Turn) -> Sink? {

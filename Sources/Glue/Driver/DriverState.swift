@@ -97,6 +97,11 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   /// Takes over what the last input of the machine has produced. The I/O thread does so before it releases the lock: a
   /// delivery without an owner lies in its receive buffer.
   mutating func collect() {
+    if machine.hasOutputs { takeOutputs() }
+    if let storeWriter, machine.hasToStore { storeWriter.wake() }
+  }
+
+  private mutating func takeOutputs() {
     if deliveries.isEmpty {
       machine.takeDeliveries(into: &deliveries)
     } else {
@@ -105,7 +110,6 @@ struct DriverState: ~Copyable, @unchecked Sendable {
       deliveries.append(contentsOf: more)
     }
     while let event = machine.nextEvent() { events.append(event) }
-    if let storeWriter, machine.hasToStore { storeWriter.wake() }
   }
 
   var hasOutputs: Bool { !deliveries.isEmpty || !events.isEmpty }

@@ -16,7 +16,7 @@ struct Bench: AsyncParsableCommand {
     discussion: "Only ratios taken in one run on one machine say something: see docs/benchmarks.md.",
     subcommands: [
       BenchThroughput.self, BenchLatency.self, BenchStuck.self, BenchSubscriber.self, BenchPublisher.self,
-      BenchEcho.self, BenchModel.self,
+      BenchEcho.self, BenchModel.self, BenchCore.self,
     ])
 }
 
@@ -29,11 +29,37 @@ enum Clocks {
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
   }
 
+  /// Blocks the thread until a time of that clock.
+  static func sleep(until time: UInt64) {
+    while true {
+      let now = now()
+      guard now < time else { return }
+      var left = timespec(tv_sec: Int((time - now) / 1_000_000_000), tv_nsec: Int((time - now) % 1_000_000_000))
+      nanosleep(&left, nil)
+    }
+  }
+
   /// Seconds of processor time that this process has used.
   static func processorSeconds() -> Double {
     var time = timespec()
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+
+  /// The most memory that this process had so far, in bytes.
+  static func peakMemoryBytes() -> Int {
+    var usage = rusage()
+    #if canImport(Glibc)
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    #else
+      getrusage(RUSAGE_SELF, &usage)
+    #endif
+    // Darwin counts bytes, the others KiB.
+    #if canImport(Darwin)
+      return usage.ru_maxrss
+    #else
+      return usage.ru_maxrss * 1_024
+    #endif
   }
 }
 

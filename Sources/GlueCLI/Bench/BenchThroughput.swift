@@ -5,10 +5,10 @@ import Foundation
 struct BenchThroughput: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "throughput",
-    abstract: "Publish as fast as possible from one process to others.",
+    abstract: "Publish as fast as possible, or at a rate, from one process to others.",
     discussion: """
       Rates are per subscriber, from its first to its last message. Wire bytes are what both sides sent for each message \
-      received, IPv4 and UDP headers included. CPU is processor time of the whole process per message.
+      received, IPv4 and UDP headers included. CPU is processor time of the whole process per message, MB the most memory it had; of several subscribers the largest.
       """)
 
   @Option(help: "How many subscriber processes. (default: 1)", transform: parsePositive)
@@ -20,16 +20,25 @@ struct BenchThroughput: AsyncParsableCommand {
   @Option(help: "How long to publish in each round. (default: 3s)", transform: parseDuration)
   var duration: Duration = .seconds(3)
 
+  @Option(help: "Messages a second, evenly; as many as there is room for otherwise.", transform: parsePositive)
+  var rate: Int?
+
   @Option(help: "Rounds; the median round is shown. (default: 3)", transform: parsePositive)
   var rounds: Int = 3
 
   @Flag(help: "Send each message once, and do not repeat what the network loses.")
   var bestEffort = false
 
+  @Flag(help: "In a network with a key: everything is sealed.")
+  var sealed = false
+
   @Flag(help: "One JSON object per round.")
   var json = false
 
-  func validate() throws { _ = try parsedSizes() }
+  func validate() throws {
+    _ = try parsedSizes()
+    if let rate, rate > 1_000_000 { throw ValidationError("--rate is at most 1000000") }
+  }
 
   private func parsedSizes() throws -> [Int] {
     try sizes.split(separator: ",").map { try parseByteCount(String($0)) }
@@ -38,7 +47,8 @@ struct BenchThroughput: AsyncParsableCommand {
   func run() async throws {
     if !json {
       Console.line("\(subscribers) subscriber(s), \(bestEffort ? "best effort" : "reliable"), \(rounds) round(s) each")
-      Console.line("    size      msg/s      MB/s  delivered %  wire B/msg  CPU µs/msg pub  CPU µs/msg sub")
+      Console.line(
+        "    size      msg/s      MB/s  delivered %  wire B/msg  CPU µs/msg pub  CPU µs/msg sub  MB pub  MB sub")
     }
     for size in try parsedSizes() {
       var results: [Round] = []
@@ -54,13 +64,14 @@ struct BenchThroughput: AsyncParsableCommand {
 
   /// One round: starts the processes, lets them run, collects their reports.
   private func measure(size: Int) async throws -> Round {
-    let network = PrivateNetwork()
+    let network = PrivateNetwork(isSealed: sealed)
     let receivers = try (1...subscribers).map {
       try ChildProcess(["bench", "subscriber"], environment: network.environment(name: "bench-subscriber-\($0)"))
     }
     var arguments = ["bench", "publisher", "--size", "\(size)", "--subscribers", "\(subscribers)"]
     arguments += ["--duration", "\(Int(duration.inMilliseconds))ms"]
     if bestEffort { arguments.append("--best-effort") }
+    if let rate { arguments += ["--rate", "\(rate)"] }
     let sender = try ChildProcess(arguments, environment: network.environment(name: "bench-publisher"))
     defer { for child in receivers + [sender] { child.terminate() } }
 
@@ -99,6 +110,7 @@ struct PublisherReport: Codable, Sendable {
   var seconds: Double
   var processorSeconds: Double
   var wireBytes: UInt64
+  var peakMemoryBytes: Int
 }
 
 /// What a subscriber process measured.
@@ -111,6 +123,7 @@ struct SubscriberReport: Codable, Sendable {
   var seconds: Double
   var processorSeconds: Double
   var wireBytes: UInt64
+  var peakMemoryBytes: Int
 }
 
 /// The figures of one round.
@@ -139,12 +152,16 @@ private struct Round {
     received.reduce(0) { $0 + $1.processorSeconds } * 1e6 / max(1, messages)
   }
 
+  private var subscriberMemoryBytes: Int { received.map(\.peakMemoryBytes).max() ?? 0 }
+
   var row: String {
     Format.right(Format.bytes(size), 8) + Format.right(Format.fixed(rate, 0), 11)
       + Format.right(Format.fixed(megabytesPerSecond, 1), 10) + Format.right(Format.fixed(deliveredPercent, 3), 13)
       + Format.right(Format.fixed(wireBytesPerMessage, 1), 12)
       + Format.right(Format.fixed(publisherMicroseconds, 3), 16)
       + Format.right(Format.fixed(subscriberMicroseconds, 3), 16)
+      + Format.right(Format.fixed(Double(sent.peakMemoryBytes) / 1e6, 1), 8)
+      + Format.right(Format.fixed(Double(subscriberMemoryBytes) / 1e6, 1), 8)
       + (sent.acknowledged ? "" : "  (not all acknowledged)")
   }
 
@@ -163,6 +180,8 @@ private struct Round {
     line.add("wireBytesPerMessage", wireBytesPerMessage)
     line.add("publisherMicrosecondsPerMessage", publisherMicroseconds)
     line.add("subscriberMicrosecondsPerMessage", subscriberMicroseconds)
+    line.add("publisherPeakMemoryBytes", sent.peakMemoryBytes)
+    line.add("subscriberPeakMemoryBytes", subscriberMemoryBytes)
     return line.line
   }
 }

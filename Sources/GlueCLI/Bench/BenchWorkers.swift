@@ -15,6 +15,8 @@ struct BenchPublisher: AsyncParsableCommand {
   var subscribers: Int
   @Option(transform: parseDuration)
   var duration: Duration
+  @Option(transform: parsePositive)
+  var rate: Int?
   @Flag var bestEffort = false
 
   func run() async throws {
@@ -31,6 +33,28 @@ struct BenchPublisher: AsyncParsableCommand {
     let wire = wireBytes(of: endpoint)
     let start = Clocks.now()
     let end = start + UInt64(duration.inSeconds * 1e9)
+    let (published, last) =
+      if let rate {
+        try await Self.publish(payload, in: publication, each: 1_000_000_000 / UInt64(rate), from: start, until: end)
+      } else {
+        try await Self.publish(payload, in: publication, until: end)
+      }
+    var acknowledged = false
+    if case .acknowledged? = await last?.acknowledged(timeout: .seconds(10)) { acknowledged = true }
+    let report = PublisherReport(
+      published: published, acknowledged: acknowledged, seconds: Double(Clocks.now() - start) / 1e9,
+      processorSeconds: Clocks.processorSeconds() - processor, wireBytes: wireBytes(of: endpoint) - wire,
+      peakMemoryBytes: Clocks.peakMemoryBytes())
+    Console.line(String(decoding: try JSONEncoder().encode(report), as: UTF8.self))
+    await endpoint.shutdown()
+  }
+}
+
+extension BenchPublisher {
+  /// Publishes as fast as there is room. Returns how many messages, and the receipt of the last.
+  private static func publish(_ payload: [UInt8], in publication: Publication, until end: UInt64) async throws
+    -> (Int, Receipt?)
+  {
     var last: Receipt?
     var published = 0
     while Clocks.now() < end {
@@ -44,13 +68,34 @@ struct BenchPublisher: AsyncParsableCommand {
         published += 1
       }
     }
-    var acknowledged = false
-    if case .acknowledged? = await last?.acknowledged(timeout: .seconds(10)) { acknowledged = true }
-    let report = PublisherReport(
-      published: published, acknowledged: acknowledged, seconds: Double(Clocks.now() - start) / 1e9,
-      processorSeconds: Clocks.processorSeconds() - processor, wireBytes: wireBytes(of: endpoint) - wire)
-    Console.line(String(decoding: try JSONEncoder().encode(report), as: UTF8.self))
-    await endpoint.shutdown()
+    return (published, last)
+  }
+
+  /// Publishes a message each so many nanoseconds, from a thread that sleeps in between as those of other programs do.
+  private static func publish(
+    _ payload: [UInt8], in publication: Publication, each interval: UInt64, from start: UInt64, until end: UInt64
+  ) async throws -> (Int, Receipt?) {
+    try await withCheckedThrowingContinuation { continuation in
+      detachThread {
+        var last: Receipt?
+        var published = 0
+        var next = start
+        do {
+          while next < end {
+            Clocks.sleep(until: next)
+            guard let receipt = try publication.tryPublish(payload) else {
+              throw CommandFailure("the publication's buffer is full: the subscribers do not keep up with the rate")
+            }
+            last = receipt
+            published += 1
+            next += interval
+          }
+          continuation.resume(returning: (published, last))
+        } catch {
+          continuation.resume(throwing: error)
+        }
+      }
+    }
   }
 }
 
@@ -58,32 +103,35 @@ struct BenchPublisher: AsyncParsableCommand {
 struct BenchSubscriber: AsyncParsableCommand {
   static let configuration = CommandConfiguration(commandName: "subscriber", shouldDisplay: false)
 
-  private struct State {
-    var tally: StreamTally?
-    var bytes = 0
+  /// What the callback notes. Its calls never overlap, and it is read when the endpoint is closed: so it needs no lock, which would be
+  /// measured too.
+  private final class State: @unchecked Sendable {
+    @exclusivity(unchecked) var tally: StreamTally?
+    @exclusivity(unchecked) var bytes = 0
     var first: UInt64 = 0
-    var last: UInt64 = 0
+    @exclusivity(unchecked) var last: UInt64 = 0
     var processor = 0.0
+
+    func note(_ sequence: UInt64, byteCount: Int) {
+      if tally == nil {
+        tally = StreamTally(first: sequence)
+        first = Clocks.now()
+        processor = Clocks.processorSeconds()
+      } else {
+        tally?.add(sequence)
+      }
+      bytes += byteCount
+      // The clock is read now and then, as the programs do that Glue is compared with.
+      if sequence & 15 == 0 || byteCount > 4_096 { last = Clocks.now() }
+    }
   }
 
   func run() async throws {
     let endpoint = try await Endpoint(.fromEnvironment())
     try await endpoint.start()
-    let shared = Shared(State())
+    let state = State()
     let subscription = try endpoint.subscribe(to: topic) { message in
-      let sequence = message.sequence
-      let size = message.byteCount
-      shared.withLock { state in
-        if state.tally == nil {
-          state.tally = StreamTally(first: sequence)
-          state.first = Clocks.now()
-          state.processor = Clocks.processorSeconds()
-        } else {
-          state.tally?.add(sequence)
-        }
-        state.bytes += size
-        state.last = Clocks.now()
-      }
+      state.note(message.sequence, byteCount: message.byteCount)
     }
     let wire = wireBytes(of: endpoint)
     await standardInputClosed()
@@ -91,12 +139,11 @@ struct BenchSubscriber: AsyncParsableCommand {
     let sent = wireBytes(of: endpoint) - wire
     await endpoint.shutdown()
     subscription.cancel()
-    let state = shared.value
     let report = SubscriberReport(
       received: state.tally?.received ?? 0, lost: state.tally?.lost ?? 0, duplicates: state.tally?.duplicates ?? 0,
       outOfOrder: state.tally?.outOfOrder ?? 0, bytes: state.bytes, seconds: Double(state.last - state.first) / 1e9,
       processorSeconds: state.tally == nil ? 0 : Clocks.processorSeconds() - state.processor,
-      wireBytes: sent)
+      wireBytes: sent, peakMemoryBytes: Clocks.peakMemoryBytes())
     Console.line(String(decoding: try JSONEncoder().encode(report), as: UTF8.self))
   }
 }

@@ -364,7 +364,7 @@ extension EndpointMachine {
     session.readers[reader.number] = nil
     session.queue.removeAll { $0 === reader }
     session.pastQueue.removeAll { $0 === reader }
-    reader.isQueued = false
+    reader.setQueued(false)
     reader.detach()
     makeReady(session, at: now)
     noteReadersChanged(of: reader.stream)

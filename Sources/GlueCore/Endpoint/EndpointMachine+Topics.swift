@@ -82,17 +82,46 @@ extension EndpointMachine {
     attributes: Attributes = Attributes(), whenFull: FullBufferBehaviour = .refuse, at now: Timestamp
   ) throws(EndpointError) -> PublishResult {
     guard !isStopped else { throw .stopped }
-    guard let publication = topics.publications[publication.rawValue], publication.users > 0 else {
-      throw .unknownHandle
+    guard let publication = self.publication(publication), publication.users > 0 else { throw .unknownHandle }
+    if attributes.isEmpty, publication.retained == nil {
+      return try admit(
+        payload, attributes: UnsafeRawBufferPointer(start: nil, count: 0), to: publication, publication.stream,
+        lifetime: lifetime, mark: nil, whenFull: whenFull, at: now)
     }
-    let stream = publication.stream
     var (attributes, lifetime) = (attributes, lifetime)
     let mark = try date(&attributes, lifetime: &lifetime, of: publication, at: now)
     guard attributes.isWithinLimits else {
       throw .limitReached(name: "attributes", limit: WireLimits.attributeBytes)
     }
-    let encodedAttributes = attributes.isEmpty ? [] : attributes.encoded()
-    let bytes = payload.count + encodedAttributes.count
+    // The standard library's `withUnsafeBytes` has no typed throws.
+    let result = attributes.encoded().withUnsafeBytes { encoded in
+      Result { () throws(EndpointError) in
+        try admit(
+          payload, attributes: encoded, to: publication, publication.stream, lifetime: lifetime, mark: mark,
+          whenFull: whenFull, at: now)
+      }
+    }
+    return try result.get()
+  }
+
+  /// A publication of this endpoint. Whoever publishes does so many times in a row on one topic: the last one is remembered, which
+  /// saves hashing its number for each message.
+  private func publication(_ id: PublicationID) -> LocalPublication? {
+    if let recent = recentPublication, recent.id == id { return recent }
+    recentPublication = topics.publications[id.rawValue]
+    return recentPublication
+  }
+
+  /// Numbers a message and makes it ready for every matched reader, if there is room.
+  ///
+  /// Publication and stream are parameters, which their caller keeps alive: as local variables they would be retained, and
+  /// released, for each message.
+  private func admit(
+    _ payload: UnsafeRawBufferPointer, attributes: UnsafeRawBufferPointer, to publication: LocalPublication,
+    _ stream: OutboundStream, lifetime: Nanoseconds?, mark: RetainedMark?, whenFull: FullBufferBehaviour,
+    at now: Timestamp
+  ) throws(EndpointError) -> PublishResult {
+    let bytes = payload.count + attributes.count
     guard bytes <= configuration.topics.maximumMessageBytes else {
       reach(.maximumMessageBytes, at: now)
       throw .messageTooLarge(bytes: bytes, limit: configuration.topics.maximumMessageBytes)
@@ -118,32 +147,32 @@ extension EndpointMachine {
     publication.publishedBytes += UInt64(bytes)
     let sequence = stream.log.endSequence
     let expires = lifetime.map { now + $0 }
-    deliverLocally(
-      payload, attributes: encodedAttributes, of: publication, sequence: sequence, expires: expires, at: now)
-    guard !stream.readers.isEmpty || stream.keeps(lifetime: lifetime) else {
+    if !publication.localSubscribers.isEmpty {
+      deliverLocally(payload, attributes: attributes, of: publication, sequence: sequence, expires: expires, at: now)
+    }
+    guard stream.hasReaders || stream.keeps(lifetime: lifetime) else {
       return .admitted(sequence: sequence, position: stream.log.skipMessage(bodyBytes: bytes))
     }
-    encodedAttributes.withUnsafeBytes { attributes in
-      _ = stream.log.append(
-        payload, attributes: attributes, time: stream.time(at: now), lifetime: lifetime, published: now,
-        expires: expires ?? .distantFuture)
-    }
+    _ = stream.log.append(
+      payload, attributes: attributes, time: stream.time(at: now), lifetime: lifetime, published: now,
+      expires: expires ?? .distantFuture)
     if let mark {
       let value = RetainedValue(mark, of: publication.info, sequence: sequence)
       publication.retained?.raise(to: value, in: stream)
     }
-    if publication.options.history != .none { noteKept(by: publication, at: now) }
-    for reader in stream.readers where !reader.isQueued { enqueue(reader, at: now) }
+    if stream.keepsHistory { noteKept(by: publication, at: now) }
+    if stream.idleReaders > 0 {
+      for reader in stream.readers where !reader.isQueued { enqueue(reader, at: now) }
+    }
     return .admitted(sequence: sequence, position: stream.log.end)
   }
 
   private func deliverLocally(
-    _ payload: UnsafeRawBufferPointer, attributes: [UInt8], of publication: LocalPublication, sequence: UInt64,
-    expires: Timestamp?, at now: Timestamp
+    _ payload: UnsafeRawBufferPointer, attributes: UnsafeRawBufferPointer, of publication: LocalPublication,
+    sequence: UInt64, expires: Timestamp?, at now: Timestamp
   ) {
-    guard !publication.localSubscribers.isEmpty else { return }
     let buffer = PayloadBuffer(capacity: attributes.count + payload.count)
-    attributes.withUnsafeBytes { buffer.append($0) }
+    buffer.append(attributes)
     buffer.append(payload)
     let bytes = buffer.bytes
     var delivery = Delivery(
@@ -188,6 +217,7 @@ extension EndpointMachine {
   private func end(_ publication: LocalPublication, at now: Timestamp) {
     withdrawn.removeAll { $0 === publication }
     retired.removeAll { $0 === publication }
+    recentPublication = nil
     topics.publications[publication.id.rawValue] = nil
     topics.publicationsByTopic[TopicKey(publication.topic)] = nil
     topics.ownStreams[publication.info.hash] = nil

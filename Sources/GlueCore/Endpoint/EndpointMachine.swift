@@ -28,6 +28,8 @@ public final class EndpointMachine {
   @exclusivity(unchecked) var sessionsByPeer: [EndpointID: Session] = [:]
   /// Sessions that may have something to send.
   @exclusivity(unchecked) var ready = Deque<Session>()
+  /// The publication that was published on last.
+  @exclusivity(unchecked) var recentPublication: LocalPublication?
   /// Datagrams outside sessions, complete.
   @exclusivity(unchecked) var outbox = Deque<(destination: SocketAddress, bytes: [UInt8])>()
   @exclusivity(unchecked) var topics = LocalTopics()
@@ -175,6 +177,9 @@ public final class EndpointMachine {
     if let due = discovery.nextWakeup { return min(due, own) }
     return own == .distantFuture ? nil : own
   }
+
+  /// Whether there are deliveries or events to be taken.
+  public var hasOutputs: Bool { !inbox.deliveries.isEmpty || !events.isEmpty }
 
   /// Moves the pending deliveries into an empty array and keeps that array's storage for the next ones.
   public func takeDeliveries(into deliveries: inout [Delivery]) {

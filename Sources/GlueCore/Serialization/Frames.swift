@@ -250,6 +250,8 @@ public struct Unit {
     public static let lifetime = Flags(rawValue: 4)
     /// The message's body begins with attributes.
     public static let attributes = Flags(rawValue: 8)
+    /// A whole message without lifetime and attributes.
+    static let plain: Flags = [.first, .last]
     /// All known bits.
     public static let known: Flags = [.first, .last, .lifetime, .attributes]
   }

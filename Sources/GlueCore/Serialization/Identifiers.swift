@@ -27,7 +27,7 @@ public struct Incarnation: RawRepresentable, Hashable, Comparable, Sendable, Cus
 }
 
 /// A moment on the clock that is passed into the core: nanoseconds since an arbitrary origin, monotonic, counting sleep.
-public struct Timestamp: Hashable, Comparable, Sendable {
+public struct Timestamp: Hashable, Comparable, Sendable, BitwiseCopyable {
   /// Nanoseconds since the clock's origin.
   public var nanoseconds: UInt64
   /// Wraps a number of nanoseconds.

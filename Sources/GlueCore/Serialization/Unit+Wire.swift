@@ -86,6 +86,30 @@ public struct UnitReader {
 }
 
 extension UnitReader {
+  /// The next unit if it is a whole message without lifetime and attributes, as most are: when it was published, and its body. Nil, and nothing
+  /// is read, if it is another one, or near the end of the frame: then ``next()`` takes it, and finds errors. It takes a third of the
+  /// instructions of that.
+  @inline(__always)
+  mutating func nextPlain() -> (time: UInt64, body: UnsafeRawBufferPointer)? {
+    guard let word = reader.peek(UInt64.self, at: 0), word & 0xFF == UInt64(Unit.Flags.plain.rawValue) else {
+      return nil
+    }
+    var length = word >> 8 & 0xFF
+    var distance = 2
+    if length >= 0x80 {
+      let high = word >> 16 & 0xFF
+      guard high < 0x80 else { return nil }
+      length = length & 0x7F | high << 7
+      distance = 3
+    }
+    guard let time = reader.peek(UInt64.self, at: distance) else { return nil }
+    let ends = ~time & Varint.continuationBits
+    guard ends != 0 else { return nil }
+    distance += (ends.trailingZeroBitCount + 1) / 8
+    guard let body = reader.skip(distance, thenTake: Int(length)) else { return nil }
+    return (Varint.joined(time & (ends ^ (ends &- 1))), body)
+  }
+
   /// How many units there are. Throws if any of them is invalid.
   static func count(_ units: UnsafeRawBufferPointer) throws(WireError) -> UInt64 {
     var reader = UnitReader(units)

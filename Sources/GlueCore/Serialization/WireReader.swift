@@ -42,6 +42,15 @@ public struct WireReader {
     return true
   }
 
+  /// So many bytes in place, behind so many others. Nil, and nothing done, if there are fewer.
+  @inline(__always)
+  mutating func skip(_ distance: Int, thenTake count: Int) -> UnsafeRawBufferPointer? {
+    guard distance >= 0, count >= 0, count <= remaining - distance else { return nil }
+    let start = offset + distance
+    offset = start + count
+    return UnsafeRawBufferPointer(rebasing: buffer[start..<(start + count)])
+  }
+
   /// One byte.
   @inline(__always) public mutating func u8() throws(WireError) -> UInt8 { try integer(UInt8.self) }
   /// Two bytes, little-endian.
@@ -73,6 +82,14 @@ public struct WireReader {
 
   @inline(never)
   private mutating func longVarint() throws(WireError) -> UInt64 {
+    // Up to eight bytes at once: a third of the instructions of one after the other.
+    if let word = peek(UInt64.self, at: 0) {
+      let ends = ~word & Varint.continuationBits
+      if ends != 0 {
+        offset += (ends.trailingZeroBitCount + 1) / 8
+        return Varint.joined(word & (ends ^ (ends &- 1)))
+      }
+    }
     var value: UInt64 = 0
     for group in 0..<10 {
       let byte = try u8()

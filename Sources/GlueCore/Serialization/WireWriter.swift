@@ -61,6 +61,13 @@ public struct WireWriter {
 
   private mutating func longVarint(_ value: UInt64) {
     let size = Self.varintBytes(value)
+    if value <= Varint.maximum, !hasFailed, remaining >= 8 {
+      // What is written beyond its end is written again, or not counted.
+      let follow = Varint.continuationBits & ((1 << UInt64(8 * (size - 1))) - 1)
+      buffer.storeBytes(of: (Varint.spread(value) | follow).littleEndian, toByteOffset: count, as: UInt64.self)
+      count += size
+      return
+    }
     guard let start = claim(size) else { return }
     var rest = value
     for offset in start..<(start + size - 1) {

@@ -2,6 +2,8 @@
 /// as their publisher cut them, with their numbers, positions and times.
 final class KeptHistory {
   let facts: StoredStream
+  /// Whether the policy keeps anything.
+  let mayKeep: Bool
   /// Nil as long as nothing was kept.
   @exclusivity(unchecked) private(set) var stream: OutboundStream?
   /// Readers have more to get.
@@ -21,6 +23,7 @@ final class KeptHistory {
 
   init(of facts: StoredStream, memory: HistoryMemory) {
     self.facts = facts
+    mayKeep = facts.history != .none
     self.memory = memory
   }
 

@@ -2,6 +2,8 @@ import OrderedCollections
 
 /// A topic that this endpoint publishes.
 final class LocalPublication {
+  // Its properties are exempt from the run-time exclusivity check, as those of OutboundStream are.
+
   let id: PublicationID
   let topic: String
   let options: PublicationOptions
@@ -10,25 +12,25 @@ final class LocalPublication {
   let epochMicroseconds: UInt64
   let info: StreamInfo
   /// Bytes of the payloads and attributes of all messages so far.
-  var publishedBytes: UInt64 = 0
+  @exclusivity(unchecked) var publishedBytes: UInt64 = 0
   /// Uses by `advertise` that were not withdrawn yet; at 0 the publication ends when all is acknowledged.
-  var users = 1
+  @exclusivity(unchecked) var users = 1
   /// This endpoint's own subscriptions that match.
-  var localSubscribers: [SubscriptionID] = []
+  @exclusivity(unchecked) var localSubscribers: [SubscriptionID] = []
   /// Delivered bytes that own subscriptions which hold back the publisher have not used up yet.
-  var unconsumedBytes = 0
+  @exclusivity(unchecked) var unconsumedBytes = 0
   /// Who has stored what of it.
-  var copies = StoredCopies()
+  @exclusivity(unchecked) var copies = StoredCopies()
   /// What is known of the topic, if it retains its last value.
-  var retained: RetainedTopic?
+  @exclusivity(unchecked) var retained: RetainedTopic?
   /// The subscription by which this endpoint then learns the topic's value.
-  var listener: SubscriptionID?
+  @exclusivity(unchecked) var listener: SubscriptionID?
   /// Who has confirmed that he holds its newest value.
-  var holders = RetainedHolders()
+  @exclusivity(unchecked) var holders = RetainedHolders()
   /// They were waited for long enough once, and do not hold up the publisher until they have caught up.
-  var isHeldByLaggards = false
+  @exclusivity(unchecked) var isHeldByLaggards = false
   /// The own subscription that was stuck when another one joined it: until it has caught up it holds up nobody.
-  var joinedSubscriber: SubscriptionID?
+  @exclusivity(unchecked) var joinedSubscriber: SubscriptionID?
 
   init(
     id: PublicationID, topic: String, options: PublicationOptions, stream: OutboundStream, epochMicroseconds: UInt64,

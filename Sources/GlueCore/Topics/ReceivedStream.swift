@@ -193,27 +193,30 @@ final class ReceivedStream: MessageSink {
       giveUp(range, reason: .evicted, into: inbox)
       throw error
     }
-    guard !isLate, history != .none, !kept.keep(message, at: now) else { return }
+    guard !isLate, kept.mayKeep, !kept.keep(message, at: now) else { return }
     // Those who catch up do not find it here.
     for reader in late { reader.wait(message, at: now, into: inbox) }
   }
 
   /// - Parameter limit: Subscriptions that began later do not get it; nil: all do.
   func deliver(_ message: ArrivedMessage, into inbox: Inbox, toThoseBefore limit: Timestamp? = nil) throws(WireError) {
-    var delivery = try message.delivery(of: info, epochMicroseconds: epochMicroseconds)
+    let attributeBytes = try message.attributeBytes()
     next = message.sequence + 1
     // From the first message on that it gets of what was published before, there are no gaps without a word.
     owedFrom = min(owedFrom, message.sequence)
     inbox.counters.messagesDelivered += 1
-    for subscriber in subscribers where subscriber.from <= message.sequence {
-      if let limit, subscriber.began > limit { continue }
-      delivery.subscription = subscriber.id
+    for index in subscribers.indices where subscribers[index].from <= message.sequence {
+      if let limit, subscribers[index].began > limit { continue }
+      let isStuck = subscribers[index].isStuck
       let holdsBack =
-        subscriber.holdsBackPublisher || (subscriber.isStuck && !subscriber.wasJoined && subscribers.count == 1)
-      delivery.isHeld = holdsBack && hasRoomForHeld
-      delivery.isDroppable = !delivery.isHeld && (holdsBack || subscriber.isStuck)
-      if delivery.isHeld { backlog.bytes += message.body.count }
-      inbox.deliveries.append(delivery)
+        subscribers[index].holdsBackPublisher || (isStuck && !subscribers[index].wasJoined && subscribers.count == 1)
+      let isHeld = holdsBack && hasRoomForHeld
+      if isHeld { backlog.bytes += message.body.count }
+      // Made where it is to be: a copy costs two reference counts.
+      inbox.deliveries.append(
+        Delivery(
+          message, for: subscribers[index].id, attributeBytes: attributeBytes, of: info,
+          epochMicroseconds: epochMicroseconds, isHeld: isHeld, isDroppable: !isHeld && (holdsBack || isStuck)))
     }
   }
 

@@ -14,7 +14,19 @@ extension InboundStream {
     let reference = receivedAt.nanoseconds
       .subtractingSaturated(Nanoseconds.microseconds(header.ageMicroseconds).count)
       .subtractingSaturated(arrival.oneWayDelay.count)
-    while let unit = try reader.next() {
+    while true {
+      if position >= next, assemblyRefusal == nil, !assembler.isAssembling, let (time, body) = reader.nextPlain() {
+        let offset = Int64(bitPattern: time &- (firstTime ?? time))
+        if firstTime == nil { firstTime = time }
+        try takeWhole(
+          body, at: position, sequence: sequence, time: time,
+          publishedAt: Timestamp(nanoseconds: reference.advancedSaturated(microseconds: offset)), owner: owner,
+          arrival: arrival, into: inbox)
+        position += 1
+        sequence += 1
+        continue
+      }
+      guard let unit = try reader.next() else { break }
       let isLast = unit.flags.contains(.last)
       if unit.flags.contains(.first), firstTime == nil { firstTime = unit.timeMicroseconds }
       if position < next {
@@ -67,6 +79,32 @@ extension InboundStream {
         }
         assemblyRefusal = nil
       }
+    }
+  }
+
+  /// Takes a message that is one unit, whose turn it is.
+  @inline(__always)
+  private func takeWhole(
+    _ body: UnsafeRawBufferPointer, at position: UInt64, sequence: UInt64, time: UInt64, publishedAt: Timestamp,
+    owner: PayloadBuffer?, arrival: Arrival, into inbox: Inbox
+  ) throws(WireError) {
+    guard sequence >= nextSequence else { throw .invalidValue(.sequence) }
+    if sequence > nextSequence {
+      sink.lose(nextSequence..<sequence, reason: jumpReason, by: self, at: arrival.now, into: inbox)
+    }
+    next = position + 1
+    nextSequence = sequence + 1
+    guard body.count <= maximumMessageBytes else {
+      inbox.reach(.maximumMessageBytes, at: arrival.now)
+      return sink.lose(sequence..<sequence + 1, reason: .tooLarge, by: self, at: arrival.now, into: inbox)
+    }
+    let message = ArrivedMessage(
+      sequence: sequence, position: position, units: 1, body: body, owner: owner, hasAttributes: false, time: time,
+      publishedAt: publishedAt, lifetime: nil)
+    if let receivedStream {
+      try receivedStream.take(message, at: arrival.now, into: inbox)
+    } else {
+      try sink.take(message, at: arrival.now, into: inbox)
     }
   }
 

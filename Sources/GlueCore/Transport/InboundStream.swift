@@ -30,6 +30,8 @@ final class InboundStream {
   /// The number by which the peer calls it.
   let number: UInt64
   let sink: any MessageSink
+  /// The same if it is the stream of a topic: without the detour by a protocol for each message.
+  let receivedStream: ReceivedStream?
   unowned let session: Session
   let isReliable: Bool
   /// Whether it brings what was asked for, and then ends.
@@ -71,6 +73,7 @@ final class InboundStream {
   ) {
     number = opening.stream
     self.sink = sink
+    receivedStream = sink as? ReceivedStream
     self.session = session
     self.configuration = transport
     self.maximumMessageBytes = maximumMessageBytes

@@ -42,11 +42,26 @@ struct ArrivedMessage {
 
   /// The message for the program.
   func delivery(of info: StreamInfo, epochMicroseconds: UInt64) throws(WireError) -> Delivery {
-    let count = try attributeBytes()
-    return Delivery(
-      subscription: nil, stream: info, sequence: sequence, publishedMicroseconds: epochMicroseconds &+ time,
-      publishedAt: publishedAt, expiresAt: expiresAt, attributes: UnsafeRawBufferPointer(rebasing: body[..<count]),
-      payload: UnsafeRawBufferPointer(rebasing: body[count...]), owner: owner)
+    Delivery(self, for: nil, attributeBytes: try attributeBytes(), of: info, epochMicroseconds: epochMicroseconds)
+  }
+}
+
+extension Delivery {
+  /// A message for a subscription.
+  ///
+  /// - Parameter attributeBytes: Bytes of the encoded attributes, see ``ArrivedMessage/attributeBytes()``.
+  @inline(__always)
+  init(
+    _ message: borrowing ArrivedMessage, for subscription: SubscriptionID?, attributeBytes: Int, of info: StreamInfo,
+    epochMicroseconds: UInt64, isHeld: Bool = false, isDroppable: Bool = false
+  ) {
+    let body = message.body
+    self.init(
+      subscription: subscription, stream: info, sequence: message.sequence,
+      publishedMicroseconds: epochMicroseconds &+ message.time, publishedAt: message.publishedAt,
+      expiresAt: message.expiresAt, attributes: UnsafeRawBufferPointer(rebasing: body[..<attributeBytes]),
+      payload: UnsafeRawBufferPointer(rebasing: body[attributeBytes...]), owner: message.owner, isHeld: isHeld,
+      isDroppable: isDroppable)
   }
 }
 

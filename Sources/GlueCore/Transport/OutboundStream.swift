@@ -14,6 +14,10 @@ final class OutboundStream {
   let epoch: Timestamp
   let log = SendLog()
   @exclusivity(unchecked) private(set) var readers: [RemoteReader] = []
+  /// Whether there are any.
+  @exclusivity(unchecked) private(set) var hasReaders = false
+  /// How many of them do not wait in their session's queue: those have to be told of a message.
+  @exclusivity(unchecked) var idleReaders = 0
   /// Whether ``EndpointEvent/acknowledged(_:below:)`` is due.
   @exclusivity(unchecked) var hasProgress = false
   /// Whether a `publish` was refused for lack of room.
@@ -30,6 +34,8 @@ final class OutboundStream {
   let limitBytes: Int
   /// What is kept for those who come later.
   let history: HistoryPolicy
+  /// Whether that is anything.
+  let keepsHistory: Bool
   /// Everything from here on is kept; what is below is let go once every reader has it.
   @exclusivity(unchecked) private(set) var kept = UInt64.max
   /// A lagging reader has caught up when no more than this is left for it.
@@ -41,7 +47,8 @@ final class OutboundStream {
     self.epoch = epoch
     self.limitBytes = limitBytes
     self.history = isReliable ? history : .none
-    if self.history.keepsSomething { kept = 0 }
+    keepsHistory = self.history.keepsSomething
+    if keepsHistory { kept = 0 }
   }
 
   // MARK: History
@@ -159,10 +166,16 @@ final class OutboundStream {
   func add(_ reader: RemoteReader) {
     lowest = readers.isEmpty ? reader.acknowledged : min(lowest, reader.acknowledged)
     readers.append(reader)
+    hasReaders = true
+    if !reader.isQueued { idleReaders += 1 }
   }
 
   /// Lets go of all readers; nothing of the stream may be used afterwards.
-  func abandon() { readers = [] }
+  func abandon() {
+    readers = []
+    hasReaders = false
+    idleReaders = 0
+  }
 
   /// Takes note that a reader's peer is gone, and what it had not acknowledged.
   func noteDeparture(of reader: RemoteReader) {
@@ -197,7 +210,10 @@ final class OutboundStream {
   }
 
   func remove(_ reader: RemoteReader) {
-    readers.removeAll { $0 === reader }
+    guard let index = readers.firstIndex(where: { $0 === reader }) else { return }
+    readers.remove(at: index)
+    hasReaders = !readers.isEmpty
+    if !reader.isQueued { idleReaders -= 1 }
     releaseAcknowledged()
   }
 

@@ -25,7 +25,9 @@ final class RemoteReader {
   /// Whether a STATUS of the peer speaks of this opening of the stream.
   @exclusivity(unchecked) var opening = Opening.told(below: 0)
   /// Whether it waits in its session's queue.
-  @exclusivity(unchecked) var isQueued = false
+  @exclusivity(unchecked) private(set) var isQueued = false
+  /// Whether the stream knows it no longer.
+  @exclusivity(unchecked) private var isDetached = false
   /// Matching subscriptions of the peer.
   @exclusivity(unchecked) var subscriptions: Set<UInt64> = []
   /// When to ask the peer if it stays silent about this stream; nil if there is nothing to ask. Each reader has its own: what
@@ -86,6 +88,13 @@ final class RemoteReader {
 
   private var isWindowShut: Bool {
     stream.isReliable && stream.log.bytes(from: acknowledged, to: next) >= windowBytes
+  }
+
+  /// Takes note whether it waits in its session's queue.
+  func setQueued(_ isQueued: Bool) {
+    guard isQueued != self.isQueued else { return }
+    self.isQueued = isQueued
+    if !isDetached { stream.idleReaders += isQueued ? -1 : 1 }
   }
 
   // MARK: What the peer says
@@ -166,6 +175,7 @@ final class RemoteReader {
   /// It reads no longer.
   func detach() {
     probeAt = nil
+    isDetached = true
     stream.remove(self)
   }
 

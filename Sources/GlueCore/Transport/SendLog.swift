@@ -9,7 +9,7 @@ final class SendLog {
   // 209 ns without, both sides of 64-byte messages); nothing here calls back into itself.
 
   /// Where a message begins.
-  struct Message {
+  struct Message: BitwiseCopyable {
     var position: UInt64
     /// When it was published, on the local clock.
     var published: Timestamp
@@ -32,9 +32,10 @@ final class SendLog {
   private final class Chunk {
     let base: UnsafeMutableRawPointer
     let capacity: Int
-    @exclusivity(unchecked) var used = 0
     /// Bytes of all units before this chunk's first.
     var origin: UInt64
+    /// The same behind its last; of the newest chunk, which grows, see ``SendLog/end(of:)``.
+    var end: UInt64 = 0
     init(capacity: Int, origin: UInt64) {
       base = .allocate(byteCount: capacity, alignment: 16)
       self.capacity = capacity
@@ -50,11 +51,13 @@ final class SendLog {
   /// Whether any message held has a lifetime, or is a hole.
   @exclusivity(unchecked) private(set) var hasLifetimes = false
   /// For each position, the bytes of all units before it.
-  @exclusivity(unchecked) private var starts = Deque<UInt64>()
+  @exclusivity(unchecked) private var starts = Ring<UInt64>()
   @exclusivity(unchecked) private var totalBytes: UInt64 = 0
-  @exclusivity(unchecked) private var messages = Deque<Message>()
+  @exclusivity(unchecked) private var messages = Ring<Message>()
   @exclusivity(unchecked) private var chunks = Deque<Chunk>()
   private var spare: Chunk?
+  /// What is free of the newest chunk: kept here, so that adding a unit touches no reference count.
+  @exclusivity(unchecked) private var free = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
   /// Bytes that a unit's header takes at most: flags, length, time, lifetime, total.
   static let unitHeaderBytes = 1 + 3 + 10 + 10 + 5
@@ -117,6 +120,17 @@ final class SendLog {
     messages.append(Message(position: position, published: published, expires: expires))
     if lifetime != nil { hasLifetimes = true }
     let total = attributes.count + payload.count
+    if total <= Fragmenter.defaultFragmentBytes {
+      var flags: Unit.Flags = [.first, .last]
+      if hasAttributes { flags.insert(.attributes) }
+      appendUnit(flags: flags, length: total, time: time, lifetime: lifetime, total: total) { target in
+        if let bytes = attributes.baseAddress { target.copyMemory(from: bytes, byteCount: attributes.count) }
+        if let bytes = payload.baseAddress {
+          (target + attributes.count).copyMemory(from: bytes, byteCount: payload.count)
+        }
+      }
+      return position
+    }
     for fragment in Fragmenter(bodyBytes: total) {
       var flags = fragment.flags
       if flags.contains(.first) {
@@ -149,38 +163,42 @@ final class SendLog {
     firstSequence = sequence
   }
 
+  @inline(__always)
   private func appendUnit(
     flags: Unit.Flags, length: Int, time: UInt64, lifetime: Nanoseconds?, total: Int,
     body: (UnsafeMutableRawPointer) -> Void
   ) {
-    let chunk = room(for: length + Self.unitHeaderBytes)
-    let target = chunk.base + chunk.used
-    var writer = WireWriter(UnsafeMutableRawBufferPointer(start: target, count: chunk.capacity - chunk.used))
+    let bytes = length + Self.unitHeaderBytes
+    if free.count < bytes { addChunk(for: bytes) }
+    var writer = WireWriter(free)
     Unit.writeHeader(
       to: &writer, flags: flags, length: length, timeMicroseconds: time,
       lifetimeMicroseconds: lifetime?.wholeMicroseconds, totalBytes: UInt64(total))
-    body(target + writer.count)
+    body(free.baseAddress! + writer.count)
     let size = writer.count + length
-    chunk.used += size
+    free = UnsafeMutableRawBufferPointer(rebasing: free[size...])
     starts.append(totalBytes)
     totalBytes += UInt64(size)
   }
 
-  private func room(for bytes: Int) -> Chunk {
-    if let chunk = chunks.last, chunk.capacity - chunk.used >= bytes { return chunk }
+  /// Begins a chunk with room for so many bytes.
+  private func addChunk(for bytes: Int) {
     let wanted = max(bytes, min(Self.largestChunk, (chunks.last?.capacity ?? Self.smallestChunk / 4) * 4))
+    chunks.last?.end = totalBytes
     let chunk: Chunk
     if let kept = spare, kept.capacity >= bytes {
       chunk = kept
-      chunk.used = 0
       chunk.origin = totalBytes
       spare = nil
     } else {
       chunk = Chunk(capacity: wanted, origin: totalBytes)
     }
     chunks.append(chunk)
-    return chunk
+    free = UnsafeMutableRawBufferPointer(start: chunk.base, count: chunk.capacity)
   }
+
+  /// Bytes of all units up to a chunk's last.
+  private func end(of chunk: Chunk) -> UInt64 { chunk === chunks.last ? totalBytes : chunk.end }
 
   /// Copies a part of two buffers laid end to end.
   private static func copy(
@@ -202,7 +220,7 @@ final class SendLog {
     precondition(position >= first && position < end, "position \(position) outside \(first) ..< \(end)")
     let from = starts[Int(position - first)]
     let chunk = chunk(holding: from)
-    let ceiling = min(from + UInt64(max(0, maximumBytes)), chunk.origin + UInt64(chunk.used))
+    let ceiling = min(from + UInt64(max(0, maximumBytes)), end(of: chunk))
     let limit = min(limit, end)
     // The last unit end at or below the ceiling, between position and limit.
     var low = position
@@ -364,9 +382,14 @@ final class SendLog {
     firstSequence += UInt64(gone)
     if messages.isEmpty { hasLifetimes = false }
     let oldest = starts.first ?? totalBytes
-    while let chunk = chunks.first, chunk.origin + UInt64(chunk.used) <= oldest, chunks.count > 1 || starts.isEmpty {
+    while let chunk = chunks.first, chunks.count > 1, chunk.end <= oldest {
       chunks.removeFirst()
       if spare == nil || spare!.capacity < chunk.capacity { spare = chunk }
+    }
+    if starts.isEmpty, let chunk = chunks.last {
+      // It begins anew.
+      chunk.origin = totalBytes
+      free = UnsafeMutableRawBufferPointer(start: chunk.base, count: chunk.capacity)
     }
   }
 

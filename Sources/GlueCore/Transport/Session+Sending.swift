@@ -100,7 +100,7 @@ extension Session {
       if reader.write(to: &writer, at: now, counters: &counters) { asksForAnswer = true }
       if isPast { pastQueue.removeFirst() } else { queue.removeFirst() }
       guard reader.hasWork else {
-        reader.isQueued = false
+        reader.setQueued(false)
         if reader.probeAt == nil { reader.armProbe(at: now) }
         continue
       }

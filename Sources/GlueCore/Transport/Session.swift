@@ -157,7 +157,7 @@ final class Session {
       if reader.probeAt == nil { reader.armProbe(at: now) }
       return
     }
-    reader.isQueued = true
+    reader.setQueued(true)
     // What opens streams goes before what flows in them.
     if reader === control { queue.prepend(reader) } else { append(reader) }
   }

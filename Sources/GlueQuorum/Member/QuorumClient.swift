@@ -70,7 +70,8 @@ struct QuorumClient: Sendable {
   var keptSince: Timestamp?
   /// The keep-alive that is on its way.
   var keepAlive: UInt64?
-  /// The last request that was decided, for those that time out.
+  /// Requests that ended without anybody knowing what became of them, and until when that can be asked: the session has to remember
+  /// everything from the oldest of them on.
   var unresolved: Deque<(number: UInt64, until: Timestamp)> = []
   private var lastTicket: UInt64 = 0
   private var lastNumber: UInt64 = 0

@@ -1,4 +1,4 @@
-import GlueCore
+@testable import GlueCore
 import Testing
 
 /// The reader and the writer by themselves.
@@ -13,6 +13,76 @@ import Testing
     #expect(bytes.count == size)
     #expect(WireWriter.varintBytes(value) == size)
     #expect(try bytes.read { (r) throws(WireError) in try r.varint() } == value)
+  }
+
+  /// In the middle of a buffer eight bytes are read and written at once, at its end one by one: both mean the same.
+  @Test(arguments: 1...9 as ClosedRange<UInt64>) func varintsAreTheSameEverywhere(groups: UInt64) throws {
+    for value in [1 << (7 * groups) - 1, 1 << (7 * groups), 0x5A5A_5A5A_5A5A_5A5A >> (64 - 7 * groups)] as [UInt64] {
+      let alone = try #require([UInt8].written { $0.varint(value) })
+      let amid = try #require(
+        [UInt8].written { writer in
+          writer.varint(value)
+          writer.u64(.max)
+        })
+      #expect(amid == alone + [UInt8](repeating: 0xFF, count: 8))
+      #expect(try alone.read { (r) throws(WireError) in try r.varint() } == value)
+      #expect(try amid.read { (r) throws(WireError) in try r.varint() } == value)
+    }
+  }
+
+  @Test func varintsMayBeLongerThanNeedBe() throws {
+    for length in 2...10 {
+      let bytes = [0x85] + [UInt8](repeating: 0x80, count: length - 2) + [0]
+      #expect(try bytes.read { (r) throws(WireError) in try r.varint() } == 5)
+      #expect(try (bytes + [UInt8](repeating: 0x81, count: 8)).read { (r) throws(WireError) in try r.varint() } == 5)
+    }
+    let endless = [UInt8](repeating: 0x80, count: 20)
+    #expect(throws: WireError.varintOverflow) { try endless.read { (r) throws(WireError) in try r.varint() } }
+  }
+
+  /// Whole messages are read in a shorter way: it finds the same units, and leaves everything else alone.
+  @Test func plainUnitsAreReadAlike() throws {
+    var generator = SeededGenerator(seed: 7)
+    for _ in 0..<2_000 {
+      var bytes: [UInt8] = []
+      for _ in 0..<Int.random(in: 1...6, using: &generator) {
+        let body = [UInt8](repeating: 0xAB, count: Int.random(in: 0...300, using: &generator))
+        let flags = Unit.Flags(
+          rawValue: Bool.random(using: &generator) ? 3 : UInt8.random(in: 0...15, using: &generator))
+        let time = UInt64.random(in: 0...UInt64.max, using: &generator) >> UInt64.random(in: 0...63, using: &generator)
+        let lifetime: UInt64? = flags.contains(.lifetime) ? 1_000_000 : nil
+        bytes += try #require(
+          [UInt8].written { writer in
+            Unit.writeHeader(
+              to: &writer, flags: flags, length: body.count, timeMicroseconds: time, lifetimeMicroseconds: lifetime,
+              totalBytes: UInt64(body.count) + 1)
+            writer.bytes(body)
+          })
+      }
+      if Bool.random(using: &generator) {
+        bytes.removeLast(Int.random(in: 0...min(20, bytes.count), using: &generator))
+      }
+      bytes.withUnsafeBytes { buffer in
+        var slow = UnitReader(buffer)
+        var quick = UnitReader(buffer)
+        while true {
+          let expected = Result { () throws(WireError) in try slow.next() }
+          let plain = quick.nextPlain()
+          if let plain {
+            guard case .success(let unit?) = expected else {
+              Issue.record("a unit where there is none")
+              break
+            }
+            #expect(unit.flags == .plain && unit.timeMicroseconds == plain.time)
+            #expect(unit.body.baseAddress == plain.body.baseAddress && unit.body.count == plain.body.count)
+          } else {
+            let unit = Result { () throws(WireError) in try quick.next() }
+            #expect((try? unit.get())?.body.count == (try? expected.get())?.body.count)
+          }
+          guard case .success(.some) = expected else { break }
+        }
+      }
+    }
   }
 
   @Test func numbersAreLittleEndianAndUnaligned() throws {

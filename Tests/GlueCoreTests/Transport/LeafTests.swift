@@ -296,3 +296,28 @@ import Testing
     }
   }
 }
+
+@Suite struct RingTests {
+  @Test func itIsAQueue() {
+    var ring = Ring<UInt64>()
+    var model: [UInt64] = []
+    var generator = SeededGenerator(seed: 3)
+    var next: UInt64 = 0
+    for _ in 0..<2_000 {
+      for _ in 0..<Int.random(in: 0...9, using: &generator) {
+        ring.append(next)
+        model.append(next)
+        next += 1
+      }
+      let taken = Int.random(in: 0...min(model.count, 9), using: &generator)
+      ring.removeFirst(taken)
+      model.removeFirst(taken)
+      let isSame = (0..<ring.count).map { ring[$0] } == model
+      let (first, isEmpty) = (ring.first, ring.isEmpty)
+      #expect(isSame)
+      #expect(first == model.first)
+      #expect(isEmpty == model.isEmpty)
+    }
+    #expect(next > 5_000)
+  }
+}

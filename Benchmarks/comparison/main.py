@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Glue beside CycloneDDS, ZeroMQ, NATS, Zenoh and mosquitto: the same work in turns, on loopback in a network namespace of its own.
+
+Each round asks everybody once; the report shows the median of the rounds, their extremes, and the median of each round's ratio.
+
+Usage: scripts/compare [QUESTION...] [--peers NAME,...] [--rounds 5] [--seconds 3] [--list] [--write] [--glue PATH]
+  QUESTION   only these; all otherwise
+  --peers    only peers whose names begin so, Glue always
+  --list     lists the questions
+  --write    replaces the tables and pictures in docs/ by what was measured
+"""
+import argparse
+import json
+import os
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import peers  # noqa: E402
+import report  # noqa: E402
+from measuring import ROOT, fail  # noqa: E402
+from questions import questions  # noqa: E402
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="compare", usage=__doc__.split("Usage: ")[1], add_help=False)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--peers", default="")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--glue", default=os.path.join(ROOT, ".build/release/glue"))
+    parser.add_argument("--help", action="help")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.rounds < 1 or options.seconds < 2:
+        fail("--rounds is at least 1, --seconds at least 2")
+    return options
+
+
+def chosen(options):
+    """The questions that are asked, of those who are asked."""
+    every = questions(options)
+    names = {question.name for question in every}
+    for name in options.names:
+        if name not in names:
+            fail(f"no question {name}; there are: {' '.join(sorted(names))}")
+    asked = [question for question in every if not options.names or question.name in options.names]
+    if options.peers:
+        beginnings = [name.strip().lower() for name in options.peers.split(",")] + ["glue"]
+        for question in asked:
+            question.restrict(lambda peer: any(peer.name.lower().startswith(b) for b in beginnings))
+    return asked
+
+
+def main():
+    options = parse()
+    asked = chosen(options)
+    if options.list:
+        for question in asked:
+            print(f"{question.name:12} {question.title}; goal: {question.goal}")
+        return
+    if not os.path.exists(options.glue):
+        fail(f"no {options.glue}: build it by `swift build --configuration release`, or name another one by --glue")
+    everybody = {peer.name: peer for question in asked for peer in question.asked}.values()
+    if not options.inside:
+        peers.install(everybody)
+        directory = tempfile.mkdtemp(prefix="glue-compare-")
+        for peer in everybody:
+            peer.prepare(directory)
+        inside = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c",
+                  'ip link set lo up && ip route add 224.0.0.0/4 dev lo && exec "$@"', "sh", sys.executable]
+        os.environ["GLUE_COMPARE"] = directory
+        os.execvp(inside[0], inside + sys.argv + ["--inside"])
+    directory = os.environ["GLUE_COMPARE"]
+    for peer in everybody:
+        peer.prepare(directory)
+    for number in range(options.rounds):
+        print(f"round {number + 1} of {options.rounds}", flush=True)
+        for question in asked:
+            question.play(options.seconds, lambda text: print(f"  {text}", flush=True))
+    for question in asked:
+        print("\n" + report.table(question))
+    if options.write:
+        report.write(asked, everybody, options)
+
+
+main()

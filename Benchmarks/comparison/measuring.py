@@ -1,0 +1,105 @@
+"""Processes that are measured: what they say, and what the system says of them."""
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PATIENCE = 60
+"""Seconds that anything may take beyond the time it is to run."""
+
+
+def fail(text):
+    sys.exit(f"compare: {text}")
+
+
+class Failure(Exception):
+    """A peer did not do what it was to do."""
+
+
+class Process:
+    """A process with its output as text."""
+
+    def __init__(self, command, **environment):
+        self.command = command
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **environment})
+
+    def output(self, seconds):
+        """What it prints until it ends."""
+        try:
+            output, errors = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.end()
+            raise Failure(f"{' '.join(self.command)}: not over within {seconds} s") from None
+        if self.process.returncode:
+            raise Failure(f"{' '.join(self.command)}: ended with {self.process.returncode}: {errors.strip()[-300:]}")
+        return output
+
+    def row(self, seconds):
+        """The last line that it prints, as JSON."""
+        lines = self.output(seconds).splitlines()
+        if not lines:
+            raise Failure(f"{' '.join(self.command)}: printed nothing")
+        return json.loads(lines[-1])
+
+    def end(self):
+        self.process.kill()
+        self.process.communicate()
+
+    def processor_seconds(self):
+        """Processor time of all its threads so far."""
+        total = 0
+        path = f"/proc/{self.process.pid}/task"
+        for thread in os.listdir(path):
+            with contextlib.suppress(OSError), open(f"{path}/{thread}/schedstat") as file:
+                total += int(file.read().split()[0])
+        return total / 1e9
+
+    def resident_bytes(self):
+        """Its memory that is not shared with other processes, and its part of what is."""
+        with open(f"/proc/{self.process.pid}/smaps_rollup") as file:
+            for line in file:
+                if line.startswith("Pss:"):
+                    return int(line.split()[1]) * 1024
+        raise Failure("no Pss in smaps_rollup")
+
+
+@contextlib.contextmanager
+def running(*processes):
+    """Ends the processes at the end, whatever happened."""
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            if process.process.poll() is None:
+                process.end()
+
+
+def share_of_processor(processes, seconds):
+    """The processor time that processes take, as a share of one processor, of each of them."""
+    before, start = [p.processor_seconds() for p in processes], time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - start
+    return [(p.processor_seconds() - b) / took for p, b in zip(processes, before)]
+
+
+def loopback_traffic():
+    """Packets and bytes that loopback has carried."""
+    with open("/proc/net/dev") as file:
+        for line in file:
+            name, _, rest = line.partition(":")
+            if name.strip() == "lo":
+                fields = rest.split()
+                return int(fields[1]), int(fields[0])
+    raise Failure("no loopback interface")
+
+
+def spread(values):
+    """Median, smallest, largest."""
+    return statistics.median(values), min(values), max(values)

@@ -1,0 +1,112 @@
+"""Tables and pictures of what was measured."""
+import datetime
+import os
+import platform
+import statistics
+
+from measuring import ROOT, fail, spread
+
+DOCUMENT = os.path.join(ROOT, "docs", "comparison.md")
+PICTURES = os.path.join(ROOT, "docs", "images")
+BEGIN, END = "<!-- measured: from here", "<!-- measured: to here -->"
+
+
+def rows(question):
+    """For each of those asked: name, figures or None, the ratio to Glue's figure, further columns."""
+    found = []
+    for peer in question.asked:
+        values = question.values(peer.name)
+        if not values:
+            found.append((peer.name, None, None, []))
+            continue
+        first = question.asked[0].name
+        ratios = question.ratios(first, peer.name) if peer.name != first else []
+        answers = sorted(question.answers[peer.name], key=question.figure)
+        middle = answers[(len(answers) - 1) // 2]
+        found.append((peer.name, spread([value * question.scale for value in values]),
+                      spread(ratios) if ratios else None, [text(middle) for _, text in question.columns]))
+    return found
+
+
+def table(question):
+    """The table of a question, in Markdown."""
+    lines = [f"### {question.title}", "", f"Goal: {question.goal}.", ""]
+    headings = ["", question.unit, "the first ÷ this one"] + [heading for heading, _ in question.columns]
+    lines += [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
+    for name, figures, ratio, further in rows(question):
+        if figures is None:
+            reason = question.failures.get(name, ["not asked"])[0].splitlines()[0]
+            lines.append(f"| {name} | {reason} |" + " |" * (len(headings) - 2))
+            continue
+        shown = "{0:,.{d}f} ({1:,.{d}f} – {2:,.{d}f})".format(*figures, d=question.digits)
+        compared = "{:.2f} ({:.2f} – {:.2f})".format(*ratio) if ratio else ""
+        failed = len(question.failures.get(name, []))
+        note = f"; {failed} rounds failed" if failed else ""
+        lines.append(f"| {name} | {shown}{note} | {compared} | " + " | ".join(further) + " |")
+    return "\n".join(lines)
+
+
+# MARK: Pictures
+
+WIDTH, LABEL, BAR, GAP = 720, 190, 18, 8
+
+
+def picture(question):
+    """A bar for each of those asked, with its extremes, as SVG; readable on light and on dark ground."""
+    shown = [(name, figures) for name, figures, _, _ in rows(question) if figures]
+    top = max(high for _, (_, _, high) in shown)
+    room = WIDTH - LABEL - 110
+    height = 34 + len(shown) * (BAR + GAP)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
+        'font-family="system-ui, sans-serif" font-size="13">',
+        "<style>text{fill:#333}.bar{fill:#9aa7b4}.own{fill:#d9622b}.range{stroke:#333}"
+        "@media (prefers-color-scheme: dark){text{fill:#ddd}.range{stroke:#ddd}.bar{fill:#66727e}}</style>",
+        f'<text x="0" y="15" font-weight="600">{escape(question.title)}, {escape(question.unit)}</text>']
+    for index, (name, (middle, low, high)) in enumerate(shown):
+        y = 28 + index * (BAR + GAP)
+        x = lambda value: LABEL + room * value / top  # noqa: E731
+        kind = "own" if name.startswith("Glue") else "bar"
+        parts += [
+            f'<text x="{LABEL - 8}" y="{y + 14}" text-anchor="end">{escape(name)}</text>',
+            f'<rect class="{kind}" x="{LABEL}" y="{y}" width="{max(1, x(middle) - LABEL):.1f}" height="{BAR}" rx="2"/>',
+            f'<line class="range" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y + BAR / 2}" y2="{y + BAR / 2}"/>',
+            f'<text x="{x(high) + 8:.1f}" y="{y + 14}">{middle:,.{question.digits}f}</text>']
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def escape(text):
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+# MARK: The document
+
+def machine():
+    model = "?"
+    with open("/proc/cpuinfo") as file:
+        for line in file:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return f"{os.cpu_count()} processors ({model}), Linux {platform.release()}"
+
+
+def write(asked, everybody, options):
+    """Replaces what the document says of these questions, and leaves what it says of others."""
+    with open(DOCUMENT) as file:
+        text = file.read()
+    os.makedirs(PICTURES, exist_ok=True)
+    versions = ", ".join(f"{peer.name.split(',')[0]} {version}" for peer, version in
+                         {peer.name.split(",")[0]: (peer, peer.version()) for peer in everybody}.values())
+    for question in asked:
+        begin = f"{BEGIN} {question.name} -->"
+        if begin not in text:
+            fail(f"{DOCUMENT} has no place for {question.name}: {begin} … {END}")
+        with open(os.path.join(PICTURES, f"{question.name}.svg"), "w") as file:
+            file.write(picture(question))
+        head, rest = text.split(begin, 1)
+        tail = rest.split(END, 1)[1]
+        when = f"{datetime.date.today()}, {options.rounds} rounds of {options.seconds} s, {machine()}; {versions}."
+        text = (f"{head}{begin}\n{table(question)}\n\n![{question.title}](images/{question.name}.svg)\n\n{when}\n{END}{tail}")
+    with open(DOCUMENT, "w") as file:
+        file.write(text)

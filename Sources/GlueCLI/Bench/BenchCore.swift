@@ -1,0 +1,56 @@
+import ArgumentParser
+import GlueSimulation
+
+/// `glue bench core`: a publisher's and a subscriber's core in one thread and virtual time, without driver and sockets.
+///
+/// What it does follows from its arguments alone, so instructions can be counted: those of two runs with different numbers of
+/// messages differ by what these messages took (`Benchmarks/instructions`).
+struct BenchCore: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "core",
+    abstract: "Send messages from one core to another, without sockets and threads.",
+    discussion: """
+      Prints the processor time of each message, both sides together. What is done is the same in every run: count its \
+      instructions to compare builds.
+      """)
+
+  enum Workload: String, ExpressibleByArgument, CaseIterable {
+    /// 64 bytes, as many at once as fill a large datagram.
+    case burst
+    /// 64 bytes, each in a datagram of its own.
+    case lone
+    /// 64 KiB, one at a time.
+    case large
+
+    var bytes: Int { self == .large ? 65_536 : 64 }
+    var messagesAtOnce: Int { self == .burst ? 900 : 1 }
+  }
+
+  @Option(help: "What is sent.")
+  var workload: Workload = .burst
+
+  @Option(help: "How many messages. (default: 100000)", transform: parsePositive)
+  var messages: Int = 100_000
+
+  @Flag(help: "One JSON object.")
+  var json = false
+
+  func run() throws {
+    let pair = try CorePair()
+    let payload = [UInt8](repeating: 0x61, count: workload.bytes)
+    // Round trips and path are known then, and buffers have the size that they need.
+    try pair.send(payload, count: workload.messagesAtOnce * 20, atOnce: workload.messagesAtOnce)
+    let before = Clocks.processorSeconds()
+    try pair.send(payload, count: messages, atOnce: workload.messagesAtOnce)
+    let nanoseconds = (Clocks.processorSeconds() - before) * 1e9 / Double(messages)
+    if json {
+      var line = JSONLine()
+      line.add("workload", workload.rawValue)
+      line.add("messages", messages)
+      line.add("nanosecondsPerMessage", nanoseconds)
+      Console.line(line.line)
+    } else {
+      Console.line("\(workload): \(Format.fixed(nanoseconds, 1)) ns of processor time per message, both sides")
+    }
+  }
+}
