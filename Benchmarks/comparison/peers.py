@@ -179,7 +179,7 @@ class Mosquitto(WithServer):
     def server(self, port):
         path = os.path.join(self.directory, f"mosquitto-{port}.conf")
         with open(path, "w") as file:
-            file.write(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n")
+            file.write(f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nmax_queued_messages 0\nmax_inflight_messages 0\n")
         return Process(["mosquitto", "-c", path])
 
 

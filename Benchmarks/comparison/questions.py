@@ -15,6 +15,7 @@ class Question:
         self.columns = columns
         """Further figures of an answer: their headings, and what gets them."""
         self.answers = {peer.name: [] for peer in asked}
+        """One of each round; None where there was none."""
         self.failures = {}
 
     def restrict(self, includes):
@@ -27,6 +28,7 @@ class Question:
             try:
                 answer = self.ask(peer, seconds)
             except Failure as failure:
+                self.answers[peer.name].append(None)
                 self.failures.setdefault(peer.name, []).append(str(failure))
                 say(f"{self.name}: {peer.name}: {failure}")
                 continue
@@ -39,11 +41,12 @@ class Question:
         return answer[0] if isinstance(answer, tuple) else answer
 
     def values(self, name):
-        return [self.figure(answer) for answer in self.answers[name]]
+        return [self.figure(answer) for answer in self.answers[name] if answer is not None]
 
     def ratios(self, name, other):
         """Of each round in which both answered."""
-        return [ours / theirs for ours, theirs in zip(self.values(name), self.values(other)) if theirs]
+        both = zip(self.answers[name], self.answers[other])
+        return [self.figure(ours) / self.figure(theirs) for ours, theirs in both if ours is not None and theirs is not None]
 
 
 def percent(share):

@@ -21,7 +21,7 @@ def rows(question):
             continue
         first = question.asked[0].name
         ratios = question.ratios(first, peer.name) if peer.name != first else []
-        answers = sorted(question.answers[peer.name], key=question.figure)
+        answers = sorted(filter(None, question.answers[peer.name]), key=question.figure)
         middle = answers[(len(answers) - 1) // 2]
         found.append((peer.name, spread([value * question.scale for value in values]),
                       spread(ratios) if ratios else None, [text(middle) for _, text in question.columns]))
