@@ -10,7 +10,6 @@ Usage: scripts/compare [QUESTION...] [--peers NAME,...] [--rounds 5] [--seconds 
   --write    replaces the tables and pictures in docs/ by what was measured
 """
 import argparse
-import json
 import os
 import sys
 import tempfile

@@ -31,7 +31,6 @@ def of_debian(package):
 class Peer:
     name = ""
     packages = ()
-    note = ""
 
     def __init__(self, options):
         self.options = options
@@ -137,7 +136,6 @@ class ByTool(Peer):
 
 class ZeroMQ(ByTool):
     name, source, library, packages = "ZeroMQ", "zeromq.c", "zmq", ("libzmq3-dev",)
-    note = "PUB/SUB over TCP, dropping nothing; round trips by REQ/REP"
 
 
 class WithServer(ByTool):
@@ -157,7 +155,6 @@ class WithServer(ByTool):
 
 class NATS(WithServer):
     name, source, library, packages = "NATS", "nats.c", "nats", ("nats-server", "libnats-dev")
-    note = "core, by nats-server; C client; as much under way as the subscribers have told to be done with"
 
     def server(self, port):
         return Process(["nats-server", "-a", "127.0.0.1", "-p", str(port)])
@@ -165,7 +162,6 @@ class NATS(WithServer):
 
 class Mosquitto(WithServer):
     source, library, packages = "mosquitto.c", "mosquitto", ("mosquitto", "libmosquitto-dev")
-    note = "by its broker; C client; as much under way as the subscribers have told to be done with"
 
     def __init__(self, options, qos):
         super().__init__(options)
@@ -188,9 +184,9 @@ class Raw(ByTool):
     source, library = "raw.c", "m"
     is_reliable = False
 
-    def __init__(self, options, name, note, **environment):
+    def __init__(self, options, name, **environment):
         super().__init__(options)
-        self.name, self.note, self.environment = name, note, environment
+        self.name, self.environment = name, environment
 
     def version(self):
         return os.uname().release
@@ -198,7 +194,6 @@ class Raw(ByTool):
 
 class Zenoh(ByTool):
     name, packages = "Zenoh", ()
-    note = "Python over Rust, TCP, no shared memory: its figures are those of Python too"
 
     def prepare(self, directory):
         self.python = os.path.join(directory, "zenoh", "bin", "python")
@@ -217,7 +212,6 @@ class Zenoh(ByTool):
 
 class Cyclone(Peer):
     name, packages = "CycloneDDS", ("cyclonedds-tools",)
-    note = "ddsperf, reliable, defaults; round trips are twice what it prints"
     environment = {"CYCLONEDDS_URI": '<General><Interfaces><NetworkInterface name="lo" multicast="true"/></Interfaces></General>'}
 
     def command(self, seconds, *words):
@@ -262,11 +256,10 @@ class Cyclone(Peer):
 
 class Glue(Peer):
     name = "Glue"
-    note = "reliable, callback API"
 
-    def __init__(self, options, name="Glue", note=note, arguments=()):
+    def __init__(self, options, name="Glue", arguments=()):
         super().__init__(options)
-        self.name, self.note, self.arguments = name, note, list(arguments)
+        self.name, self.arguments = name, list(arguments)
 
     def version(self):
         done = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)

@@ -75,17 +75,11 @@ def throughput(name, title, size, subscribers, peers, goal):
         scale=1e-3 if in_messages else size * 1e-6, digits=0, columns=RATE_COLUMNS, goal=goal)
 
 
-def limits(options):
-    return (
-        Raw(options, "bare UDP, 1,472 B", "C, GSO and GRO, nothing repeated: what arrives of what is sent"),
-        Raw(options, "bare UDP, 65,000 B", "C, one datagram per send, nothing repeated", SEGMENT="65000"))
-
-
 class RawRate:
     """Bare datagrams as if they were messages of another size."""
 
-    def __init__(self, raw, size):
-        self.raw, self.size, self.name, self.note = raw, size, raw.name, raw.note
+    def __init__(self, raw):
+        self.raw, self.name = raw, raw.name
         self.packages = raw.packages
         self.version, self.prepare = raw.version, raw.prepare
 
@@ -99,9 +93,8 @@ def questions(options):
     """All questions, in the order in which they are asked."""
     peers = all_peers(options)
     of_many = [peer for peer in peers if peer.name not in ("mosquitto, QoS 1", "Zenoh")]
-    bare = [RawRate(raw, 64 * KIB) for raw in limits(options)]
-    blocking = Raw(options, "bare UDP, blocking", "C, blocking sockets")
-    polling = Raw(options, "bare UDP, polling", "C, both sides poll", POLL="1")
+    bare = [RawRate(Raw(options, "bare UDP, 1,472 B")), RawRate(Raw(options, "bare UDP, 65,000 B", SEGMENT="65000"))]
+    blocking, polling = Raw(options, "bare UDP, blocking"), Raw(options, "bare UDP, polling", POLL="1")
     found = [
         throughput("1-1-64B", "One publisher, one subscriber, 64 B", 64, 1, peers, "≥ 1.3 × the best peer, ≥ 6 × CycloneDDS"),
         throughput("1-1-1KiB", "One publisher, one subscriber, 1 KiB", KIB, 1, peers, "≥ 3 × the best peer"),

@@ -165,8 +165,6 @@ static inline void ping_all(size_t size, double seconds, void (*trip)(const void
     samples[sample_count++] = (uint32_t)(now_ns() - now);
   }
   double used = processor_seconds() - cpu;
-  uint64_t last = END_OF_RUN;
-  memcpy(message, &last, sizeof last);
   qsort(samples, sample_count, sizeof *samples, compare_samples);
   printf("{\"count\":%zu,\"p50\":%.2f,\"p90\":%.2f,\"p99\":%.2f,\"p999\":%.2f,\"max\":%.2f,\"cpu\":%.3f}\n", sample_count,
          samples[sample_count / 2] / 1e3, samples[sample_count * 9 / 10] / 1e3, samples[sample_count * 99 / 100] / 1e3,
