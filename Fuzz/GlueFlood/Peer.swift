@@ -148,10 +148,11 @@ private struct HostileEndpoint {
   private func unit(_ writer: inout WireWriter, _ stream: UInt64, _ position: UInt64, total: UInt64?) {
     let start = writer.beginFrame(.data)
     DataHeader(stream: stream, position: position, lag: 0, ageMicroseconds: 0).write(to: &writer)
+    let length = total == nil ? 1 : Unit.fragmentBytes
     Unit.writeHeader(
-      to: &writer, flags: total == nil ? [.first, .last] : .first, length: 1, timeMicroseconds: 0,
+      to: &writer, flags: total == nil ? [.first, .last] : .first, length: length, timeMicroseconds: 0,
       lifetimeMicroseconds: nil, totalBytes: total ?? 1)
-    writer.u8(0)
+    writer.zeros(length)
     _ = writer.endFrame(start)
   }
 }

@@ -137,9 +137,7 @@ public struct DecoderTarget: FuzzTarget {
     var units = UnitReader(reader)
     while let unit = (try? units.next()) ?? nil {
       guard let bytes = encode(unit.write) else { throw Violation(description: "\(unit) cannot be encoded") }
-      let headerBytes = Unit.headerBytes(
-        flags: unit.flags, length: unit.body.count, timeMicroseconds: unit.timeMicroseconds,
-        lifetimeMicroseconds: unit.lifetimeMicroseconds, totalBytes: unit.totalBytes)
+      let headerBytes = unit.headerBytes(length: unit.body.count)
       let isSame = bytes.withUnsafeBytes { bytes in
         var units = UnitReader(bytes)
         guard let again = (try? units.next()) ?? nil else { return false }

@@ -1,21 +1,27 @@
-// The fragmentation layer alone: a message in fragments that fit into datagrams, and whole again.
+// The fragmentation layer alone: a message in parts that fit into datagrams, and whole again.
 
 import GlueCore
 
 let message = (0..<5_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
 
-// Each fragment on the wire is a unit: a few bytes of header, and its part of the message.
-let units: [[UInt8]] = Fragmenter(bodyBytes: message.count).map { fragment in
-  var unit = [UInt8](repeating: 0, count: fragment.length + 32)
-  let size = unit.withUnsafeMutableBytes { buffer in
-    var writer = WireWriter(buffer)
-    Unit.writeHeader(
-      to: &writer, flags: fragment.flags, length: fragment.length, timeMicroseconds: 0, lifetimeMicroseconds: nil,
-      totalBytes: UInt64(message.count))
-    writer.bytes(Array(message[fragment.offset..<fragment.offset + fragment.length]))
-    return writer.count
+// A unit holds one or more fragments of a message: a few bytes of header, and their part of it.
+let whole: [UInt8] = encoded { writer in
+  Unit.writeHeader(
+    to: &writer, flags: [.first, .last], length: message.count, timeMicroseconds: 0, lifetimeMicroseconds: nil,
+    totalBytes: UInt64(message.count))
+  writer.bytes(message)
+}
+
+// As one unit it does not fit into a datagram of 1,200 bytes; so it is sent in parts.
+var units: [[UInt8]] = []
+try whole.withUnsafeBytes { bytes in
+  var reader = UnitReader(bytes)
+  guard let unit = try reader.next() else { return }
+  var sent: UInt64 = 0
+  while sent < unit.fragments, let part = unit.part(skipping: sent, atMost: .max, maximumBytes: 1_200) {
+    units.append(encoded { part.write(to: &$0) })
+    sent += part.fragments
   }
-  return Array(unit.prefix(size))
 }
 print("\(message.count) bytes in \(units.count) units, the largest of \(units.map(\.count).max()!) bytes")
 
@@ -37,3 +43,12 @@ for unit in units {
 }
 precondition(rebuilt == message, "the message differs")
 print("rebuilt")
+
+/// What is written.
+func encoded(_ write: (inout WireWriter) -> Void) -> [UInt8] {
+  [UInt8](unsafeUninitializedCapacity: 8_192) { buffer, count in
+    var writer = WireWriter(UnsafeMutableRawBufferPointer(buffer))
+    write(&writer)
+    count = writer.count
+  }
+}

@@ -234,17 +234,27 @@ public enum ByeReason: UInt8, Sendable {
   case lostClash = 1
 }
 
-/// One fragment on the wire (docs/protocol.md §6.1). `body` points into the buffer it was read from.
+/// One or more consecutive fragments of a message on the wire (docs/protocol.md §6.1). `body` points into the buffer it was read from.
 public struct Unit {
+  /// Bytes of body in every fragment of a message but its last. Three and a header fill a 1,472-byte datagram (also a sealed one
+  /// over IPv6), two one of 1,200; larger would waste more of the last datagram.
+  public static let fragmentBytes = 456
+
+  /// How many fragments a body has; one without bytes has one.
+  @inline(__always)
+  public static func fragments(bodyBytes: Int) -> UInt64 {
+    bodyBytes <= fragmentBytes ? 1 : UInt64((bodyBytes + fragmentBytes - 1) / fragmentBytes)
+  }
+
   /// What the unit carries beyond its bytes.
   public struct Flags: OptionSet, Sendable {
     /// The bits.
     public let rawValue: UInt8
     /// From bits.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
-    /// First fragment of its message.
+    /// Begins with the first fragment of its message.
     public static let first = Flags(rawValue: 1)
-    /// Last fragment of its message.
+    /// Ends with the last fragment of its message.
     public static let last = Flags(rawValue: 2)
     /// Has a lifetime.
     public static let lifetime = Flags(rawValue: 4)
@@ -263,8 +273,11 @@ public struct Unit {
   public var lifetimeMicroseconds: UInt64?
   /// Bytes of the message's whole body; of this unit's if it is first and last. 0 unless first.
   public var totalBytes: UInt64
-  /// The bytes of this fragment.
+  /// The bytes of these fragments.
   public var body: UnsafeRawBufferPointer
+
+  /// How many fragments these are.
+  @inline(__always) public var fragments: UInt64 { Self.fragments(bodyBytes: body.count) }
 }
 
 /// A control message: the body of a message of stream 0 (docs/protocol.md §7).

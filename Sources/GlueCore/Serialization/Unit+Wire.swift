@@ -9,7 +9,7 @@ extension Unit {
   /// ```
   ///
   /// - Parameters:
-  ///   - length: bytes of this fragment.
+  ///   - length: bytes of body in this unit.
   ///   - timeMicroseconds: of the publication, after the stream's epoch; ignored unless first.
   ///   - lifetimeMicroseconds: from publication to expiry; ignored unless first.
   ///   - totalBytes: of the whole body; ignored unless first and not last.
@@ -29,11 +29,10 @@ extension Unit {
     if !flags.contains(.last) { writer.varint(totalBytes) }
   }
 
-  /// How many bytes ``writeHeader(to:flags:length:timeMicroseconds:lifetimeMicroseconds:totalBytes:)`` writes.
+  /// How many bytes
+  /// ``writeHeader(to:flags:length:timeMicroseconds:lifetimeMicroseconds:totalBytes:)`` writes for this unit with a body of so many bytes.
   @inline(__always)
-  public static func headerBytes(
-    flags: Flags, length: Int, timeMicroseconds: UInt64, lifetimeMicroseconds: UInt64?, totalBytes: UInt64
-  ) -> Int {
+  public func headerBytes(length: Int) -> Int {
     var bytes = 1 + WireWriter.varintBytes(UInt64(max(0, length)))
     guard flags.contains(.first) else { return bytes }
     bytes += WireWriter.varintBytes(timeMicroseconds)
@@ -79,6 +78,10 @@ public struct UnitReader {
       total = flags.contains(.last) ? length : try reader.varint()
       guard length <= total else { throw .invalidValue(.total) }
     }
+    // Or nobody could tell how many fragments these are.
+    guard flags.contains(.last) || (length > 0 && length % UInt64(Unit.fragmentBytes) == 0) else {
+      throw .invalidValue(.unitLength)
+    }
     let body = try reader.bytes(Int(truncatingIfNeeded: length))
     return Unit(
       flags: flags, timeMicroseconds: time, lifetimeMicroseconds: lifetime, totalBytes: total, body: body)
@@ -110,11 +113,11 @@ extension UnitReader {
     return (Varint.joined(time & (ends ^ (ends &- 1))), body)
   }
 
-  /// How many units there are. Throws if any of them is invalid.
-  static func count(_ units: UnsafeRawBufferPointer) throws(WireError) -> UInt64 {
+  /// How many fragments there are. Throws if any unit is invalid.
+  static func fragments(_ units: UnsafeRawBufferPointer) throws(WireError) -> UInt64 {
     var reader = UnitReader(units)
     var count: UInt64 = 0
-    while try reader.next() != nil { count += 1 }
+    while let unit = try reader.next() { count += unit.fragments }
     return count
   }
 }

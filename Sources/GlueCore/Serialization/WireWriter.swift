@@ -12,6 +12,8 @@ public struct WireWriter {
   /// Begins at the first byte. The buffer must outlive the writer.
   @inline(__always) public init(_ buffer: UnsafeMutableRawBufferPointer) { self.buffer = buffer }
 
+  /// Bytes of room in all.
+  @inline(__always) public var capacity: Int { buffer.count }
   /// Bytes of room left.
   @inline(__always) public var remaining: Int { buffer.count - count }
   /// What has been written, in place.

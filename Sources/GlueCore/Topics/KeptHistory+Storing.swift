@@ -58,7 +58,7 @@ extension KeptHistory {
         _ = keep(
           ArrivedMessage(
             sequence: message.sequence, position: message.position,
-            units: UInt64(Fragmenter.count(bodyBytes: body.count)), body: body, owner: nil,
+            units: Unit.fragments(bodyBytes: body.count), body: body, owner: nil,
             hasAttributes: message.hasAttributes, time: message.timeMicroseconds, publishedAt: message.publishedAt,
             lifetime: message.lifetimeMicroseconds.map { .microseconds($0) }),
           at: now)

@@ -60,10 +60,7 @@ final class KeptHistory {
     guard policy != .none, stream != nil || policy != .untilExpiry || message.lifetime != nil else { return false }
     let stream = stream ?? makeStream()
     let log = stream.log
-    guard stream.keeps(lifetime: message.lifetime),
-      // Others cut it differently; it could not be passed on as it was.
-      message.units == UInt64(Fragmenter.count(bodyBytes: message.body.count)), goOn(log, at: message)
-    else { return false }
+    guard stream.keeps(lifetime: message.lifetime), goOn(log, at: message) else { return false }
     _ = log.append(
       message.body, hasAttributes: message.hasAttributes, time: message.time, lifetime: message.lifetime,
       published: message.publishedAt, expires: message.expiresAt ?? .distantFuture)

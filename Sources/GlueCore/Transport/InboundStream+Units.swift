@@ -22,17 +22,22 @@ extension InboundStream {
           body, at: position, sequence: sequence, time: time,
           publishedAt: Timestamp(nanoseconds: reference.advancedSaturated(microseconds: offset)), owner: owner,
           arrival: arrival, into: inbox)
-        position += 1
+        position = next
         sequence += 1
         continue
       }
-      guard let unit = try reader.next() else { break }
+      guard var unit = try reader.next() else { break }
       let isLast = unit.flags.contains(.last)
+      let end = position + unit.fragments
       if unit.flags.contains(.first), firstTime == nil { firstTime = unit.timeMicroseconds }
       if position < next {
-        position += 1
-        if isLast { sequence += 1 }
-        continue
+        guard end > next else {
+          position = end
+          if isLast { sequence += 1 }
+          continue
+        }
+        unit.removeFirst(next - position)
+        position = next
       }
       if unit.flags.contains(.first) {
         guard sequence >= nextSequence, !assembler.isAssembling else { throw .invalidValue(.sequence) }
@@ -55,8 +60,8 @@ extension InboundStream {
         assemblyPosition = position
         assemblyHasAttributes = unit.flags.contains(.attributes)
       }
-      position += 1
-      next = position
+      position = end
+      next = end
       if assemblyRefusal == nil {
         switch try assembler.add(unit) {
         case .whole(let body):
@@ -82,7 +87,7 @@ extension InboundStream {
     }
   }
 
-  /// Takes a message that is one unit, whose turn it is.
+  /// Takes a message that is in one unit, whose turn it is.
   @inline(__always)
   private func takeWhole(
     _ body: UnsafeRawBufferPointer, at position: UInt64, sequence: UInt64, time: UInt64, publishedAt: Timestamp,
@@ -92,14 +97,15 @@ extension InboundStream {
     if sequence > nextSequence {
       sink.lose(nextSequence..<sequence, reason: jumpReason, by: self, at: arrival.now, into: inbox)
     }
-    next = position + 1
+    let units = Unit.fragments(bodyBytes: body.count)
+    next = position + units
     nextSequence = sequence + 1
     guard body.count <= maximumMessageBytes else {
       inbox.reach(.maximumMessageBytes, at: arrival.now)
       return sink.lose(sequence..<sequence + 1, reason: .tooLarge, by: self, at: arrival.now, into: inbox)
     }
     let message = ArrivedMessage(
-      sequence: sequence, position: position, units: 1, body: body, owner: owner, hasAttributes: false, time: time,
+      sequence: sequence, position: position, units: units, body: body, owner: owner, hasAttributes: false, time: time,
       publishedAt: publishedAt, lifetime: nil)
     if let receivedStream {
       try receivedStream.take(message, at: arrival.now, into: inbox)

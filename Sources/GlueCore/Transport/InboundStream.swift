@@ -131,7 +131,7 @@ final class InboundStream {
   private func receiveOutOfOrder(
     _ header: DataHeader, units: UnsafeRawBufferPointer, arrival: Arrival, into inbox: Inbox
   ) throws(WireError) {
-    let count = try UnitReader.count(units)
+    let count = try UnitReader.fragments(units)
     let (end, overflow) = header.position.addingReportingOverflow(count)
     guard count > 0, !overflow else { return }
     guard end > next else {

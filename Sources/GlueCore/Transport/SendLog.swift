@@ -1,7 +1,7 @@
 import DequeModule
 
-/// What is held of a stream, by its publisher or by somebody who received it: encoded units (docs/protocol.md §6.1), back to back in chunks, so that a run of
-/// them goes into a datagram with one copy.
+/// What is held of a stream, by its publisher or by somebody who received it: each message as one encoded unit (docs/protocol.md §6.1), back to back in
+/// chunks, so that a run of messages goes into a datagram with one copy. Of a message that does not fit, parts are read with a header of their own.
 ///
 /// Positions are dense: `first ..< end`. Adding and releasing cost amortized constant time, finding a run a binary search.
 final class SendLog {
@@ -11,28 +11,37 @@ final class SendLog {
   /// Where a message begins.
   struct Message: BitwiseCopyable {
     var position: UInt64
+    /// Bytes of all messages before it.
+    fileprivate var start: UInt64
     /// When it was published, on the local clock.
     var published: Timestamp
     /// `.max` without a lifetime.
     var expires: Timestamp
 
     /// In the place of a message that is not held, so that positions and sequence numbers stay dense.
-    static func hole(at position: UInt64) -> Message {
-      Message(position: position, published: Timestamp(nanoseconds: 0), expires: Timestamp(nanoseconds: 0))
+    fileprivate static func hole(at position: UInt64, start: UInt64) -> Message {
+      Message(
+        position: position, start: start, published: Timestamp(nanoseconds: 0), expires: Timestamp(nanoseconds: 0))
     }
     var isHole: Bool { expires == Timestamp(nanoseconds: 0) }
   }
 
-  /// A run of units, contiguous in memory.
+  /// What goes into a DATA frame next.
   struct Run {
-    var bytes: UnsafeRawBufferPointer
+    enum Content {
+      /// Whole messages, contiguous in memory.
+      case units(UnsafeRawBufferPointer)
+      /// Some fragments of one message.
+      case part(Unit)
+    }
+    var content: Content
     var end: UInt64
   }
 
   private final class Chunk {
     let base: UnsafeMutableRawPointer
     let capacity: Int
-    /// Bytes of all units before this chunk's first.
+    /// Bytes of all messages before this chunk's first.
     var origin: UInt64
     /// The same behind its last; of the newest chunk, which grows, see ``SendLog/end(of:)``.
     var end: UInt64 = 0
@@ -44,36 +53,41 @@ final class SendLog {
     deinit { base.deallocate() }
   }
 
-  /// The position of the oldest unit held.
+  /// The oldest position held. The message to which it belongs is held whole, until nothing of it is needed.
   @exclusivity(unchecked) private(set) var first: UInt64 = 0
+  /// One above the newest position.
+  @exclusivity(unchecked) private(set) var end: UInt64 = 0
   /// The sequence number of the oldest message held, whole or in part.
   @exclusivity(unchecked) private(set) var firstSequence: UInt64 = 0
   /// Whether any message held has a lifetime, or is a hole.
   @exclusivity(unchecked) private(set) var hasLifetimes = false
-  /// For each position, the bytes of all units before it.
-  @exclusivity(unchecked) private var starts = Ring<UInt64>()
   @exclusivity(unchecked) private var totalBytes: UInt64 = 0
+  /// Bytes of everything before `first`.
+  @exclusivity(unchecked) private var firstStart: UInt64 = 0
   @exclusivity(unchecked) private var messages = Ring<Message>()
   @exclusivity(unchecked) private var chunks = Deque<Chunk>()
-  private var spare: Chunk?
-  /// What is free of the newest chunk: kept here, so that adding a unit touches no reference count.
+  private var spares: [Chunk] = []
+  private var spareBytes = 0
+  /// What is free of the newest chunk: kept here, so that adding a message touches no reference count.
   @exclusivity(unchecked) private var free = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
   /// Bytes that a unit's header takes at most: flags, length, time, lifetime, total.
   static let unitHeaderBytes = 1 + 3 + 10 + 10 + 5
-  /// The first chunk has room for one unit at its longest, since many topics carry little; later ones grow to the largest.
+  /// The first chunk has room for one fragment at its longest, since many topics carry little; later ones grow to the largest.
   static let smallestChunk = 512
+  /// Larger only for messages that need it.
   static let largestChunk = 256 << 10
+  /// Chunks that were let go of wait to be filled again, up to so many bytes and as long as something is held: the system takes
+  /// long to give memory anew, and acknowledgements let go of several at a time.
+  static let mostSpareBytes = 8 * largestChunk
 
-  /// One above the position of the newest unit.
-  var end: UInt64 { first + UInt64(starts.count) }
   /// The sequence number the next message will get.
   var endSequence: UInt64 { firstSequence + UInt64(messages.count) }
-  /// Bytes of units held.
-  var byteCount: Int { starts.isEmpty ? 0 : Int(totalBytes - starts[0]) }
-  var isEmpty: Bool { starts.isEmpty }
+  /// Bytes held.
+  var byteCount: Int { Int(totalBytes - firstStart) }
+  var isEmpty: Bool { messages.isEmpty }
 
-  /// Bytes of units between two positions.
+  /// Bytes between two positions.
   func bytes(from low: UInt64, to high: UInt64) -> Int {
     guard low < high else { return 0 }
     return Int(start(of: high) - start(of: low))
@@ -81,9 +95,21 @@ final class SendLog {
 
   private func start(of position: UInt64) -> UInt64 {
     // What was let go takes nothing, and there may be nothing else.
-    if position >= end || starts.isEmpty { return totalBytes }
-    return starts[Int(max(position, first) - first)]
+    if position >= end { return totalBytes }
+    if position <= first { return firstStart }
+    return start(of: position, in: index(ofMessageAt: position))
   }
+
+  private func start(of position: UInt64, in index: Int) -> UInt64 {
+    let message = messages[index]
+    if position == message.position { return message.start }
+    // Headers count for the first fragment of what follows; a hole has no bytes.
+    let bytes = (position - message.position) * UInt64(Unit.fragmentBytes)
+    return min(message.start + bytes, startOfMessage(index + 1))
+  }
+
+  private func startOfMessage(_ index: Int) -> UInt64 { index < messages.count ? messages[index].start : totalBytes }
+  private func positionOfMessage(_ index: Int) -> UInt64 { index < messages.count ? messages[index].position : end }
 
   // MARK: Adding
 
@@ -117,30 +143,22 @@ final class SendLog {
     lifetime: Nanoseconds?, published: Timestamp, expires: Timestamp
   ) -> UInt64 {
     let position = end
-    messages.append(Message(position: position, published: published, expires: expires))
-    if lifetime != nil { hasLifetimes = true }
     let total = attributes.count + payload.count
-    if total <= Fragmenter.defaultFragmentBytes {
-      var flags: Unit.Flags = [.first, .last]
-      if hasAttributes { flags.insert(.attributes) }
-      appendUnit(flags: flags, length: total, time: time, lifetime: lifetime, total: total) { target in
-        if let bytes = attributes.baseAddress { target.copyMemory(from: bytes, byteCount: attributes.count) }
-        if let bytes = payload.baseAddress {
-          (target + attributes.count).copyMemory(from: bytes, byteCount: payload.count)
-        }
-      }
-      return position
-    }
-    for fragment in Fragmenter(bodyBytes: total) {
-      var flags = fragment.flags
-      if flags.contains(.first) {
-        if hasAttributes { flags.insert(.attributes) }
-        if lifetime != nil { flags.insert(.lifetime) }
-      }
-      appendUnit(flags: flags, length: fragment.length, time: time, lifetime: lifetime, total: total) { target in
-        Self.copy(attributes, then: payload, from: fragment.offset, count: fragment.length, to: target)
-      }
-    }
+    let bytes = total + Self.unitHeaderBytes
+    if free.count < bytes { addChunk(for: bytes) }
+    messages.append(Message(position: position, start: totalBytes, published: published, expires: expires))
+    if lifetime != nil { hasLifetimes = true }
+    var flags: Unit.Flags = [.first, .last]
+    if hasAttributes { flags.insert(.attributes) }
+    var writer = WireWriter(free)
+    Unit.writeHeader(
+      to: &writer, flags: flags, length: total, timeMicroseconds: time,
+      lifetimeMicroseconds: lifetime?.wholeMicroseconds, totalBytes: UInt64(total))
+    writer.bytes(attributes)
+    writer.bytes(payload)
+    free = UnsafeMutableRawBufferPointer(rebasing: free[writer.count...])
+    totalBytes += UInt64(writer.count)
+    end += Unit.fragments(bodyBytes: total)
     return position
   }
 
@@ -152,88 +170,77 @@ final class SendLog {
     precondition(sequences <= positions && positions <= Self.longestHole, "\(sequences) messages in \(positions) units")
     guard sequences > 0 else { return }
     hasLifetimes = true
-    for index in 0..<sequences { messages.append(.hole(at: end + index)) }
-    for _ in 0..<positions { starts.append(totalBytes) }
+    for index in 0..<sequences { messages.append(.hole(at: end + index, start: totalBytes)) }
+    end += positions
   }
 
   /// Begins anew at a later place, without anything.
   func restart(at position: UInt64, sequence: UInt64) {
     release(below: end)
     first = position
+    end = position
     firstSequence = sequence
-  }
-
-  @inline(__always)
-  private func appendUnit(
-    flags: Unit.Flags, length: Int, time: UInt64, lifetime: Nanoseconds?, total: Int,
-    body: (UnsafeMutableRawPointer) -> Void
-  ) {
-    let bytes = length + Self.unitHeaderBytes
-    if free.count < bytes { addChunk(for: bytes) }
-    var writer = WireWriter(free)
-    Unit.writeHeader(
-      to: &writer, flags: flags, length: length, timeMicroseconds: time,
-      lifetimeMicroseconds: lifetime?.wholeMicroseconds, totalBytes: UInt64(total))
-    body(free.baseAddress! + writer.count)
-    let size = writer.count + length
-    free = UnsafeMutableRawBufferPointer(rebasing: free[size...])
-    starts.append(totalBytes)
-    totalBytes += UInt64(size)
   }
 
   /// Begins a chunk with room for so many bytes.
   private func addChunk(for bytes: Int) {
-    let wanted = max(bytes, min(Self.largestChunk, (chunks.last?.capacity ?? Self.smallestChunk / 4) * 4))
     chunks.last?.end = totalBytes
     let chunk: Chunk
-    if let kept = spare, kept.capacity >= bytes {
-      chunk = kept
+    if let index = spares.lastIndex(where: { $0.capacity >= bytes }) {
+      chunk = spares.remove(at: index)
+      spareBytes -= chunk.capacity
       chunk.origin = totalBytes
-      spare = nil
     } else {
-      chunk = Chunk(capacity: wanted, origin: totalBytes)
+      let grown = min(Self.largestChunk, (chunks.last?.capacity ?? Self.smallestChunk / 4) * 4)
+      // Of large messages, which are mostly of one size, a whole number: nothing stays empty at its end.
+      let capacity = bytes > grown / 8 ? (grown + bytes - 1) / bytes * bytes : grown
+      chunk = Chunk(capacity: capacity, origin: totalBytes)
     }
     chunks.append(chunk)
     free = UnsafeMutableRawBufferPointer(start: chunk.base, count: chunk.capacity)
   }
 
-  /// Bytes of all units up to a chunk's last.
+  /// Bytes of all messages up to a chunk's last.
   private func end(of chunk: Chunk) -> UInt64 { chunk === chunks.last ? totalBytes : chunk.end }
-
-  /// Copies a part of two buffers laid end to end.
-  private static func copy(
-    _ head: UnsafeRawBufferPointer, then tail: UnsafeRawBufferPointer, from offset: Int, count: Int,
-    to target: UnsafeMutableRawPointer
-  ) {
-    let fromHead = max(0, min(count, head.count - offset))
-    if fromHead > 0 { target.copyMemory(from: head.baseAddress! + offset, byteCount: fromHead) }
-    if count > fromHead {
-      let tailOffset = offset + fromHead - head.count
-      (target + fromHead).copyMemory(from: tail.baseAddress! + tailOffset, byteCount: count - fromHead)
-    }
-  }
 
   // MARK: Reading
 
-  /// The units from a position on that lie together in memory and fit; nil if not even one fits.
-  func run(from position: UInt64, below limit: UInt64, maximumBytes: Int) -> Run? {
+  /// What goes into a frame next: the messages from a position on that lie together in memory and fit, or a part of the one at the
+  /// position. Nil if not even a fragment fits, or a message would have to be cut that must not be.
+  func run(from position: UInt64, below limit: UInt64, maximumBytes: Int, mayCut: Bool = true) -> Run? {
     precondition(position >= first && position < end, "position \(position) outside \(first) ..< \(end)")
-    let from = starts[Int(position - first)]
-    let chunk = chunk(holding: from)
-    let ceiling = min(from + UInt64(max(0, maximumBytes)), end(of: chunk))
-    let limit = min(limit, end)
-    // The last unit end at or below the ceiling, between position and limit.
-    var low = position
-    var high = limit
-    if start(of: limit) <= ceiling { low = limit }
-    while low < high {
-      let middle = low + (high - low + 1) / 2
-      if start(of: middle) <= ceiling { low = middle } else { high = middle - 1 }
+    let index = index(ofMessageAt: position)
+    let message = messages[index]
+    let chunk = chunk(holding: message.start)
+    let base = chunk.base + Int(message.start - chunk.origin)
+    if message.position == position {
+      let ceiling = min(message.start + UInt64(max(0, maximumBytes)), end(of: chunk))
+      // The last message that ends at or below the ceiling, and at or below the limit.
+      var low = index
+      var high = limit >= end ? messages.count : self.index(ofMessageAt: limit)
+      if high > low, startOfMessage(high) <= ceiling { low = high }
+      while low < high {
+        let middle = low + (high - low + 1) / 2
+        if startOfMessage(middle) <= ceiling { low = middle } else { high = middle - 1 }
+      }
+      if low > index {
+        let bytes = UnsafeRawBufferPointer(start: base, count: Int(startOfMessage(low) - message.start))
+        return Run(content: .units(bytes), end: positionOfMessage(low))
+      }
     }
-    guard low > position else { return nil }
-    let offset = Int(from - chunk.origin)
-    return Run(
-      bytes: UnsafeRawBufferPointer(start: chunk.base + offset, count: Int(start(of: low) - from)), end: low)
+    let next = min(limit, positionOfMessage(index + 1))
+    guard mayCut,
+      let part = unit(of: index, at: base)?.part(
+        skipping: position - message.position, atMost: next - position, maximumBytes: maximumBytes)
+    else { return nil }
+    return Run(content: .part(part), end: position + part.fragments)
+  }
+
+  /// A message as it is held; nil if it is a hole.
+  private func unit(of index: Int, at base: UnsafeMutableRawPointer) -> Unit? {
+    var reader = UnitReader(
+      UnsafeRawBufferPointer(start: base, count: Int(startOfMessage(index + 1) - messages[index].start)))
+    return try? reader.next()
   }
 
   private func chunk(holding byte: UInt64) -> Chunk {
@@ -249,8 +256,8 @@ final class SendLog {
 
   /// Index of the message to which the position belongs.
   private func index(ofMessageAt position: UInt64) -> Int {
-    let guess = Int(position - first)
-    if messages.count == starts.count { return guess }
+    // Each has one fragment, as most have.
+    if UInt64(messages.count) == end - first { return Int(position - first) }
     var low = 0
     var high = messages.count - 1
     while low < high {
@@ -263,8 +270,7 @@ final class SendLog {
   /// The message to which a held position belongs, its sequence number, and the position behind its last fragment.
   func message(at position: UInt64) -> (message: Message, sequence: UInt64, end: UInt64) {
     let index = index(ofMessageAt: position)
-    let next = index + 1 < messages.count ? messages[index + 1].position : end
-    return (messages[index], firstSequence + UInt64(index), next)
+    return (messages[index], firstSequence + UInt64(index), positionOfMessage(index + 1))
   }
 
   /// The first message that begins in a range of held positions.
@@ -326,31 +332,24 @@ final class SendLog {
     }
   }
 
-  /// A message that is held whole, put together again.
+  /// A copy of a held message; nil of a hole, and if a part of it is no longer held.
   func arrived(
     _ message: Message, _ sequence: UInt64, at position: UInt64, next: UInt64
   ) -> ArrivedMessage? {
-    let buffer = PayloadBuffer(capacity: bytes(from: position, to: next))
-    var first: Unit?
-    var from = position
-    while from < next, let run = run(from: from, below: next, maximumBytes: .max) {
-      var reader = UnitReader(run.bytes)
-      while let unit = try? reader.next() {
-        if first == nil { first = unit }
-        buffer.append(unit.body)
-      }
-      from = run.end
-    }
-    return first.map { first in
-      ArrivedMessage(
-        sequence: sequence, position: position, units: next - position, body: buffer.bytes, owner: buffer,
-        hasAttributes: first.flags.contains(.attributes), time: first.timeMicroseconds,
-        publishedAt: message.published, lifetime: first.lifetimeMicroseconds.map { .microseconds($0) })
-    }
+    guard position == message.position,
+      case .units(let bytes)? = run(from: position, below: next, maximumBytes: .max, mayCut: false)?.content
+    else { return nil }
+    var reader = UnitReader(bytes)
+    guard let unit = try? reader.next() else { return nil }
+    let copy = PayloadBuffer(copying: unit.body)
+    return ArrivedMessage(
+      sequence: sequence, position: position, units: next - position, body: copy.bytes, owner: copy,
+      hasAttributes: unit.flags.contains(.attributes), time: unit.timeMicroseconds, publishedAt: message.published,
+      lifetime: unit.lifetimeMicroseconds.map { .microseconds($0) })
   }
 
-  /// Memory that what is held takes, roughly: units, and what is noted of each and of each message.
-  var footprint: Int { byteCount + starts.count * 8 + messages.count * 24 }
+  /// Memory that what is held takes, roughly: the messages, and what is noted of each.
+  var footprint: Int { byteCount + messages.count * MemoryLayout<Message>.stride }
 
   /// The first position in a range at which an expired message begins, or the range's end.
   func firstExpired(in range: Range<UInt64>, at now: Timestamp) -> UInt64 {
@@ -369,44 +368,43 @@ final class SendLog {
   /// Forgets everything below a position.
   func release(below position: UInt64) {
     guard position > first else { return }
-    let count = Int(min(position, end) - first)
-    starts.removeFirst(count)
-    first += UInt64(count)
-    var gone = 0
-    if starts.isEmpty {
-      gone = messages.count
+    if position >= end {
+      firstSequence += UInt64(messages.count)
+      messages.removeFirst(messages.count)
+      first = end
+      firstStart = totalBytes
+      hasLifetimes = false
     } else {
-      gone = index(ofMessageAtOrBelow: first)
+      let index = index(ofMessageAt: position)
+      firstStart = start(of: position, in: index)
+      messages.removeFirst(index)
+      firstSequence += UInt64(index)
+      first = position
     }
-    messages.removeFirst(gone)
-    firstSequence += UInt64(gone)
-    if messages.isEmpty { hasLifetimes = false }
-    let oldest = starts.first ?? totalBytes
+    releaseChunks()
+  }
+
+  private func releaseChunks() {
+    // The message of which the first position is held is held whole.
+    let oldest = messages.first?.start ?? totalBytes
     while let chunk = chunks.first, chunks.count > 1, chunk.end <= oldest {
       chunks.removeFirst()
-      if spare == nil || spare!.capacity < chunk.capacity { spare = chunk }
+      guard spareBytes + chunk.capacity <= Self.mostSpareBytes else { continue }
+      spares.append(chunk)
+      spareBytes += chunk.capacity
     }
-    if starts.isEmpty, let chunk = chunks.last {
+    if messages.isEmpty, let chunk = chunks.last {
       // It begins anew.
       chunk.origin = totalBytes
       free = UnsafeMutableRawBufferPointer(start: chunk.base, count: chunk.capacity)
     }
   }
 
-  private func index(ofMessageAtOrBelow position: UInt64) -> Int {
-    var low = 0
-    var high = messages.count - 1
-    while low < high {
-      let middle = (low + high + 1) / 2
-      if messages[middle].position <= position { low = middle } else { high = middle - 1 }
-    }
-    return low
-  }
-
   /// Numbers a message that nobody wants or keeps, without holding it. Returns the position behind it, like `append`.
   func skipMessage(bodyBytes: Int) -> UInt64 {
     precondition(isEmpty, "only an empty log can skip")
-    first += UInt64(Fragmenter.count(bodyBytes: bodyBytes))
+    end += Unit.fragments(bodyBytes: bodyBytes)
+    first = end
     firstSequence += 1
     return end
   }

@@ -50,7 +50,7 @@ package struct WireView {
       guard let header = try? DataHeader(from: &body) else { continue }
       var units = UnitReader(body.rest())
       var count: UInt64 = 0
-      while (try? units.next()) != nil { count += 1 }
+      while let unit = try? units.next() { count += unit.fragments }
       data.append((header, count, frame.body.count))
     }
   }

@@ -164,7 +164,7 @@ import Testing
     let shapes: [(Unit.Flags, UInt64?)] = [
       ([.first, .last], nil), ([.first, .last, .attributes], 0), (.first, nil), (.first, .max), ([], nil), (.last, nil),
     ]
-    for length in [0, 1, 127, 128, 1_100] {
+    for length in [0, 1, 127, 128, 456, 457, 912, 1_100] {
       let body = [UInt8](repeating: 9, count: length)
       for (flags, lifetime) in shapes {
         let bytes = [UInt8].written { writer in
@@ -174,12 +174,15 @@ import Testing
           writer.bytes(body)
         }
         let encoded = try #require(bytes)
-        let headerBytes = Unit.headerBytes(
-          flags: flags, length: length, timeMicroseconds: 1 << 20, lifetimeMicroseconds: lifetime, totalBytes: 1 << 24)
-        #expect(encoded.count == headerBytes + length)
         try encoded.withUnsafeBytes { (buffer) throws in
           var reader = UnitReader(buffer)
+          guard flags.contains(.last) || [456, 912].contains(length) else {
+            #expect(throws: WireError.invalidValue(.unitLength)) { try reader.next() }
+            return
+          }
           let unit = try reader.next()
+          #expect(unit.map { $0.headerBytes(length: length) + length } == encoded.count)
+          #expect(unit?.fragments == (length <= 456 ? 1 : length == 457 || length == 912 ? 2 : 3))
           let isFirst = flags.contains(.first)
           #expect(unit?.flags.subtracting(.lifetime) == flags)
           #expect(unit?.lifetimeMicroseconds == lifetime)

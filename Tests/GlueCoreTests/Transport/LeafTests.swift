@@ -142,15 +142,22 @@ import Testing
     var position = log.first
     while position < log.end {
       let run = try #require(log.run(from: position, below: log.end, maximumBytes: maximumBytes))
-      #expect(run.bytes.count <= maximumBytes)
-      var reader = UnitReader(run.bytes)
+      let bytes =
+        switch run.content {
+        case .units(let bytes): Array(bytes)
+        case .part(let unit): try #require([UInt8].written { unit.write(to: &$0) })
+        }
+      #expect(bytes.count <= maximumBytes)
       var count: UInt64 = 0
-      while let unit = try reader.next() {
-        count += 1
-        current += unit.body
-        if unit.flags.contains(.last) {
-          messages.append(current)
-          current = []
+      try bytes.withUnsafeBytes { (bytes) throws in
+        var reader = UnitReader(bytes)
+        while let unit = try reader.next() {
+          count += unit.fragments
+          current += unit.body
+          if unit.flags.contains(.last) {
+            messages.append(current)
+            current = []
+          }
         }
       }
       #expect(count == run.end - position)
@@ -167,6 +174,39 @@ import Testing
     for message in messages { append(log, message) }
     #expect(try read(log, maximumBytes: maximumBytes) == messages)
     #expect(log.endSequence == UInt64(sizes.count))
+  }
+
+  @Test func readsAnyFragments() throws {
+    let log = SendLog()
+    let message = pattern(2_000, seed: 1)
+    append(log, [1])
+    append(log, message)
+    append(log, [2])
+    #expect(log.end == 7)
+    for low in 1..<6 as Range<UInt64> {
+      for high in low + 1...6 {
+        let run = try #require(log.run(from: low, below: high, maximumBytes: 2_100))
+        #expect(run.end == high)
+        let start = Int(low - 1) * Unit.fragmentBytes
+        switch run.content {
+        case .units(let bytes): #expect((low, high) == (1, 6) && bytes.count > message.count)
+        case .part(let unit):
+          #expect(unit.body.elementsEqual(message[start..<min(start + Int(high - low) * Unit.fragmentBytes, 2_000)]))
+          #expect(unit.flags.contains(.first) == (low == 1) && unit.flags.contains(.last) == (high == 6))
+          #expect(low > 1 || unit.totalBytes == 2_000)
+        }
+      }
+    }
+    // As many as fit; a message that must not be cut waits.
+    #expect(try #require(log.run(from: 1, below: 7, maximumBytes: 1_400)).end == 4)
+    #expect(try #require(log.run(from: 3, below: 7, maximumBytes: 1_400)).end == 6)
+    #expect(log.run(from: 1, below: 7, maximumBytes: 400) == nil)
+    #expect(log.run(from: 1, below: 7, maximumBytes: 1_400, mayCut: false) == nil)
+    #expect(try #require(log.run(from: 1, below: 7, maximumBytes: 3_000, mayCut: false)).end == 7)
+    log.release(below: 3)
+    #expect(log.first == 3 && log.firstSequence == 1 && log.byteCount < 1_200)
+    #expect(log.run(from: 3, below: 7, maximumBytes: 3_000)?.end == 6)
+    #expect(log.arrived(log.message(at: 3).message, 1, at: 3, next: 6) == nil)
   }
 
   @Test func releasesFromTheFront() throws {

@@ -118,7 +118,7 @@ import Testing
       return count % 2 == 0 ? .milliseconds(5) : .zero
     }
     _ = try publish(40, bytes: 65_536, every: .milliseconds(50), lossPercent: 0, on: pair)
-    let fragments = UInt64(40 * Fragmenter.count(bodyBytes: 65_536))
+    let fragments = 40 * Unit.fragments(bodyBytes: 65_536)
     let repeated = try counter("fragments_repeated", of: pair.machines[0])
     #expect(repeated < fragments / 4, "\(repeated) of \(fragments)")
   }

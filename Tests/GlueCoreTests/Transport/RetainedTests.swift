@@ -445,15 +445,14 @@ import Testing
           topic: "t", type: nil, epochMicroseconds: 0, history: .retained),
         memory: memory)
     }
-    for (time, index, sequence, units) in [(1, 0, 0, 1), (2, 1, 0, 1), (3, 0, 1, 2)] as [(UInt64, Int, UInt64, UInt64)]
-    {
+    for (time, index, sequence) in [(1, 0, 0), (2, 1, 0), (3, 0, 1)] as [(UInt64, Int, UInt64)] {
       topic.raise(
         to: RetainedValue(RetainedMark(time: time), of: infos[index], sequence: sequence), in: kept[index])
       let message = ArrivedMessage(
-        sequence: sequence, position: sequence, units: units, body: UnsafeRawBufferPointer(start: nil, count: 0),
+        sequence: sequence, position: 0, units: 1, body: UnsafeRawBufferPointer(start: nil, count: 0),
         hasAttributes: false, time: 0, publishedAt: Timestamp(nanoseconds: 0))
-      // The last one is cut as no other endpoint would cut it.
-      #expect(kept[index].keep(message, at: Timestamp(nanoseconds: 1)) == (units == 1))
+      // The last one has the position of one before it.
+      #expect(kept[index].keep(message, at: Timestamp(nanoseconds: 1)) == (time < 3))
     }
     var writes: [StoreWrite] = []
     while let batch = memory.storing?.nextBatch() {

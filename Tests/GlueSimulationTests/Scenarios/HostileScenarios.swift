@@ -78,11 +78,11 @@ import Testing
       let start = writer.beginFrame(.data)
       DataHeader(stream: 2, position: 3, lag: 0, ageMicroseconds: 0).write(to: &writer)
       Unit.writeHeader(
-        to: &writer, flags: .first, length: 100, timeMicroseconds: 0, lifetimeMicroseconds: nil, totalBytes: 150)
-      writer.zeros(100)
+        to: &writer, flags: .first, length: 456, timeMicroseconds: 0, lifetimeMicroseconds: nil, totalBytes: 600)
+      writer.zeros(456)
       Unit.writeHeader(
-        to: &writer, flags: [], length: 100, timeMicroseconds: 0, lifetimeMicroseconds: nil, totalBytes: 0)
-      writer.zeros(100)
+        to: &writer, flags: [], length: 456, timeMicroseconds: 0, lifetimeMicroseconds: nil, totalBytes: 0)
+      writer.zeros(456)
       _ = writer.endFrame(start)
     }
     #expect(scenario.counter("frames_malformed", of: subscriber) == 1)
@@ -100,8 +100,8 @@ import Testing
       let start = writer.beginFrame(.data)
       DataHeader(stream: 2, position: 3, lag: 0, ageMicroseconds: 0).write(to: &writer)
       Unit.writeHeader(
-        to: &writer, flags: .first, length: 10, timeMicroseconds: 0, lifetimeMicroseconds: nil, totalBytes: 16 << 20)
-      writer.zeros(10)
+        to: &writer, flags: .first, length: 456, timeMicroseconds: 0, lifetimeMicroseconds: nil, totalBytes: 16 << 20)
+      writer.zeros(456)
       _ = writer.endFrame(start)
     }
     #expect(subscriber.machine.bufferedBytes < 4_096)
