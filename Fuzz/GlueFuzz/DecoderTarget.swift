@@ -85,7 +85,7 @@ public struct DecoderTarget: FuzzTarget {
     case .welcome: try roundTrip(Welcome.self, body)
     case .clash: try roundTrip(Clash.self, body)
     case .bye: try roundTrip(ByeReason.self, body)
-    case .ack: try roundTrip(Ack.self, body)
+    case .ack, .groupAck: try roundTrip(Ack.self, body)
     case .mtuProbe, .mtuReply: try roundTrip(MTUProbe.self, body)
     case .relay: try roundTrip(RelayHeader.self, body)
     case .data: try checkUnits(body)

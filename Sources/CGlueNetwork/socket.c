@@ -3,6 +3,10 @@
 #include <fcntl.h>
 #include <netinet/udp.h>
 
+#ifdef __linux__
+#include <linux/filter.h>
+#endif
+
 #if defined(__linux__) && !defined(UDP_GRO)
 #define UDP_GRO 104
 #endif
@@ -122,6 +126,22 @@ int cglue_socket_buffer_bytes(int descriptor, bool receive) {
   socklen_t length = sizeof value;
   if (getsockopt(descriptor, SOL_SOCKET, receive ? SO_RCVBUF : SO_SNDBUF, &value, &length) < 0) return -errno;
   return value;
+}
+
+int cglue_socket_ignore(int descriptor, uint8_t mask, uint8_t first, uint32_t next) {
+#ifdef __linux__
+  enum { payload = 8 }; // behind the UDP header
+  struct sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, payload),         BPF_STMT(BPF_ALU | BPF_AND | BPF_K, mask),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, first, 0, 3),    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, payload + 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, next, 0, 1),     BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+  };
+  struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+  return cglue_result(setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
+#else
+  return 0;
+#endif
 }
 
 int cglue_socket_membership(int descriptor, const struct cglue_address *group, uint32_t interface_index, bool join) {

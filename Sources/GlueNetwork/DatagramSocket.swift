@@ -79,6 +79,18 @@ public final class DatagramSocket: Sendable {
     if let code { throw membershipError("leave", group, interface, code) }
   }
 
+  /// Lets the system drop datagrams that begin so, on Linux; elsewhere they are received like others. Shorter datagrams are
+  /// dropped, too.
+  ///
+  /// - Parameters:
+  ///   - first: The first byte, as far as `mask` goes.
+  ///   - next: The four bytes behind it, the first one the highest.
+  /// - Returns: Whether the system took it; it is a matter of speed only.
+  @discardableResult
+  public func ignoreDatagrams(first: UInt8, mask: UInt8, next: UInt32) -> Bool {
+    (descriptor.use { cglue_socket_ignore($0, mask, first, next) } ?? -1) >= 0
+  }
+
   /// Ends the socket. What other threads are doing with it at this moment ends first; later sends report
   /// ``SystemErrorCode/closed``. Further calls do nothing.
   public func close() { descriptor.close() }

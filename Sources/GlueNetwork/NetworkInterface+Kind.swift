@@ -1,4 +1,19 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 extension NetworkInterface {
+  /// Whether it is a radio, as far as the system tells: Linux does. Of Apple's systems every interface to other hosts may be one.
+  public var isWireless: Bool {
+    #if os(Linux) || os(Android)
+      access("/sys/class/net/\(name)/phy80211", F_OK) == 0 || access("/sys/class/net/\(name)/wireless", F_OK) == 0
+    #else
+      !isLoopback
+    #endif
+  }
+
   /// What an interface leads to other than a local network, as far as its name tells. There is no better sign: the interface
   /// inside of a container is of the same make as that on its host.
   public enum VirtualKind: Hashable, Sendable {

@@ -57,6 +57,9 @@ int cglue_socket_local_address(int descriptor, struct cglue_address *address);
 int cglue_socket_set(int descriptor, uint8_t family, enum cglue_option option, int value);
 /// The size in bytes that the system granted, as it counts it itself.
 int cglue_socket_buffer_bytes(int descriptor, bool receive);
+/// Lets the system drop what begins with a byte that is `first` under `mask`, and the four bytes of `next` in network order. Does nothing where
+/// there are no such filters.
+int cglue_socket_ignore(int descriptor, uint8_t mask, uint8_t first, uint32_t next);
 int cglue_socket_membership(int descriptor, const struct cglue_address *group, uint32_t interface_index, bool join);
 
 // MARK: Messages

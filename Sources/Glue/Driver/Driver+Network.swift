@@ -79,6 +79,7 @@ extension Driver {
 
   private func replaceSockets(by new: EndpointSockets, _ turn: Turn) {
     let old = turn.sockets
+    new.ignoreOwnGroupData(incarnation)
     turn.sockets = new
     turn.lastSource = nil
     for entry in new.all where !old.all.contains(where: { $0.socket === entry.socket }) {
@@ -92,7 +93,9 @@ extension Driver {
     let waiting = lock.withLock { state -> Int? in
       state.reach = new.plan.reach
       // The others learn from an announcement where this endpoint is now, and this one who is there.
-      if isChange { state.machine.networkChanged(targets: new.plan.targets, at: .now) }
+      if isChange {
+        state.machine.networkChanged(targets: new.plan.targets, dataGroups: new.plan.dataGroups, at: .now)
+      }
       state.collect()
       return state.blockedAt.take()
     }

@@ -72,6 +72,7 @@ final class Driver: Sendable {
     core.discovery.interval = Nanoseconds(settings.discoveryInterval)
     core.discovery.leaseMultiplier = settings.discoveryTimeoutMultiplier
     core.discovery.targets = plan.targets
+    core.dataGroups = plan.dataGroups
     core.discovery.isRendezvous = plan.isRendezvous
     core.discovery.relays = settings.relays
     core.discovery.limits = settings.discoveryLimits
@@ -113,12 +114,14 @@ final class Driver: Sendable {
     do {
       let monitor = openMonitor()
       let opened = try openSockets()
+      opened.ignoreOwnGroupData(incarnation)
       sockets.withLock { $0 = opened }
       try startStoring()
       lock.withLock { state in
         guard state.phase < .closing else { return }  // a shutdown was faster
         state.reach = opened.plan.reach
-        state.machine.networkChanged(targets: opened.plan.targets, at: .now)
+        state.machine.networkChanged(
+          targets: opened.plan.targets, dataGroups: opened.plan.dataGroups, at: .now)
         state.machine.start(at: .now)
         state.collect()
       }

@@ -83,6 +83,14 @@ struct EndpointSockets: Sendable {
 
   private mutating func list() { all = data + plan.discovery.compactMap { discovery[$0] } }
 
+  /// What this endpoint sends to a group need not come back to it: the others of this host get it all the same.
+  func ignoreOwnGroupData(_ incarnation: Incarnation) {
+    for entry in discovery.values where entry.groupInterface != 0 {
+      entry.socket.ignoreDatagrams(
+        first: ShortHeader.groupBits, mask: ShortHeader.groupBits, next: incarnation.groupTag.byteSwapped)
+    }
+  }
+
   /// The socket that sends to addresses of a family; `nil` if this endpoint does not use it.
   func dataSocket(_ family: IPAddress.Family) -> DatagramSocket? {
     for entry in data where entry.socket.localAddress.ip.family == family { return entry.socket }

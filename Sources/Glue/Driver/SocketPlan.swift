@@ -52,6 +52,16 @@ struct SocketPlan: Hashable, Sendable {
     }
   }
 
+  /// Those targets to which data can be sent for several peers at once. Of several interfaces nobody can tell which of them gets to a peer; over
+  /// the air multicast is slower than unicast, and not repeated by the radio.
+  var dataGroups: [SocketAddress] {
+    guard interfaces.count == 1, let interface = interfaces.first, !interface.isWireless, !interface.isPointToPoint
+    else {
+      return []
+    }
+    return targets.filter(\.ip.isMulticast)
+  }
+
   /// Sockets besides those for groups and rendezvous addresses: two for data, and the monitor of interfaces.
   private static let otherSockets = 3
 

@@ -265,5 +265,5 @@ struct PeerTable: Sendable {
 
 extension Incarnation {
   /// What names the sender in datagrams to groups (docs/protocol.md §2.2).
-  var groupTag: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
+  public var groupTag: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
 }

@@ -34,6 +34,8 @@ struct Counters {
   var relaysReceived: UInt64 = 0
   var relaysForwarded: UInt64 = 0
   var relaysDropped: UInt64 = 0
+  var groupDatagramsSent: UInt64 = 0
+  var groupsLeft: UInt64 = 0
 
   var list: [(name: String, value: UInt64)] {
     [
@@ -54,6 +56,7 @@ struct Counters {
       ("datagrams_lost", datagramsLost), ("probe_timeouts", probeTimeouts),
       ("path_fallbacks", pathFallbacks), ("relays_sent", relaysSent), ("relays_received", relaysReceived),
       ("relays_forwarded", relaysForwarded), ("relays_dropped", relaysDropped),
+      ("group_datagrams_sent", groupDatagramsSent), ("groups_left", groupsLeft),
     ]
   }
 }

@@ -9,7 +9,7 @@ extension DiscoveryFrame {
       self = .answer(token: answer.token, incarnation: answer.incarnation)
     case .welcome: self = .welcome(try frame.decode())
     case .clash: self = .clash(try frame.decode())
-    case .pad, .bye, .ack, .mtuProbe, .mtuReply, .relay, .data, .status, .heartbeat, .gap: return nil
+    case .pad, .bye, .ack, .groupAck, .mtuProbe, .mtuReply, .relay, .data, .status, .heartbeat, .gap: return nil
     }
   }
 

@@ -13,6 +13,9 @@ public struct EndpointConfiguration: Sendable {
   public var keys: [NetworkKey] = []
   /// Bytes of the socket receive buffer that datagrams arrive in; peers keep less than that in flight.
   public var receiveBufferBytes: Int = 212_992
+  /// Those of the discovery targets to which data can be sent once for several peers that hear it: multicast groups on one link, where multicast
+  /// is as fast as unicast. Empty: each gets a datagram of its own.
+  public var dataGroups: [SocketAddress] = []
   /// The store to which what is kept of others is written as well; nil: it is in memory only.
   public var store: StoreID?
   /// How peers are found and kept.

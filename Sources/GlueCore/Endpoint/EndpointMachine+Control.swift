@@ -318,6 +318,7 @@ extension EndpointMachine {
           isReliable: stream.isReliable, epochMicroseconds: publication.epochMicroseconds, position: start,
           sequence: sequence, attributes: attributes)),
       at: now)
+    reader.openedBelow = session.control.stream.log.end
     session.enqueue(reader, at: now)
     makeReady(session, at: now)
     noteReadersChanged(of: stream)

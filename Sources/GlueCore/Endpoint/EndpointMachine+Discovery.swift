@@ -4,9 +4,16 @@ import GlueAddress
 extension EndpointMachine {
   /// Takes note that addresses or interfaces of this host have changed, and announces anew as at the start.
   ///
-  /// - Parameter targets: Whom to announce to from now on.
-  public func networkChanged(targets: [SocketAddress], at now: Timestamp) {
+  /// - Parameters:
+  ///   - targets: Whom to announce to from now on.
+  ///   - dataGroups: Those of them to which data can be sent for several peers at once.
+  public func networkChanged(targets: [SocketAddress], dataGroups: [SocketAddress] = [], at now: Timestamp) {
     guard !isStopped else { return }
+    if dataGroups != self.dataGroups {
+      self.dataGroups = dataGroups
+      for session in sessions.values { leaveGroups(session, at: now) }
+      for publication in topics.publications.values { publication.stream.groupReviewAt = now }
+    }
     discovery.networkChanged(targets: targets, at: now)
     drainDiscovery(at: now)
   }
@@ -29,6 +36,7 @@ extension EndpointMachine {
         addSession(with: peer, at: now)
       case .peerUpdated(let peer):
         if let session = sessionsByPeer[peer.id] {
+          if peer.address != session.peer.address || !peer.acceptsGroupTag { leaveGroups(session, at: now) }
           session.update(peer, at: now)
           makeReady(session, at: now)
         }

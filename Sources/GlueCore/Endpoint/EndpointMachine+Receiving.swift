@@ -34,7 +34,11 @@ extension EndpointMachine {
     }
     switch header {
     case .short(let header):
-      guard !header.isGroup, let session = sessions[header.connection] else {
+      guard !header.isGroup else {
+        return takeGroup(
+          datagram, header: header, body: reader, from: source, at: now, receivedAt: min(receivedAt, now))
+      }
+      guard let session = sessions[header.connection] else {
         refuseUnknownSession(header, from: source, at: now)
         return
       }
@@ -135,7 +139,7 @@ extension EndpointMachine {
   private func refuseUnknownSession(_ header: ShortHeader, from source: SocketAddress, at now: Timestamp) {
     inbox.counters.datagramsUnknownSession += 1
     // A session whose handshake is under way is about to be known.
-    guard !header.isGroup, !discovery.isHandshake(session: header.connection) else { return }
+    guard !discovery.isHandshake(session: header.connection) else { return }
     guard resetBudget.take(at: now) else { return reach(.resetsPerSecond, at: now) }
     guard hasRoomForReply(at: now) else { return }
     inbox.counters.resetsSent += 1
@@ -207,7 +211,7 @@ extension EndpointMachine {
     _ = discovery.signOfLife(session: session.peer.localSession, from: source, at: now)
     drainDiscovery(at: now)
     let arrival = InboundStream.Arrival(
-      now: now, receivedAt: receivedAt, oneWayDelay: session.oneWayDelay, received: session.received,
+      now: now, receivedAt: receivedAt, oneWayDelay: session.oneWayDelay, received: session.arrived,
       patience: session.patience, isReordered: session.reordering.isUsual, owner: owner)
     var asksForAnswer = false
     var frames = frames
@@ -224,6 +228,12 @@ extension EndpointMachine {
       if !inbox.control.isEmpty { receiveControl(of: session, arrival: arrival) }
     }
     assert(inbox.control.allSatisfy { $0.owner != nil }, "a control message outlives its datagram")
+    endReceiving(of: session, asksForAnswer: asksForAnswer, header: header, byteCount: byteCount, at: now)
+  }
+
+  private func endReceiving(
+    of session: Session, asksForAnswer: Bool, header: ShortHeader, byteCount: Int, at now: Timestamp
+  ) {
     drainLosses()
     drainNews(at: now)
     guard !session.isClosed else { return }
@@ -231,6 +241,38 @@ extension EndpointMachine {
       asksForAnswer: asksForAnswer, acknowledgeNow: header.acknowledgeNow, byteCount: byteCount, at: now)
     session.requestDueGaps(at: now)
     makeReady(session, at: now)
+  }
+
+  /// Takes the content of a datagram to a group: what is published in streams that this endpoint reads, and no more.
+  func receiveGroup(
+    _ frames: FrameReader, owner: PayloadBuffer?, header: ShortHeader, of session: Session, byteCount: Int,
+    at now: Timestamp, receivedAt: Timestamp
+  ) {
+    let arrival = InboundStream.Arrival(
+      now: now, receivedAt: receivedAt, oneWayDelay: session.oneWayDelay, received: session.arrived,
+      patience: session.patience, isReordered: session.reordering.isUsual, owner: owner)
+    var isForUs = false
+    var frames = frames
+    while !session.isClosed, let (type, frame) = nextFrame(of: &frames, form: .short) {
+      guard type == .data || type == .gap else {
+        inbox.counters.framesMisplaced += 1
+        continue
+      }
+      do {
+        var reader = WireReader(frame.body)
+        // The number of its stream is the first field of either.
+        let number = try reader.varint()
+        guard number >= Session.firstTopicStream, let stream = session.inbound[number], !stream.isRequested else {
+          continue
+        }
+        isForUs = true
+        _ = try receive(type, frame, number: 0, of: session, byteCount: byteCount, arrival: arrival)
+      } catch {
+        inbox.counters.framesMalformed += 1
+      }
+    }
+    guard isForUs else { return }
+    endReceiving(of: session, asksForAnswer: true, header: header, byteCount: byteCount, at: now)
   }
 
   /// Takes one frame. Returns whether it asks to be acknowledged.
@@ -264,6 +306,9 @@ extension EndpointMachine {
       return false
     case .ack:
       session.receive(try Ack(from: &reader), at: arrival.now, counters: &inbox.counters)
+      return false
+    case .groupAck:
+      receiveGroupAck(try Ack(from: &reader), of: session, at: arrival.now)
       return false
     case .mtuProbe:
       if try frame.decode(MTUProbe.self).datagramBytes == byteCount { session.pathReply = UInt16(byteCount) }
@@ -318,6 +363,11 @@ extension EndpointMachine {
     if hasProgress { noteAcknowledged(reader, at: now) }
     if reader.isDone { return close(reader, at: now) }
     session.enqueue(reader, at: now)
+  }
+
+  private func receiveGroupAck(_ ack: Ack, of session: Session, at now: Timestamp) {
+    let isBad = session.receiveGroupAck(ack, at: now, counters: &inbox.counters)
+    if isBad { barFromGroups(session, at: now) }
   }
 
   private func noteAcknowledged(_ reader: RemoteReader, at now: Timestamp) {

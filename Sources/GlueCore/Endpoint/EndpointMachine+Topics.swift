@@ -161,8 +161,10 @@ extension EndpointMachine {
       publication.retained?.raise(to: value, in: stream)
     }
     if stream.keepsHistory { noteKept(by: publication, at: now) }
+    if stream.groupReviewAt <= now { reviewGroup(of: stream, at: now) }
+    if stream.isGroupIdle { enqueueGroup(of: stream) }
     if stream.idleReaders > 0 {
-      for reader in stream.readers where !reader.isQueued { enqueue(reader, at: now) }
+      for reader in stream.readers where reader.isIdle { enqueue(reader, at: now) }
     }
     return .admitted(sequence: sequence, position: stream.log.end)
   }

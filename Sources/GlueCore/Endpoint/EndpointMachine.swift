@@ -33,6 +33,9 @@ public final class EndpointMachine {
   /// Datagrams outside sessions, complete.
   @exclusivity(unchecked) var outbox = Deque<(destination: SocketAddress, bytes: [UInt8])>()
   @exclusivity(unchecked) var topics = LocalTopics()
+  /// Groups to which data can be sent for several peers at once; see ``EndpointConfiguration/dataGroups``.
+  @exclusivity(unchecked) var dataGroups: [SocketAddress]
+  @exclusivity(unchecked) var groups = GroupSending()
   /// Publications without users that are not acknowledged yet.
   @exclusivity(unchecked) var withdrawn: [LocalPublication] = []
   /// Publications without users that still keep something for those who come later.
@@ -89,6 +92,7 @@ public final class EndpointMachine {
     resetBudget = TokenBucket(perSecond: limits.resetsPerSecond, burst: limits.resetsPerSecond)
     strangerBudget = TokenBucket(perSecond: limits.strangersPerSecond, burst: limits.strangersPerSecond)
     self.incarnation = incarnation
+    dataGroups = configuration.dataGroups
     origin = WallOrigin(now: now, microseconds: wallMicroseconds)
     budget = ReceiveBudget(
       assemblyLimit: configuration.transport.reassemblyBytes, reorderLimit: configuration.transport.reorderBytes)
@@ -103,7 +107,7 @@ public final class EndpointMachine {
       configuration: discoveryConfiguration,
       local: LocalIdentity(
         id: configuration.id, name: configuration.name, incarnation: incarnation,
-        receiveBufferBytes: configuration.receiveBufferBytes),
+        capabilities: .groupData, receiveBufferBytes: configuration.receiveBufferBytes),
       seed: seed)
     discovery.wallOrigin = origin
   }
@@ -151,12 +155,16 @@ public final class EndpointMachine {
       drainDiscovery(at: now)
     }
     if historyWakeup <= now { advanceHistory(to: now) }
+    if groups.wakeup <= now { advanceGroups(to: now) }
     guard alarms.next <= now else { return }
     // Each has its turn once, even if it wants another one at the same time.
     var due: [Session] = []
     while let session = alarms.takeDue(at: now) { due.append(session) }
     for session in due {
       session.advance(to: now, counters: &inbox.counters)
+      if session.group.memberships > 0, session.readers.values.contains(where: { $0.group != nil && $0.isUnanswered }) {
+        barFromGroups(session, at: now)
+      }
       makeReady(session, at: now)
     }
   }
@@ -173,7 +181,7 @@ public final class EndpointMachine {
 
   /// When ``advance(to:)`` has to be called next; nil if never.
   public var nextWakeup: Timestamp? {
-    let own = min(alarms.next, historyWakeup)
+    let own = min(alarms.next, historyWakeup, groups.wakeup)
     if let due = discovery.nextWakeup { return min(due, own) }
     return own == .distantFuture ? nil : own
   }

@@ -89,6 +89,9 @@ extension ShortHeader {
     static let reset: UInt8 = 0x01
   }
 
+  /// Bits of the first byte that only a datagram to a group has together: the four bytes behind it are its sender's tag.
+  public static let groupBits: UInt8 = Bits.short | Bits.group
+
   /// Writes the 9 bytes of the header.
   @inline(__always)
   public func write(to writer: inout WireWriter) {

@@ -135,6 +135,7 @@ public enum FrameType: UInt8, CaseIterable, Sendable {
   case mtuProbe = 0x12
   case mtuReply = 0x13
   case relay = 0x14
+  case groupAck = 0x15
   case data = 0x20
   case status = 0x21
   case heartbeat = 0x22

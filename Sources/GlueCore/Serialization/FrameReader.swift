@@ -68,7 +68,7 @@ extension FrameType {
     switch self {
     case .pad: .any
     case .announce, .challenge, .answer, .welcome, .clash: .long
-    case .bye, .ack, .mtuProbe, .mtuReply, .relay, .data, .status, .heartbeat, .gap: .short
+    case .bye, .ack, .groupAck, .mtuProbe, .mtuReply, .relay, .data, .status, .heartbeat, .gap: .short
     }
   }
 }

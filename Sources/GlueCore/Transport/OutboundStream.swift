@@ -18,6 +18,14 @@ final class OutboundStream {
   @exclusivity(unchecked) private(set) var hasReaders = false
   /// How many of them do not wait in their session's queue: those have to be told of a message.
   @exclusivity(unchecked) var idleReaders = 0
+  /// Those of them that are served together.
+  @exclusivity(unchecked) private(set) var group: GroupReader?
+  /// Whether the group has nothing to send, and so has to be told of a message.
+  @exclusivity(unchecked) var isGroupIdle = false
+  /// When to look again whether readers could be served together.
+  @exclusivity(unchecked) var groupReviewAt = Timestamp.distantFuture
+  /// Everything that was sent to a group lies below.
+  @exclusivity(unchecked) private(set) var sentToGroup: UInt64 = 0
   /// Whether ``EndpointEvent/acknowledged(_:below:)`` is due.
   @exclusivity(unchecked) var hasProgress = false
   /// Whether a `publish` was refused for lack of room.
@@ -167,11 +175,31 @@ final class OutboundStream {
     lowest = readers.isEmpty ? reader.acknowledged : min(lowest, reader.acknowledged)
     readers.append(reader)
     hasReaders = true
-    if !reader.isQueued { idleReaders += 1 }
+    if reader.isIdle { idleReaders += 1 }
+    if readers.count >= GroupReader.leastMembers { groupReviewAt = Timestamp(nanoseconds: 0) }
   }
+
+  // MARK: Readers that are served together
+
+  func begin(_ group: GroupReader) {
+    self.group = group
+    isGroupIdle = true
+  }
+
+  /// Everybody is served alone again.
+  func endGroup() {
+    for reader in group?.members ?? [] { reader.leaveGroup() }
+    group?.place = .none
+    group = nil
+    isGroupIdle = false
+  }
+
+  /// The group has been sent what lies below.
+  func noteSentToGroup(below end: UInt64) { sentToGroup = max(sentToGroup, end) }
 
   /// Lets go of all readers; nothing of the stream may be used afterwards.
   func abandon() {
+    endGroup()
     readers = []
     hasReaders = false
     idleReaders = 0
@@ -213,7 +241,7 @@ final class OutboundStream {
     guard let index = readers.firstIndex(where: { $0 === reader }) else { return }
     readers.remove(at: index)
     hasReaders = !readers.isEmpty
-    if !reader.isQueued { idleReaders -= 1 }
+    if reader.isIdle { idleReaders -= 1 }
     releaseAcknowledged()
   }
 

@@ -83,6 +83,8 @@ struct SentDatagrams {
   private var head = 0
   private var total: UInt64 = 0
   private var knownLost: UInt64 = 0
+  /// Whether what is known lost follows from the next ACK, as the peer has counted something else before.
+  private var isUnbased = false
 
   /// Counts a datagram that asks for no answer.
   mutating func addUnanswered() { total += 1 }
@@ -91,6 +93,12 @@ struct SentDatagrams {
     total += 1
     entries.append(Entry(number: number, bytes: bytes, charge: charge, sentAt: now, total: total))
     if entries.count - head > Self.limit { head += 1 }
+  }
+
+  /// Adds one of a series that others are sent, too, by how many there are in the series so far.
+  mutating func add(number: UInt64, total: UInt64, bytes: Int, charge: Int, at now: Timestamp) {
+    self.total = total - 1
+    add(number: number, bytes: bytes, charge: charge, at: now)
   }
 
   mutating func acknowledged(_ ack: Ack, at now: Timestamp) -> Verdict {
@@ -111,12 +119,19 @@ struct SentDatagrams {
       verdict.roundTrip = Nanoseconds(
         elapsed.subtractingSaturated(Nanoseconds.microseconds(ack.delayMicroseconds).count))
     }
+    if isUnbased {
+      isUnbased = false
+      knownLost = last.total.subtractingSaturated(ack.count)
+    }
     if last.total > ack.count, last.total - ack.count > knownLost {
       verdict.lost = min(last.total - ack.count - knownLost, UInt64(verdict.datagrams))
       knownLost = last.total - ack.count
     }
     return verdict
   }
+
+  /// From now on what is lost is judged; the peer may have counted more before, or less.
+  mutating func rebase() { isUnbased = true }
 
   /// Nothing is under way any more.
   mutating func forget() {

@@ -24,10 +24,16 @@ final class RemoteReader {
   @exclusivity(unchecked) var owesHeartbeat = false
   /// Whether a STATUS of the peer speaks of this opening of the stream.
   @exclusivity(unchecked) var opening = Opening.told(below: 0)
+  /// The peer knows of it once the control messages below this position are acknowledged.
+  @exclusivity(unchecked) var openedBelow: UInt64 = 0
   /// Whether it waits in its session's queue.
   @exclusivity(unchecked) private(set) var isQueued = false
   /// Whether the stream knows it no longer.
   @exclusivity(unchecked) private var isDetached = false
+  /// With whom it is served together.
+  @exclusivity(unchecked) private(set) var group: GroupReader?
+  /// Whether it would have to be told of a message: it neither waits in a queue nor is served with others.
+  var isIdle: Bool { !isQueued && group == nil }
   /// Matching subscriptions of the peer.
   @exclusivity(unchecked) var subscriptions: Set<UInt64> = []
   /// When to ask the peer if it stays silent about this stream; nil if there is nothing to ask. Each reader has its own: what
@@ -66,7 +72,7 @@ final class RemoteReader {
   /// Whether it reads what the peer has asked for, which is no subscriber's due.
   var isRequested: Bool { limit != .max }
   /// One above the last position that there is for it.
-  private var end: UInt64 { min(stream.log.end, limit) }
+  private var end: UInt64 { min(stream.log.end, limit, group?.next ?? .max) }
   /// Whether it has all it was to get.
   var isDone: Bool { acknowledged >= limit }
   /// Whether what it is to get next was there before it.
@@ -86,15 +92,22 @@ final class RemoteReader {
     owesHeartbeat || !repeats.isEmpty || next < min(stream.log.first, limit) || (next < end && !isWindowShut)
   }
 
-  private var isWindowShut: Bool {
+  var isWindowShut: Bool {
     stream.isReliable && stream.log.bytes(from: acknowledged, to: next) >= windowBytes
   }
+
+  /// Whether the peer has heard of this opening of the stream, and is where what is published is sent.
+  var isSettled: Bool {
+    session.control.acknowledged >= openedBelow && !isRequested && !isCatchingUp && !isLagging
+  }
+  /// Whether it was asked more than once without an answer.
+  var isUnanswered: Bool { probes > 1 }
 
   /// Takes note whether it waits in its session's queue.
   func setQueued(_ isQueued: Bool) {
     guard isQueued != self.isQueued else { return }
     self.isQueued = isQueued
-    if !isDetached { stream.idleReaders += isQueued ? -1 : 1 }
+    if !isDetached, group == nil { stream.idleReaders += isQueued ? -1 : 1 }
   }
 
   // MARK: What the peer says
@@ -121,6 +134,8 @@ final class RemoteReader {
   func receive(_ status: Status, at now: Timestamp, into inbox: Inbox) -> Bool {
     let wasShut = isWindowShut
     windowBytes = Int(clamping: status.windowBytes)
+    // The group may have been sent more since it left it.
+    next = max(next, min(status.next, stream.sentToGroup))
     guard status.next <= next else { return false }
     var hasProgress = false
     if status.next > acknowledged {
@@ -175,6 +190,7 @@ final class RemoteReader {
   /// It reads no longer.
   func detach() {
     probeAt = nil
+    leaveGroup()
     isDetached = true
     stream.remove(self)
   }
@@ -208,21 +224,24 @@ final class RemoteReader {
     while next < end {
       guard !isWindowShut else { break }
       // The last unit may exceed the window, so that no window is too small for progress.
-      let allowed = max(windowBytes - log.bytes(from: acknowledged, to: next), Self.largestUnitBytes)
+      let allowed = max(windowBytes - log.bytes(from: acknowledged, to: next), OutboundStream.largestFragmentBytes)
       let end = writeRun(
         next..<end, maximumBytes: stream.isReliable ? allowed : .max, to: &writer, at: now)
       guard end > next else { break }
       next = end
       hasWritten = true
     }
-    if !stream.isReliable, acknowledged < next {
-      // Sent is done: nothing is repeated.
-      let wasSlowest = acknowledged <= stream.lowest
-      acknowledged = next
-      if wasSlowest { stream.releaseAcknowledged() }
-    }
+    if !stream.isReliable { noteAllSent() }
     if hasWritten { armProbe(at: now) }
     return hasWritten
+  }
+
+  /// Of a best-effort stream sent is done: nothing is repeated.
+  private func noteAllSent() {
+    guard acknowledged < next else { return }
+    let wasSlowest = acknowledged <= stream.lowest
+    acknowledged = next
+    if wasSlowest { stream.releaseAcknowledged() }
   }
 
   private func writeRepeat(
@@ -257,71 +276,53 @@ final class RemoteReader {
   private func writeRun(
     _ range: Range<UInt64>, maximumBytes: Int, to writer: inout WireWriter, at now: Timestamp
   ) -> UInt64 {
-    let log = stream.log
-    let position = range.lowerBound
-    let space = writer.remaining - Self.dataFrameOverhead
-    // For what little is left of a datagram no message is cut: putting it together again costs more than the space.
-    let mayCut = space >= writer.capacity / Self.leastCutShare
-    guard
-      var run = log.run(
-        from: position, below: range.upperBound, maximumBytes: min(space, maximumBytes), mayCut: mayCut)
-    else { return position }
-    if log.hasLifetimes {
-      let end = log.endOfExpired(from: position, at: now)
-      if end > position {
-        let sequence = end < log.end ? log.message(at: end).sequence : log.endSequence
-        let reason: Gap.Reason = log.message(at: position).message.isHole ? .evicted : .expired
-        let written = writeGap(position..<end, nextSequence: sequence, reason: reason, to: &writer)
-        return written ? end : position
-      }
-      let limit = log.firstExpired(in: position..<run.end, at: now)
-      if limit < run.end {
-        guard let shorter = log.run(from: position, below: limit, maximumBytes: space) else { return position }
-        run = shorter
-      }
-    }
-    let begins = log.firstBeginning(in: position..<run.end)
-    let age = begins.map { now.since($0.published).wholeMicroseconds } ?? 0
-    let header = DataHeader(
-      stream: number, position: position, lag: position - log.message(at: position).sequence,
-      ageMicroseconds: age)
-    let start = writer.beginFrame(.data)
-    header.write(to: &writer)
-    switch run.content {
-    case .units(let bytes): writer.bytes(bytes)
-    case .part(let unit): unit.write(to: &writer)
-    }
-    return writer.endFrame(start) ? run.end : position
+    let (end, isGap) = stream.writeRun(range, as: number, maximumBytes: maximumBytes, to: &writer, at: now)
+    if isGap { noteUnserved(range.lowerBound..<end) }
+    return end
   }
-
-  /// A message is cut if at least so large a share of the datagram is still empty: an eighth. On a path of 1,500 bytes that is
-  /// less than a fragment takes, so nothing is wasted there; of 65,507 bytes an eighth is no loss.
-  private static let leastCutShare = 8
-
-  /// The first fragment of a message and its header.
-  private static let largestUnitBytes = Unit.fragmentBytes + SendLog.unitHeaderBytes
-
-  /// Frame header and the four varints of a DATA frame at their longest.
-  static let dataFrameOverhead = WireLimits.frameHeaderBytes + 10 + 10 + 10 + 10
 
   /// Writes a GAP for what the log no longer holds from a position on, as far as it went for one reason. Returns where it ends.
   private func writeEviction(from position: UInt64, to writer: inout WireWriter) -> UInt64? {
-    let log = stream.log
-    let (end, nextSequence, reason) = stream.evictions.of(position, logFirst: log.first, sequence: log.firstSequence)
-    return writeGap(position..<end, nextSequence: nextSequence, reason: reason, to: &writer) ? end : nil
+    guard let end = stream.writeEviction(from: position, as: number, to: &writer) else { return nil }
+    noteUnserved(position..<end)
+    return end
   }
 
-  private func writeGap(
-    _ range: Range<UInt64>, nextSequence: UInt64, reason: Gap.Reason, to writer: inout WireWriter
-  ) -> Bool {
-    let gap = Gap(
-      stream: number, position: range.lowerBound, count: UInt64(range.count), nextSequence: nextSequence,
-      reason: reason)
-    guard writer.frame(.gap, gap) else { return false }
-    // What was there before the peer was is no debt.
-    if range.upperBound > present, !isRequested {
-      stream.noteUnserved(session.peer.id, max(range.lowerBound, present)..<range.upperBound)
-    }
-    return true
+  /// Takes note of what the peer will never get. What was there before the peer was is no debt.
+  func noteUnserved(_ range: Range<UInt64>) {
+    guard range.upperBound > present, !isRequested else { return }
+    stream.noteUnserved(session.peer.id, max(range.lowerBound, present)..<range.upperBound)
+  }
+
+  // MARK: Together with others
+
+  /// Becomes a member: what the group has not been sent yet comes by the group.
+  func join(_ group: GroupReader) {
+    guard self.group == nil else { return }
+    if !isQueued { stream.idleReaders -= 1 }
+    self.group = group
+    group.add(self)
+    session.group.join()
+  }
+
+  /// Is on its own again.
+  func leaveGroup() {
+    guard let group else { return }
+    group.remove(self)
+    self.group = nil
+    session.group.leave()
+    if !isQueued, !isDetached { stream.idleReaders += 1 }
+  }
+
+  /// What comes next has been sent to the group.
+  func noteSentToGroup(below end: UInt64, at now: Timestamp) {
+    next = max(next, end)
+    if stream.isReliable { return armProbe(at: now) }
+    noteAllSent()
+  }
+
+  /// Bytes that may be sent from a position on.
+  func windowRoom(at position: UInt64) -> Int {
+    windowBytes - stream.log.bytes(from: acknowledged, to: position)
   }
 }

@@ -130,12 +130,19 @@ extension Session {
     let ack = Ack(
       largest: replay.highest, delayMicroseconds: now.since(largestReceivedAt).wholeMicroseconds, count: received)
     guard writer.frame(.ack, ack) else { return false }
+    if group.told != group.received {
+      let ack = Ack(
+        largest: group.replay.highest, delayMicroseconds: now.since(group.largestReceivedAt).wholeMicroseconds,
+        count: group.received)
+      guard writer.frame(.groupAck, ack) else { return false }
+      group.told = group.received
+    }
     var asksForRepetition = false
     while let stream = statusDue.last {
       // As many requests as surely fit; a STATUS without room for any waits for the next datagram.
       let limit = min(Status.maximumMissing, (writer.remaining - Self.statusBytes) / Self.rangeBytes)
       guard limit > 0 else { return asksForRepetition }
-      let missing = stream.takeDueRequests(at: now, received: received, roundTrip: roundTrip, limit: limit)
+      let missing = stream.takeDueRequests(at: now, received: arrived, roundTrip: roundTrip, limit: limit)
       let window = stream.window
       let status = Status(
         stream: stream.number, next: stream.next, windowBytes: UInt64(window), missing: missing)

@@ -69,6 +69,7 @@ final class Session {
   @exclusivity(unchecked) var replay = ReplayWindow()
   @exclusivity(unchecked) var reordering = Reordering()
   @exclusivity(unchecked) var received: UInt64 = 0
+  @exclusivity(unchecked) var group = GroupTraffic()
   @exclusivity(unchecked) var largestReceivedAt = Timestamp(nanoseconds: 0)
   @exclusivity(unchecked) var unacknowledgedBytes = 0
   @exclusivity(unchecked) var acknowledgeAt: Timestamp?
@@ -208,11 +209,14 @@ final class Session {
     for stream in withGaps {
       // A STATUS that is about to be written asks for whatever is due by then: many datagrams may come before it.
       if stream.isStatusDue, let acknowledgeAt, acknowledgeAt <= now { continue }
-      guard stream.isDue(at: now, received: received) else { continue }
+      guard stream.isDue(at: now, received: arrived) else { continue }
       noteStatusDue(stream)
       acknowledgeAt = now
     }
   }
+
+  /// Datagrams that came in the session, and by way of groups.
+  var arrived: UInt64 { received + group.received }
 
   /// How long to wait for reordered data before it is requested.
   var patience: Nanoseconds {
@@ -221,9 +225,13 @@ final class Session {
   }
 
   func receive(_ ack: Ack, at now: Timestamp, counters: inout Counters) {
-    let verdict = sent.acknowledged(ack, at: now)
+    _ = take(sent.acknowledged(ack, at: now), at: now, counters: &counters)
+  }
+
+  /// Returns whether it says anything.
+  private func take(_ verdict: SentDatagrams.Verdict, at now: Timestamp, counters: inout Counters) -> Bool {
     if let sample = verdict.roundTrip { roundTrip.add(sample, at: now) }
-    guard verdict.datagrams > 0 else { return }
+    guard verdict.datagrams > 0 else { return false }
     counters.datagramsLost += verdict.lost
     // The path still carries datagrams that are larger than the base.
     if verdict.arrivedBytes > path.base { fruitlessRequests = 0 }
@@ -232,6 +240,27 @@ final class Session {
     silences = 0
     silenceAt = nil
     if congestion.inFlight > 0 { armSilence(at: now) }
+    return true
+  }
+
+  /// Takes note of a datagram to a group of which the peer's reader is a member. Returns whether it is to be acknowledged at once.
+  func noteSentToGroup(number: UInt64, total: UInt64, bytes: Int, at now: Timestamp) -> Bool {
+    let charge = CongestionWindow.charge(for: bytes)
+    group.sent.add(number: number, total: total, bytes: bytes, charge: charge, at: now)
+    congestion.sent(charge: charge)
+    bytesSinceAcknowledgementRequest += charge
+    armSilence(at: now)
+    guard wantsAcknowledgement || bytesSinceAcknowledgementRequest >= congestion.bytes / 4 else { return false }
+    wantsAcknowledgement = false
+    bytesSinceAcknowledgementRequest = 0
+    return true
+  }
+
+  /// Takes what the peer tells of datagrams to groups. Returns whether it loses too many of them.
+  func receiveGroupAck(_ ack: Ack, at now: Timestamp, counters: inout Counters) -> Bool {
+    let verdict = group.sent.acknowledged(ack, at: now)
+    guard take(verdict, at: now, counters: &counters) else { return false }
+    return group.note(datagrams: verdict.datagrams, lost: verdict.lost)
   }
 
   /// Notes a STATUS: a path that no longer carries large datagrams shows in requests that repetition does not satisfy.
@@ -265,6 +294,7 @@ final class Session {
     roundTrip = RoundTripEstimator(initial: configuration.initialRoundTrip)
     congestion = CongestionWindow(receiveBufferBytes: peer.receiveBufferBytes)
     sent.forget()
+    group.sent.forget()
     fruitlessRequests = 0
     silences = 0
     silenceAt = nil
@@ -308,6 +338,7 @@ final class Session {
       silenceAt = nil
       wantsAcknowledgement = true
       sent.forget()
+      group.sent.forget()
       congestion.probeTimedOut(consecutive: silences)
       if silences >= PathProbe.fallbackAfter { fallBack(at: now, counters: &counters) }
     }

@@ -10,6 +10,8 @@ package struct InterestOnly {
   }
   private var ever: Set<Want> = []
   private var now: [Want: Int] = [:]
+  /// Hosts that ever wanted a topic.
+  private var hosts: [Int: Set<Int>] = [:]
 
   /// Nobody wants anything.
   package init() {}
@@ -18,6 +20,7 @@ package struct InterestOnly {
   package mutating func subscribed(host: Int, topics: [Int]) {
     for topic in topics {
       ever.insert(Want(host: host, topic: topic))
+      hosts[topic, default: []].insert(host)
       now[Want(host: host, topic: topic), default: 0] += 1
     }
   }
@@ -33,5 +36,14 @@ package struct InterestOnly {
     let want = Want(host: host, topic: topic)
     if isSettled ? now[want, default: 0] > 0 : ever.contains(want) { return nil }
     return "life \(life) sends data of topic \(topic) to host \(host), which did not subscribe to it"
+  }
+
+  /// A DATA frame went to a group.
+  package mutating func sentToGroup(topic: Int, by life: Life, isSettled: Bool) -> String? {
+    checks += 1
+    let hosts = hosts[topic, default: []]
+    let wanting = isSettled ? hosts.count { now[Want(host: $0, topic: topic), default: 0] > 0 } : hosts.count
+    if wanting > 1 { return nil }
+    return "life \(life) sends data of topic \(topic) to a group, of which \(wanting) subscribed to it"
   }
 }

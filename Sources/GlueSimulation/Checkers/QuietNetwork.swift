@@ -14,7 +14,7 @@ package struct QuietNetwork {
     checks += 1
     switch frame {
     case .announce, .pad, .mtuProbe, .mtuReply: return nil
-    case .challenge, .answer, .welcome, .clash, .bye, .ack, .relay, .data, .status, .heartbeat, .gap, nil:
+    case .challenge, .answer, .welcome, .clash, .bye, .ack, .groupAck, .relay, .data, .status, .heartbeat, .gap, nil:
       return "life \(life) sent \(frame.map { "\($0)" } ?? "a reset") in a quiet network"
     }
   }

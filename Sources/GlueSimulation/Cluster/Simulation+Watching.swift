@@ -25,7 +25,10 @@ extension Simulation {
         life, uptime: now.since(record.startedAt), interval: record.interval)
       recorder.judge(.announcementRate, verdict, at: now)
     }
-    guard !destination.ip.isMulticast else { return nil }
+    guard !destination.ip.isMulticast else {
+      watchGroup(wire, from: endpoint)
+      return nil
+    }
     guard let host = network.host(at: destination) else {
       guard !isTarget, isForeign(destination) else { return nil }
       let verdict = recorder.amplification.sent(life, to: destination, bytes: bytes.count)
@@ -44,6 +47,21 @@ extension Simulation {
     }
     guard let relay = wire.relays.first else { return nil }
     return watch(relay.header, digest: relay.digest, from: endpoint)
+  }
+
+  /// Judges data that is sent to a group: once, and only if several want it.
+  private func watchGroup(_ wire: WireView, from endpoint: SimulatedEndpoint) {
+    if !wire.data.isEmpty { recorder.report.groupDatagrams += 1 }
+    for frame in wire.data {
+      recorder.repetition.sent(
+        by: endpoint.life, connection: wire.connection, stream: frame.header.stream, position: frame.header.position,
+        units: frame.units, bytes: frame.bytes)
+      guard let topic = endpoint.publications.first(where: { $0.id.rawValue == frame.header.stream })?.topic else {
+        continue
+      }
+      let verdict = recorder.interestOnly.sentToGroup(topic: topic, by: endpoint.life, isSettled: isSettled)
+      recorder.judge(.interestOnly, verdict, at: now)
+    }
   }
 
   /// Judges a datagram that is sent by way of others, or passed on.

@@ -386,10 +386,11 @@ extension FrameType {
     case .mtuProbe: 8
     case .mtuReply: 9
     case .relay: 10
-    case .data: 11
-    case .status: 12
-    case .heartbeat: 13
-    case .gap: 14
+    case .groupAck: 11
+    case .data: 12
+    case .status: 13
+    case .heartbeat: 14
+    case .gap: 15
     }
   }
 }

@@ -17,6 +17,12 @@ public enum Mutant: String, CaseIterable, Sendable {
   case keepsPastExpiry
   /// Sends data also to those who did not ask for it.
   case sendsToEverybody
+  /// Sends data by multicast also if only one endpoint asked for it.
+  case multicastsToOne
+  /// Does not repeat to anybody what it has sent by multicast.
+  case trustsMulticast
+  /// Sends twice what it sends by multicast.
+  case multicastsTwice
   /// Sends nothing to anybody while one peer is silent.
   case waitsForTheSlowest
   /// Frees nothing, and copies all that it gets.
@@ -100,13 +106,13 @@ public enum Mutant: String, CaseIterable, Sendable {
     case .corruptsPayloads: .integrity
     case .deliversTwice: .atMostOnce
     case .swapsDeliveries, .hidesLosses, .forgetsPosition: .order
-    case .neverRepeats: .eventualDelivery
+    case .neverRepeats, .trustsMulticast: .eventualDelivery
     case .claimsEverything: .acknowledgement
     case .keepsPastExpiry: .expiry
-    case .sendsToEverybody: .interestOnly
+    case .sendsToEverybody, .multicastsToOne: .interestOnly
     case .waitsForTheSlowest: .isolation
     case .hoards: .bufferCaps
-    case .repeatsEverything: .boundedRepetition
+    case .repeatsEverything, .multicastsTwice: .boundedRepetition
     case .announcesTooOften: .announcementRate
     case .chatters: .quietNetwork
     case .ignoresWelcomes: .wholeSessions

@@ -21,6 +21,8 @@ package struct MutantFilter {
     var stream: UInt64
   }
 
+  private static let group = SimulatedNetwork.group
+
   /// A filter for one endpoint.
   package init(_ mutant: Mutant) { self.mutant = mutant }
 
@@ -40,6 +42,14 @@ package struct MutantFilter {
       guard wire.data.contains(where: { $0.header.stream >= 2 }) else { return [original] }
       turn += 1
       return [original] + others.filter { $0 != destination }.map { (bytes, $0) }
+    case .multicastsToOne:
+      guard wire.isSession, !wire.isGroup, wire.data.contains(where: { $0.header.stream >= 2 }) else {
+        return [original]
+      }
+      // As a datagram for a group: only its first byte tells.
+      return [original, ([bytes[0] | 0x40] + bytes.dropFirst(), Self.group)]
+    case .trustsMulticast: return repeatsGroupData(wire) ? [] : [original]
+    case .multicastsTwice: return wire.isGroup ? [original, original] : [original]
     case .waitsForTheSlowest:
       guard wire.isSession else { return [original] }
       heldBack.append(original)
@@ -76,6 +86,20 @@ package struct MutantFilter {
       let stream = StreamOnWire(connection: wire.connection, stream: frame.header.stream)
       if frame.header.position < sentEnds[stream, default: 0] { repeats = true }
       sentEnds[stream] = max(sentEnds[stream, default: 0], frame.header.position + frame.units)
+    }
+    return repeats
+  }
+
+  /// Whether a datagram to one peer has what was sent to a group. What goes to the group is noted.
+  private mutating func repeatsGroupData(_ wire: WireView) -> Bool {
+    var repeats = false
+    for frame in wire.data where frame.header.stream >= 2 {
+      let stream = StreamOnWire(connection: 0, stream: frame.header.stream)
+      if wire.isGroup {
+        sentEnds[stream] = max(sentEnds[stream, default: 0], frame.header.position + frame.units)
+      } else if frame.header.position < sentEnds[stream, default: 0] {
+        repeats = true
+      }
     }
     return repeats
   }
@@ -135,7 +159,8 @@ package struct MutantFilter {
         strangers.insert(sender.incarnation.rawValue)
       }
     case .corruptsPayloads, .deliversTwice, .swapsDeliveries, .hidesLosses, .neverRepeats, .claimsEverything,
-      .keepsPastExpiry, .sendsToEverybody, .hoards, .repeatsEverything, .announcesTooOften, .chatters, .answersTwice,
+      .keepsPastExpiry, .sendsToEverybody, .multicastsToOne, .trustsMulticast, .multicastsTwice, .hoards,
+      .repeatsEverything, .announcesTooOften, .chatters, .answersTwice,
       .hidesDeadMulticast, .forgetsThePast, .confirmsBeforeTheSync, .forgetsPosition, .countsNoHops, .hidesClears,
       .takesNoAnswers, .altersEntries, .losesEntries, .splitsTransactions, .bringsBack, .trustsTheDisk,
       .swallowsChanges,
@@ -165,7 +190,9 @@ package struct MutantFilter {
     case .forgetsThePast: result.removeAll { now.since($0.publishedAt) > .seconds(2) }
     case .hidesClears: result.removeAll { $0.mark?.isCleared ?? false }
     case .hoards: hoardedBytes += deliveries.reduce(0) { $0 + $1.bytes * 64 }
-    case .hidesLosses, .neverRepeats, .claimsEverything, .keepsPastExpiry, .sendsToEverybody, .waitsForTheSlowest,
+    case .hidesLosses, .neverRepeats, .claimsEverything, .keepsPastExpiry, .sendsToEverybody, .multicastsToOne,
+      .trustsMulticast,
+      .multicastsTwice, .waitsForTheSlowest,
       .repeatsEverything, .announcesTooOften, .chatters, .ignoresWelcomes, .ignoresClashes, .yieldsToAnyClaim,
       .answersTwice, .ignoresSome, .relaysNeedlessly, .countsNoHops, .believesAnybody, .hidesDeadMulticast,
       .ignoresMulticast, .confirmsBeforeTheSync, .forgetsPosition,

@@ -6,6 +6,8 @@ package struct WireView {
   package private(set) var isSession = false
   /// Whether it is a reset.
   package private(set) var isReset = false
+  /// Whether it is for all members of a group; the connection field is its sender's tag then.
+  package private(set) var isGroup = false
   /// The connection field of a short header.
   package private(set) var connection: UInt32 = 0
   /// Who sent it, if it has a long header.
@@ -34,6 +36,7 @@ package struct WireView {
       return
     case .short(let header):
       isSession = true
+      isGroup = header.isGroup
       connection = header.connection
     case .long(let header):
       sender = (header.sender, header.incarnation)

@@ -85,9 +85,14 @@ package struct Plan: Sendable {
     topics = Self.makeTopics(&dice, &retainedDice)
     // Mutants meddle with what is on the wire, which a key would keep from them.
     isSealed = dice.chance(percent: 25) && options.mutant == nil
-    participants = Self.makeParticipants(
+    var participants = Self.makeParticipants(
       count, keys: isSealed ? [Self.key] : [], topics: topics, interval: .milliseconds(intervalMilliseconds),
       isRendezvous: isRendezvous, &dice)
+    var groupsDice = Dice(seed: seed, concern: .groups)
+    if !isRendezvous, groupsDice.chance(percent: 60) {
+      for index in participants.indices { participants[index].configuration.dataGroups = [SimulatedNetwork.group] }
+    }
+    self.participants = participants
     messages = Self.makeMessages(topics: topics, until: healsAt, seed: seed).map { [topics] message in
       var message = message
       message.isClear = retainedDice.chance(percent: 10) && topics[message.topic].history == .retained

@@ -28,6 +28,8 @@ public struct SimulationReport: Sendable {
   public internal(set) var frames = [UInt64](repeating: 0, count: FrameType.allCases.count)
   /// Resets sent.
   public internal(set) var resets: UInt64 = 0
+  /// Datagrams with data for several endpoints.
+  public internal(set) var groupDatagrams: UInt64 = 0
   /// Checks made, in the order of ``Invariant``.
   public internal(set) var checks = [UInt64](repeating: 0, count: Invariant.allCases.count)
   /// What happened in models.
@@ -55,6 +57,7 @@ public struct SimulationReport: Sendable {
     datagrams += other.datagrams
     datagramsLost += other.datagramsLost
     resets += other.resets
+    groupDatagrams += other.groupDatagrams
     for index in faults.indices { faults[index] += other.faults[index] }
     for index in frames.indices { frames[index] += other.frames[index] }
     for index in checks.indices { checks[index] += other.checks[index] }
@@ -90,7 +93,9 @@ public struct SimulationReport: Sendable {
       "messages: \(published) published, \(delivered) delivered, \(lost) reported lost; "
         + "datagrams: \(datagrams) sent, \(datagramsLost) lost",
       "faults: " + list(zip(Fault.allCases, faults).map { ($0.rawValue, $1) }),
-      "frames: " + list(zip(FrameType.allCases, frames).map { ("\($0)", $1) } + [("reset", resets)]),
+      "frames: "
+        + list(
+          zip(FrameType.allCases, frames).map { ("\($0)", $1) } + [("reset", resets), ("to groups", groupDatagrams)]),
       "models: " + list(models.list.map { ($0.name, $0.count) }),
       "quorum models: " + list(quorums.list.map { ($0.name, $0.count) }),
       "checks: " + list(zip(Invariant.allCases, checks).map { ($0.rawValue, $1) }),

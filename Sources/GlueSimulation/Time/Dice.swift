@@ -5,7 +5,7 @@ package struct Dice: RandomNumberGenerator, Sendable {
   /// What chance is needed for.
   package enum Concern: UInt64, Sendable {
     case plan = 1
-    case faults, workload, network, machines, hostility, scenario, disks, retained, models, quorums
+    case faults, workload, network, machines, hostility, scenario, disks, retained, models, quorums, groups
   }
 
   private var generator: SeededGenerator

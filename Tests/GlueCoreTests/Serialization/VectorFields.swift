@@ -15,6 +15,7 @@ extension FrameType {
     case .clash: "CLASH"
     case .bye: "BYE"
     case .ack: "ACK"
+    case .groupAck: "GROUP_ACK"
     case .mtuProbe: "MTU_PROBE"
     case .mtuReply: "MTU_REPLY"
     case .relay: "RELAY"

@@ -179,7 +179,7 @@ extension RawFrame {
       case .welcome: return try all(Welcome.self, \.fields)
       case .clash: return try all(Clash.self, \.fields)
       case .bye: return try all(ByeReason.self) { ["reason": JSON($0.rawValue)] }
-      case .ack:
+      case .ack, .groupAck:
         return try all(Ack.self) {
           ["largest": JSON($0.largest), "delay": JSON($0.delayMicroseconds), "count": JSON($0.count)]
         }
