@@ -40,8 +40,8 @@ class Process:
             self.end()
             raise Failure(f"{' '.join(self.command)}: not over within {seconds} s") from None
         if self.process.returncode:
-            said = errors.strip() or output.strip()
-            raise Failure(f"{' '.join(self.command)}: ended with {self.process.returncode}: {said[-300:]}")
+            said = (errors.strip() or output.strip() or "nothing said").splitlines()[-1]
+            raise Failure(f"{' '.join(self.command)}: ended with {self.process.returncode}: {said[:300]}")
         return output
 
     def row(self, seconds):

@@ -257,7 +257,8 @@ class Cyclone(Peer):
 
     def throughput(self, size, seconds, subscribers):
         receivers = [self.command(seconds + 2, "sub") for _ in range(subscribers)]
-        sender = self.command(seconds + 1, "pub", "size", size)
+        # A publisher that ends does not wait for what is under way, and its subscribers call that lost: so it ends last.
+        sender = self.command(seconds + 3, "pub", "size", size)
         with running(sender, *receivers):
             outputs = [receiver.output(seconds + PATIENCE) for receiver in receivers]
             sender.output(PATIENCE)
@@ -265,8 +266,8 @@ class Cyclone(Peer):
         return Rate(statistics.mean(rates), sum(total) / (sum(total) + sum(lost)), None, None, None, None)
 
     def across(self, wire, size, seconds, rate=None):
-        receiver = self.command(seconds + 3, "sub", place=wire.second)
-        sender = self.command(seconds + 2, "pub", "size", size, place=wire.first)
+        receiver = self.command(seconds + 2, "sub", place=wire.second)
+        sender = self.command(seconds + 3, "pub", "size", size, place=wire.first)
         with running(sender, receiver):
             output = receiver.output(seconds + PATIENCE)
             sender.output(PATIENCE)
@@ -286,7 +287,7 @@ class Cyclone(Peer):
 
     def paced(self, size, rate, seconds):
         receiver = self.command(seconds + 4, "sub")
-        sender = self.command(seconds + 4, "pub", f"{rate}Hz", "size", size)
+        sender = self.command(seconds + 5, "pub", f"{rate}Hz", "size", size)
         with running(sender, receiver):
             time.sleep(2)
             shares = share_of_processor([sender, receiver], seconds)
