@@ -201,7 +201,7 @@ def questions(options):
         lambda peer, seconds: peer.round_trip(64, seconds), digits=1, columns=TRIP_COLUMNS,
         goal="p50 ≤ 1.1 ×, p99 ≤ 1.3 × bare UDP, blocking"))
     found.append(Question(
-        "for-await", "Round trip of 64 B through `for await`, p50", "µs",
+        "for-await", "Round trip of 64 B through for await, p50", "µs",
         [Glue(options, "Glue, for await", arguments=["--api", "async"]), Glue(options, "Glue, callbacks"), blocking],
         lambda peer, seconds: peer.round_trip(64, seconds), digits=1, columns=TRIP_COLUMNS,
         goal="≤ 1.9 × bare UDP, blocking"))
@@ -216,7 +216,7 @@ def questions(options):
             f"key-{label.replace(' ', '')}", f"One publisher, one subscriber, {label}, with a network key and without", size, 1,
             [Glue(options), Glue(options, "Glue, with a key", arguments=["--sealed"])], f"{goal} of the open figure"))
     found.append(Question(
-        "wire", "What a message of 64 B takes on the wire, headers of IPv4 and UDP and everything that both sides send included",
+        "wire", "What a message of 64 B takes on the wire",
         "bytes", [Glue(options, "Glue, as many as possible"), Glue(options, "Glue, 1,000 a second")],
         lambda peer, seconds: (
             peer.alone(64, 1000, seconds) if "1,000" in peer.name else peer.throughput(64, seconds, 1)).wire_bytes,
