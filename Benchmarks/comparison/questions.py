@@ -237,7 +237,7 @@ def questions(options):
     found.append(Question(
         "discovery", "All start within a second: until everybody knows everybody, simulated", "s, virtual",
         [Simulated(options, count) for count in (10, 100, 1000)], discover, digits=2, once=True, columns=(
-            ("sent + received a second by each, meanwhile", lambda a: traffic_of(a[1])),
+            ("datagrams, bytes a second, sent + received by each, meanwhile", lambda a: traffic_of(a[1])),
             ("the same, half a minute later", lambda a: traffic_of(a[2])),
             ("processor time of each, ms a second, then and later", lambda a: ", ".join(
                 f"{row['processorMillisecondsPerSecond']:.2f}" for row in a[1:]))),
