@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Glue beside CycloneDDS, ZeroMQ, NATS, Zenoh and mosquitto: the same work in turns, on loopback in a network namespace of its own.
+"""Glue beside CycloneDDS, ZeroMQ, NATS, Zenoh and mosquitto: the same work in turns, on loopback in a network namespace of its own,
+or between two of them where packets are to be lost.
 
 Each round asks everybody once; the report shows the median of the rounds, their extremes, and the median of each round's ratio.
 
@@ -11,6 +12,9 @@ Usage: scripts/compare [QUESTION...] [--peers NAME,...] [--rounds 5] [--seconds 
 """
 import argparse
 import os
+import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 
@@ -49,10 +53,39 @@ def chosen(options):
             fail(f"no question {name}; there are: {' '.join(sorted(names))}")
     asked = [question for question in every if not options.names or question.name in options.names]
     if options.peers:
-        beginnings = [name.strip().lower() for name in options.peers.split(",")] + ["glue"]
+        beginnings = [name.strip().lower() for name in options.peers.split(",")]
+        known = sorted({peer.name for question in asked for peer in question.asked})
+        for beginning in beginnings:
+            if not beginning or not any(name.lower().startswith(beginning) for name in known):
+                fail(f"no peer {beginning!r}; there are: {'; '.join(known)}")
+        beginnings.append("glue")
         for question in asked:
             question.restrict(lambda peer: any(peer.name.lower().startswith(b) for b in beginnings))
     return asked
+
+
+def prepare(everybody, directory):
+    for peer in everybody:
+        try:
+            peer.prepare(directory)
+        except subprocess.CalledProcessError as error:
+            fail(f"{peer.name} cannot be prepared: {error}. --peers leaves it out")
+
+
+def inside_a_namespace(everybody):
+    """Does the work in a network namespace of its own, and removes what it has made outside of it. Returns its exit status."""
+    directory = tempfile.mkdtemp(prefix="glue-compare-")
+    # Otherwise this would end without removing anything.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        prepare(everybody, directory)
+        done = subprocess.run(
+            ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c",
+             'ip link set lo up && ip route add 224.0.0.0/4 dev lo && exec "$@"', "sh", sys.executable, *sys.argv, "--inside"],
+            env={**os.environ, "GLUE_COMPARE": directory})
+        return done.returncode
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def main():
@@ -66,17 +99,10 @@ def main():
         fail(f"no {options.glue}: build it by `swift build --configuration release`, or name another one by --glue")
     everybody = {peer.name: peer for question in asked for peer in question.asked}.values()
     if not options.inside:
-        peers.install(everybody)
-        directory = tempfile.mkdtemp(prefix="glue-compare-")
-        for peer in everybody:
-            peer.prepare(directory)
-        inside = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c",
-                  'ip link set lo up && ip route add 224.0.0.0/4 dev lo && exec "$@"', "sh", sys.executable]
-        os.environ["GLUE_COMPARE"] = directory
-        os.execvp(inside[0], inside + sys.argv + ["--inside"])
-    directory = os.environ["GLUE_COMPARE"]
-    for peer in everybody:
-        peer.prepare(directory)
+        packages = {package for question in asked for package in question.packages}
+        peers.install(everybody, packages)
+        sys.exit(inside_a_namespace(everybody))
+    prepare(everybody, os.environ["GLUE_COMPARE"])
     for number in range(options.rounds):
         print(f"round {number + 1} of {options.rounds}", flush=True)
         for question in asked:
@@ -84,7 +110,10 @@ def main():
     for question in asked:
         print("\n" + report.table(question))
     if options.write:
-        report.write(asked, everybody, options)
+        report.write(asked, options)
 
 
-main()
+try:
+    main()
+except KeyboardInterrupt:
+    sys.exit(128 + signal.SIGINT)

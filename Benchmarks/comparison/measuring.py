@@ -22,13 +22,15 @@ class Failure(Exception):
 
 
 class Process:
-    """A process with its output as text."""
+    """A process with its output as text; in another network namespace if it has a place, see wire.py."""
 
-    def __init__(self, command, **environment):
-        self.command = command
+    def __init__(self, command, place=None, **environment):
+        self.command = [str(word) for word in command]
+        # The user's own settings of Glue are none of the comparison's.
+        own = {name: value for name, value in os.environ.items() if not name.startswith("GLUE_")}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, **environment})
+            (place.entrance if place else []) + self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, env={**own, **environment})
 
     def output(self, seconds):
         """What it prints until it ends."""
@@ -38,7 +40,8 @@ class Process:
             self.end()
             raise Failure(f"{' '.join(self.command)}: not over within {seconds} s") from None
         if self.process.returncode:
-            raise Failure(f"{' '.join(self.command)}: ended with {self.process.returncode}: {errors.strip()[-300:]}")
+            said = (errors.strip() or output.strip() or "nothing said").splitlines()[-1]
+            raise Failure(f"{' '.join(self.command)}: ended with {self.process.returncode}: {said[:300]}")
         return output
 
     def row(self, seconds):
@@ -46,7 +49,10 @@ class Process:
         lines = self.output(seconds).splitlines()
         if not lines:
             raise Failure(f"{' '.join(self.command)}: printed nothing")
-        return json.loads(lines[-1])
+        try:
+            return json.loads(lines[-1])
+        except ValueError:
+            raise Failure(f"{' '.join(self.command)}: not JSON: {lines[-1][:300]}") from None
 
     def end(self):
         self.process.kill()
@@ -54,6 +60,8 @@ class Process:
 
     def processor_seconds(self):
         """Processor time of all its threads so far."""
+        if self.process.poll() is not None:
+            raise Failure(f"{' '.join(self.command)}: ended early, with {self.process.returncode}")
         total = 0
         path = f"/proc/{self.process.pid}/task"
         for thread in os.listdir(path):

@@ -11,6 +11,7 @@ import sys
 import time
 
 from measuring import HERE, PATIENCE, ROOT, Failure, Process, fail, loopback_traffic, running, share_of_processor
+from wire import INTERFACE
 
 TOOLS = os.path.join(os.path.dirname(HERE), "peers")
 
@@ -18,6 +19,8 @@ Rate = collections.namedtuple("Rate", "per_second delivered publisher_us subscri
 """Messages per second and subscriber, the share that arrived, processor time per message; of what was not measured, None."""
 Trip = collections.namedtuple("Trip", "p50 p99 processor_us")
 """Microseconds of a round trip, and processor time of one side."""
+Across = collections.namedtuple("Across", "per_second p50 p99")
+"""What came from one host to another: messages per second; of paced ones, microseconds that they took."""
 Rest = collections.namedtuple("Rest", "bytes processor packets traffic")
 """Of the process that has the most: memory and share of a processor. Of all together: packets and bytes a second, headers included."""
 
@@ -55,6 +58,10 @@ class Peer:
         """What processes take that know each other and do nothing: a publisher or another subscriber, a subscriber, a broker."""
         raise NotImplementedError
 
+    def across(self, wire, size, seconds, rate=None):
+        """What reliable messages do between two hosts, as many as possible or so many a second."""
+        raise NotImplementedError
+
     @staticmethod
     def rest(processes, seconds):
         """The same of processes that run."""
@@ -80,11 +87,11 @@ class ByTool(Peer):
         subprocess.run(["cc", "-O2", "-o", self.tool, os.path.join(TOOLS, self.source), f"-l{self.library}", "-lpthread"],
                        check=True)
 
-    def command(self, *words):
-        return Process([self.tool, *map(str, words)], **self.environment)
+    def command(self, *words, place=None, **environment):
+        return Process([self.tool, *words], place, **self.environment, **environment)
 
     @contextlib.contextmanager
-    def broker(self):
+    def broker(self, place=None):
         """The port, and the processes between the clients."""
         ByTool.next_port += 1
         yield ByTool.next_port, []
@@ -119,14 +126,25 @@ class ByTool(Peer):
     def paced(self, size, rate, seconds):
         with self.broker() as (port, brokers):
             receiver = self.command("sub", 0, port)
-            sender = Process([self.tool, "pub", str(size), str(seconds + 3), "1", str(port)], RATE=str(rate), **self.environment)
+            sender = self.command("pub", size, seconds + 3, 1, port, RATE=str(rate))
             with running(sender, receiver):
                 time.sleep(2)
                 shares = share_of_processor([sender, receiver, *brokers], seconds)
                 row = receiver.row(PATIENCE)
-        if row["received"] < 0.9 * rate * seconds:
-            raise Failure(f"{self.name}: {row['received']} messages came")
+        if row["received"] < 0.9 * rate * (seconds + 3) or row["gaps"]:
+            raise Failure(f"{self.name}: of {rate} messages a second, for {seconds + 3} s, {row['received']} came")
         return shares
+
+    def across(self, wire, size, seconds, rate=None):
+        environment = {"BENCH_HOST": wire.first.address, **({"RATE": str(rate)} if rate else {})}
+        with self.broker(wire.first) as (port, _):
+            receiver = self.command("sub", 0, port, place=wire.second, **environment)
+            sender = self.command("pub", size, seconds, 1, port, place=wire.first, **environment)
+            with running(sender, receiver):
+                row, sent = receiver.row(seconds + PATIENCE), sender.row(PATIENCE)
+        if row["gaps"] or row["received"] < sent["published"]:
+            raise Failure(f"{self.name}: messages are missing: {sent}, {row}")
+        return Across(row["received"] / row["seconds"], row["p50"], row["p99"])
 
     def idle(self, seconds):
         with self.broker() as (port, brokers):
@@ -138,26 +156,36 @@ class ZeroMQ(ByTool):
     name, source, library, packages = "ZeroMQ", "zeromq.c", "zmq", ("libzmq3-dev",)
 
 
+def address(place):
+    """Where a server listens: on loopback, or on a host of the wire."""
+    return place.address if place else "127.0.0.1"
+
+
 class WithServer(ByTool):
-    def server(self, port):
+    def server(self, port, place):
         raise NotImplementedError
 
     @contextlib.contextmanager
-    def broker(self):
+    def broker(self, place=None):
         with super().broker() as (port, _):
-            server = self.server(port)
+            server = self.server(port, place)
             with running(server):
                 time.sleep(0.5)
                 if server.process.poll() is not None:
                     raise Failure(f"{self.name}: the server ended: {server.process.stderr.read()[-300:]}")
                 yield port, [server]
 
+    def idle(self, seconds):
+        with self.broker() as (port, brokers):
+            # Those that wait for messages would tell again and again that they are there.
+            return self.rest([self.command("pong", port), self.command("pong", port), *brokers], seconds)
+
 
 class NATS(WithServer):
     name, source, library, packages = "NATS", "nats.c", "nats", ("nats-server", "libnats-dev")
 
-    def server(self, port):
-        return Process(["nats-server", "-a", "127.0.0.1", "-p", str(port)])
+    def server(self, port, place):
+        return Process(["nats-server", "-a", address(place), "-p", port], place)
 
 
 class Mosquitto(WithServer):
@@ -172,11 +200,11 @@ class Mosquitto(WithServer):
         super().prepare(directory)
         self.directory = directory
 
-    def server(self, port):
+    def server(self, port, place):
         path = os.path.join(self.directory, f"mosquitto-{port}.conf")
         with open(path, "w") as file:
-            file.write(f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nmax_queued_messages 0\nmax_inflight_messages 0\n")
-        return Process(["mosquitto", "-c", path])
+            file.write(f"listener {port} {address(place)}\nallow_anonymous true\nset_tcp_nodelay true\nmax_queued_messages 0\nmax_inflight_messages 0\n")
+        return Process(["mosquitto", "-c", path], place)
 
 
 class Raw(ByTool):
@@ -206,32 +234,47 @@ class Zenoh(ByTool):
         found = re.search(r"^Version: (.*)$", done.stdout, re.MULTILINE)
         return found[1] if found else "?"
 
-    def command(self, *words):
-        return Process([self.python, os.path.join(TOOLS, "zenoh_bench.py"), *map(str, words)])
+    def command(self, *words, **environment):
+        return Process([self.python, os.path.join(TOOLS, "zenoh_bench.py"), *words], **environment)
 
 
 class Cyclone(Peer):
     name, packages = "CycloneDDS", ("cyclonedds-tools",)
-    environment = {"CYCLONEDDS_URI": '<General><Interfaces><NetworkInterface name="lo" multicast="true"/></Interfaces></General>'}
 
-    def command(self, seconds, *words):
-        return Process(["ddsperf", "-D", str(seconds), *map(str, words)], **self.environment)
+    def command(self, seconds, *words, place=None):
+        interface = INTERFACE if place else "lo"
+        uri = f'<General><Interfaces><NetworkInterface name="{interface}" multicast="true"/></Interfaces></General>'
+        return Process(["ddsperf", "-D", seconds, *words], place, CYCLONEDDS_URI=uri)
+
+    @staticmethod
+    def received(output):
+        """Messages per second, and how many were lost and came, of what a subscriber prints once a second."""
+        found = [(float(rate) * 1e3, int(lost), int(total)) for total, lost, rate in re.findall(
+            r"size \d+ total (\d+) lost (\d+) .*? rate ([0-9.]+) kS/s", output)]
+        if len(found) < 3:
+            raise Failure(f"ddsperf printed too few rates:\n{output}")
+        return statistics.median(rate for rate, _, _ in found[1:-1]), found[-1][1], found[-1][2]
 
     def throughput(self, size, seconds, subscribers):
         receivers = [self.command(seconds + 2, "sub") for _ in range(subscribers)]
-        sender = self.command(seconds + 1, "pub", "size", size)
+        # A publisher that ends does not wait for what is under way, and its subscribers call that lost: so it ends last.
+        sender = self.command(seconds + 3, "pub", "size", size)
         with running(sender, *receivers):
             outputs = [receiver.output(seconds + PATIENCE) for receiver in receivers]
             sender.output(PATIENCE)
-        rates, lost, total = [], 0, 0
-        for output in outputs:
-            found = [(float(rate) * 1e3, int(lost), int(total)) for total, lost, rate in re.findall(
-                r"size \d+ total (\d+) lost (\d+) .*? rate ([0-9.]+) kS/s", output)]
-            if len(found) < 3:
-                raise Failure(f"ddsperf printed too few rates:\n{output}")
-            rates.append(statistics.median(rate for rate, _, _ in found[1:-1]))
-            lost, total = lost + found[-1][1], total + found[-1][2]
-        return Rate(statistics.mean(rates), total / (total + lost), None, None, None, None)
+        rates, lost, total = zip(*map(self.received, outputs))
+        return Rate(statistics.mean(rates), sum(total) / (sum(total) + sum(lost)), None, None, None, None)
+
+    def across(self, wire, size, seconds, rate=None):
+        receiver = self.command(seconds + 2, "sub", place=wire.second)
+        sender = self.command(seconds + 3, "pub", "size", size, place=wire.first)
+        with running(sender, receiver):
+            output = receiver.output(seconds + PATIENCE)
+            sender.output(PATIENCE)
+        per_second, lost, _ = self.received(output)
+        if lost:
+            raise Failure(f"CycloneDDS: {lost} messages are missing")
+        return Across(per_second, None, None)
 
     def round_trip(self, size, seconds):
         echo = self.command(seconds + 2, "pong")
@@ -244,10 +287,13 @@ class Cyclone(Peer):
 
     def paced(self, size, rate, seconds):
         receiver = self.command(seconds + 4, "sub")
-        sender = self.command(seconds + 4, "pub", f"{rate}Hz", "size", size)
+        sender = self.command(seconds + 5, "pub", f"{rate}Hz", "size", size)
         with running(sender, receiver):
             time.sleep(2)
             shares = share_of_processor([sender, receiver], seconds)
+            came, lost, _ = self.received(receiver.output(PATIENCE))
+        if came < 0.9 * rate or lost:
+            raise Failure(f"CycloneDDS: {came} messages a second came instead of {rate}, {lost} were lost")
         return shares
 
     def idle(self, seconds):
@@ -262,25 +308,47 @@ class Glue(Peer):
         self.name, self.arguments = name, list(arguments)
 
     def version(self):
-        done = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+        done = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True)
         return done.stdout.strip() or "?"
 
     def command(self, *words):
         return Process([self.options.glue, "bench", *map(str, words), *self.arguments, "--rounds", "1", "--json"])
 
-    def throughput(self, size, seconds, subscribers):
-        row = self.command("throughput", "--sizes", size, "--duration", f"{seconds}s", "--subscribers", subscribers).row(
-            seconds + 2 * PATIENCE)
+    def row(self, size, seconds, *words):
+        """What `glue bench throughput` tells, if everything came once and in order."""
+        row = self.command("throughput", "--sizes", size, "--duration", f"{seconds}s", *words).row(seconds + 3 * PATIENCE)
         if row["lost"] or row["duplicates"] or row["outOfOrder"] or row["deliveredPercent"] < 100:
             raise Failure(f"Glue: not every message came once and in order: {row}")
+        return row
+
+    def throughput(self, size, seconds, subscribers, *words):
+        row = self.row(size, seconds, "--subscribers", subscribers, *words)
         return Rate(row["messagesPerSecond"], row["deliveredPercent"] / 100, row["publisherMicrosecondsPerMessage"],
                     row["subscriberMicrosecondsPerMessage"], None, row["wireBytesPerMessage"])
 
     def alone(self, size, rate, seconds):
         """As throughput, with so many messages a second: each leaves alone."""
-        row = self.command("throughput", "--sizes", size, "--duration", f"{seconds}s", "--rate", rate).row(seconds + PATIENCE)
-        return Rate(row["messagesPerSecond"], row["deliveredPercent"] / 100, row["publisherMicrosecondsPerMessage"],
-                    row["subscriberMicrosecondsPerMessage"], None, row["wireBytesPerMessage"])
+        return self.throughput(size, seconds, 1, "--rate", rate)
+
+    def paced(self, size, rate, seconds):
+        row = self.row(size, seconds, "--rate", rate)
+        return [row[f"{side}MicrosecondsPerMessage"] * rate / 1e6 for side in ("publisher", "subscriber")]
+
+    def across(self, wire, size, seconds, rate=None):
+        def start(place, side, *words):
+            return Process([self.options.glue, "bench", side, *words], place, GLUE_LISTEN_INTERFACE=INTERFACE,
+                           GLUE_NETWORK_ID="1", GLUE_ENDPOINT_NAME=side)
+
+        receiver = start(wire.second, "subscriber", *(["--paced"] if rate else []))
+        sender = start(wire.first, "publisher", "--size", size, "--subscribers", 1, "--duration", f"{seconds}s",
+                       *(["--rate", rate] if rate else []))
+        with running(sender, receiver):
+            # The end of its input, which comes with this, is what the subscriber waits for.
+            sent, row = sender.row(seconds + PATIENCE), receiver.row(PATIENCE)
+        if not sent["acknowledged"] or row["received"] < sent["published"] or row["duplicates"] or row["outOfOrder"]:
+            raise Failure(f"Glue: not every message came once and in order: {sent}, {row}")
+        delays = row.get("delays") or {}
+        return Across(row["received"] / row["seconds"], delays.get("p50"), delays.get("p99"))
 
     def idle(self, seconds):
         network = {"GLUE_LISTEN_INTERFACE": "lo", "GLUE_NETWORK_ID": "1"}
@@ -288,14 +356,30 @@ class Glue(Peer):
             [Process([self.options.glue, "bench", "subscriber"], GLUE_ENDPOINT_NAME=name, **network) for name in ("one", "other")],
             seconds)
 
-    def paced(self, size, rate, seconds):
-        row = self.command("throughput", "--sizes", size, "--duration", f"{seconds}s", "--rate", rate).row(seconds + PATIENCE)
-        return [row[f"{side}MicrosecondsPerMessage"] * rate / 1e6 for side in ("publisher", "subscriber")]
-
     def round_trip(self, size, seconds):
-        rows = [json.loads(line) for line in self.command("latency", "--size", size).output(seconds + PATIENCE).splitlines()]
-        row = [row for row in rows if row["kind"] == "glue"][-1]
+        # It wants a count: as many as take about so long.
+        row = self.command("latency", "--size", size, "--count", seconds * 25_000).row(seconds + PATIENCE)
         return Trip(row["p50Microseconds"], row["p99Microseconds"], row["cpuMicroseconds"])
+
+
+class Simulated(Peer):
+    """So many endpoints of Glue's core, in virtual time."""
+
+    def __init__(self, options, count):
+        super().__init__(options)
+        self.count, self.name = count, f"Glue, {count:,} endpoints"
+
+    def version(self):
+        return Glue(self.options).version()
+
+    def discover(self):
+        """Lines of `glue simulate scale`, by phase: all start, nothing happens."""
+        process = Process([self.options.glue, "simulate", "scale", "--endpoints", self.count, "--topics", 0, "--until", "steady",
+                           "--json"])
+        rows = [json.loads(line) for line in process.output(3600).splitlines()]
+        if any(row["phase"] == "start" and row["metAfterSeconds"] is None for row in rows):
+            raise Failure("not everybody met")
+        return {row["phase"]: row for row in rows}
 
 
 def all_peers(options):
@@ -304,15 +388,10 @@ def all_peers(options):
             Mosquitto(options, 1)]
 
 
-def missing_packages(peers):
-    """Debian packages that have to be installed first."""
-    wanted = {package for peer in peers for package in peer.packages}
-    return sorted(package for package in wanted if of_debian(package) == "?")
-
-
-def install(peers):
-    """Installs what is missing of the peers, and a compiler."""
-    wanted = missing_packages(peers)
+def install(peers, packages):
+    """Installs what is missing of the peers and of further Debian packages, and a compiler."""
+    wanted = sorted({package for peer in peers for package in peer.packages}.union(packages))
+    wanted = [package for package in wanted if of_debian(package) == "?"]
     if not shutil.which("cc"):
         wanted.append("gcc")
     if any(isinstance(peer, Zenoh) for peer in peers) and of_debian("python3-venv") == "?":

@@ -1,6 +1,7 @@
 """What is asked of Glue and of its peers: each question is one table, one picture, and one or more goals."""
 from measuring import Failure
-from peers import Glue, Raw, all_peers
+from peers import Glue, Raw, Simulated, all_peers
+from wire import PACKAGES, wire
 
 KIB = 1024
 
@@ -8,12 +9,16 @@ KIB = 1024
 class Question:
     """A question, with those who are asked in each round."""
 
-    def __init__(self, name, title, unit, asked, ask, *, scale=1.0, digits=0, columns=(), goal=""):
+    def __init__(self, name, title, unit, asked, ask, *, scale=1.0, digits=0, columns=(), goal="", once=False, packages=()):
         self.name, self.title, self.unit, self.goal = name, title, unit, goal
         self.asked, self.ask = asked, ask
         self.scale, self.digits = scale, digits
         self.columns = columns
         """Further figures of an answer: their headings, and what gets them."""
+        self.once = once
+        """Asked in the first round only, as the answer is the same in each."""
+        self.packages = packages
+        """Debian packages that it needs beside those of the peers."""
         self.answers = {peer.name: [] for peer in asked}
         """One of each round; None where there was none."""
         self.failures = {}
@@ -24,16 +29,24 @@ class Question:
 
     def play(self, seconds, say):
         """One round: everybody is asked once, in turn."""
+        if self.once and self.rounds:
+            return
         for peer in self.asked:
             try:
                 answer = self.ask(peer, seconds)
-            except Failure as failure:
+            except Exception as error:  # whatever it is: the others are asked all the same, and the table tells
+                failure = str(error) if isinstance(error, Failure) else repr(error)
                 self.answers[peer.name].append(None)
-                self.failures.setdefault(peer.name, []).append(str(failure))
-                say(f"{self.name}: {peer.name}: {failure}")
+                self.failures.setdefault(peer.name, []).append(failure)
+                say(f"{self.name}: {peer.name}: failed: {failure}")
                 continue
             self.answers[peer.name].append(answer)
             say(f"{self.name}: {peer.name}: {self.figure(answer) * self.scale:.{self.digits}f} {self.unit}")
+
+    @property
+    def rounds(self):
+        """How many rounds there were."""
+        return max((len(answers) for answers in self.answers.values()), default=0)
 
     @staticmethod
     def figure(answer):
@@ -46,7 +59,8 @@ class Question:
     def ratios(self, name, other):
         """Of each round in which both answered."""
         both = zip(self.answers[name], self.answers[other])
-        return [self.figure(ours) / self.figure(theirs) for ours, theirs in both if ours is not None and theirs is not None]
+        return [self.figure(ours) / self.figure(theirs) for ours, theirs in both
+                if ours is not None and theirs is not None and self.figure(theirs)]
 
 
 def percent(share):
@@ -65,6 +79,8 @@ def processor_of(rate):
 RATE_COLUMNS = (
     ("arrived", lambda a: percent(a.delivered)), ("processor time per message, µs", processor_of),
     ("wire bytes", lambda a: "" if a.wire_bytes is None else f"{a.wire_bytes:.0f}"))
+
+TRIP_COLUMNS = (("p99, µs", lambda a: f"{a.p99:.1f}"), ("processor time of one side, µs", lambda a: microseconds(a.processor_us)))
 
 
 def throughput(name, title, size, subscribers, peers, goal):
@@ -89,6 +105,80 @@ class RawRate:
         return rate._replace(per_second=rate.per_second * segment / size)
 
 
+LOSS_PERCENT = 5
+LOSS_SECONDS = 5
+"""At least: of fewer messages the slowest hundredth is next to none."""
+
+
+def with_and_without_loss(peer, *what):
+    """The same between two hosts, first without loss and then with it."""
+    with wire() as joined:
+        without = peer.across(joined, *what)
+        joined.lose(LOSS_PERCENT)
+        lossy = peer.across(joined, *what)
+        joined.check(LOSS_PERCENT)
+    return without, lossy
+
+
+def of_loss(peers):
+    """The questions about loss."""
+    title = f"{LOSS_PERCENT} % of all packets lost between two hosts"
+
+    def stream(peer, seconds):
+        without, lossy = with_and_without_loss(peer, 64 * KIB, seconds)
+        return lossy.per_second / without.per_second, without.per_second, lossy.per_second
+
+    def delays(size, rate):
+        def ask(peer, seconds):
+            without, lossy = with_and_without_loss(peer, size, max(seconds, LOSS_SECONDS), rate)
+            return lossy.p99, without.p99, lossy.p50
+        return ask
+
+    def megabytes(per_second):
+        return f"{per_second * 64 * KIB / 1e6:,.0f}"
+
+    def milliseconds(microseconds):
+        return f"{microseconds / 1e3:.1f}"
+
+    columns = (("p99 without loss, ms", lambda a: milliseconds(a[1])), ("more by, ms", lambda a: milliseconds(a[0] - a[1])),
+               ("p50, ms", lambda a: milliseconds(a[2])))
+    # ddsperf does not tell how long a message takes.
+    timed = [peer for peer in peers if peer.name != "CycloneDDS"]
+    return [
+        Question("loss", f"{title}: the rate of a stream of 64 KiB", "% of the rate without loss", peers, stream, scale=100,
+                 columns=(("MB/s without loss", lambda a: megabytes(a[1])), ("MB/s", lambda a: megabytes(a[2]))), goal="≥ 70 %",
+                 packages=PACKAGES),
+        Question("loss-64KiB", f"{title}: what 64 KiB take, 100 a second", "ms, p99", timed, delays(64 * KIB, 100), scale=1e-3,
+                 digits=1, columns=columns, goal="≤ 5 ms more than without loss", packages=PACKAGES),
+        Question("loss-64B", f"{title}: what 64 B take that nothing follows for 20 ms", "ms, p99", timed, delays(64, 50), scale=1e-3,
+                 digits=1, columns=columns, goal="≤ 15 ms more than without loss", packages=PACKAGES)]
+
+
+def discover(peer, seconds):
+    """What endpoints need to find each other, and to stay known."""
+    if peer.count > 100 and memory_bytes() < LARGEST_SIMULATION_BYTES:
+        raise Failure(f"needs {LARGEST_SIMULATION_BYTES / 1e9:.0f} GB of memory")
+    rows = peer.discover()
+    return rows["start"]["metAfterSeconds"], rows["start"], rows["steady"]
+
+
+LARGEST_SIMULATION_BYTES = 12e9
+
+
+def memory_bytes():
+    """What may be used."""
+    with open("/proc/meminfo") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def traffic_of(row):
+    return (f"{row['sentPerSecond']:,.1f} + {row['receivedPerSecond']:,.1f}, "
+            f"{row['sentBytesPerSecond'] / 1e3:,.1f} + {row['receivedBytesPerSecond'] / 1e3:,.1f} KB")
+
+
 def questions(options):
     """All questions, in the order in which they are asked."""
     peers = all_peers(options)
@@ -108,9 +198,13 @@ def questions(options):
                 size, subscribers, of_many, "≥ 2 × the best peer"))
     found.append(Question(
         "round-trip", "Round trip of 64 B, p50", "µs", [*peers, blocking, polling],
-        lambda peer, seconds: peer.round_trip(64, seconds), digits=1,
-        columns=(("p99, µs", lambda a: f"{a.p99:.1f}"), ("processor time of one side, µs", lambda a: microseconds(a.processor_us))),
+        lambda peer, seconds: peer.round_trip(64, seconds), digits=1, columns=TRIP_COLUMNS,
         goal="p50 ≤ 1.1 ×, p99 ≤ 1.3 × bare UDP, blocking"))
+    found.append(Question(
+        "for-await", "Round trip of 64 B through for await, p50", "µs",
+        [Glue(options, "Glue, for await", arguments=["--api", "async"]), Glue(options, "Glue, callbacks"), blocking],
+        lambda peer, seconds: peer.round_trip(64, seconds), digits=1, columns=TRIP_COLUMNS,
+        goal="≤ 1.9 × bare UDP, blocking"))
     found.append(Question(
         "paced", "Processor time with 1,000 messages of 64 B a second, all processes", "% of a processor",
         [peer for peer in peers if peer.name != "mosquitto, QoS 1"],
@@ -122,7 +216,7 @@ def questions(options):
             f"key-{label.replace(' ', '')}", f"One publisher, one subscriber, {label}, with a network key and without", size, 1,
             [Glue(options), Glue(options, "Glue, with a key", arguments=["--sealed"])], f"{goal} of the open figure"))
     found.append(Question(
-        "wire", "What a message of 64 B takes on the wire, headers of IPv4 and UDP and everything that both sides send included",
+        "wire", "What a message of 64 B takes on the wire",
         "bytes", [Glue(options, "Glue, as many as possible"), Glue(options, "Glue, 1,000 a second")],
         lambda peer, seconds: (
             peer.alone(64, 1000, seconds) if "1,000" in peer.name else peer.throughput(64, seconds, 1)).wire_bytes,
@@ -133,4 +227,19 @@ def questions(options):
         columns=(("% of a processor", lambda a: f"{100 * a.processor:.2f}"), ("packets a second, all", lambda a: f"{a.packets:.1f}"),
                  ("bytes a second, all", lambda a: f"{a.traffic:.0f}")),
         goal="≤ 10 MB, ≤ 0.1 % of a processor, announcements only"))
+    found += of_loss(of_many)
+    found.append(throughput(
+        "size", "One publisher, one subscriber, 64 B, among many", 64, 1,
+        [Glue(options, "Glue, one of each"), Glue(options, "Glue, 10,000 topics", arguments=["--topics", "10000"]),
+         Glue(options, "Glue, 1,000 filters", arguments=["--filters", "1000"]),
+         Glue(options, "Glue, 200 peers", arguments=["--peers", "200"])],
+        "≥ 80 % of the rate with one of each, so a ratio of at most 1.25"))
+    found.append(Question(
+        "discovery", "All start within a second: until everybody knows everybody, simulated", "s, virtual",
+        [Simulated(options, count) for count in (10, 100, 1000)], discover, digits=2, once=True, columns=(
+            ("datagrams, bytes a second, sent + received by each, meanwhile", lambda a: traffic_of(a[1])),
+            ("the same, half a minute later", lambda a: traffic_of(a[2])),
+            ("processor time of each, ms a second, then and later", lambda a: ", ".join(
+                f"{row['processorMillisecondsPerSecond']:.2f}" for row in a[1:]))),
+        goal="≤ 3 s after the last start with 100"))
     return found

@@ -3,6 +3,7 @@ import datetime
 import os
 import platform
 import statistics
+import sys
 
 from measuring import ROOT, fail, spread
 
@@ -21,7 +22,7 @@ def rows(question):
             continue
         first = question.asked[0].name
         ratios = question.ratios(first, peer.name) if peer.name != first else []
-        answers = sorted(filter(None, question.answers[peer.name]), key=question.figure)
+        answers = sorted((answer for answer in question.answers[peer.name] if answer is not None), key=question.figure)
         middle = answers[(len(answers) - 1) // 2]
         found.append((peer.name, spread([value * question.scale for value in values]),
                       spread(ratios) if ratios else None, [text(middle) for _, text in question.columns]))
@@ -35,14 +36,14 @@ def table(question):
     lines += [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
     for name, figures, ratio, further in rows(question):
         if figures is None:
-            reason = question.failures.get(name, ["not asked"])[0].splitlines()[0]
+            reason = question.failures.get(name, ["not asked"])[0].splitlines()[0].replace("|", "/")
             lines.append(f"| {name} | {reason} |" + " |" * (len(headings) - 2))
             continue
         shown = "{0:,.{d}f} ({1:,.{d}f} – {2:,.{d}f})".format(*figures, d=question.digits)
         compared = "{:.2f} ({:.2f} – {:.2f})".format(*ratio) if ratio else ""
         failed = len(question.failures.get(name, []))
-        note = f"; {failed} rounds failed" if failed else ""
-        lines.append(f"| {name} | {shown}{note} | {compared} | " + " | ".join(further) + " |")
+        note = f"; {failed} of {question.rounds} rounds failed" if failed else ""
+        lines.append("| " + " | ".join([name, shown + note, compared, *further]) + " |")
     return "\n".join(lines)
 
 
@@ -91,22 +92,26 @@ def machine():
     return f"{os.cpu_count()} processors ({model}), Linux {platform.release()}"
 
 
-def write(asked, everybody, options):
+def write(asked, options):
     """Replaces what the document says of these questions, and leaves what it says of others."""
     with open(DOCUMENT) as file:
         text = file.read()
     os.makedirs(PICTURES, exist_ok=True)
-    versions = ", ".join(f"{peer.name.split(',')[0]} {version}" for peer, version in
-                         {peer.name.split(",")[0]: (peer, peer.version()) for peer in everybody}.values())
     for question in asked:
         begin = f"{BEGIN} {question.name} -->"
         if begin not in text:
             fail(f"{DOCUMENT} has no place for {question.name}: {begin} … {END}")
+        if not any(question.values(peer.name) for peer in question.asked):
+            print(f"compare: nobody answered {question.name}: what the document says of it stays", file=sys.stderr)
+            continue
         with open(os.path.join(PICTURES, f"{question.name}.svg"), "w") as file:
             file.write(picture(question))
         head, rest = text.split(begin, 1)
         tail = rest.split(END, 1)[1]
-        when = f"{datetime.date.today()}, {options.rounds} rounds of {options.seconds} s, {machine()}; {versions}."
+        versions = ", ".join(f"{name} {peer.version()}" for name, peer in
+                             {peer.name.split(",")[0]: peer for peer in question.asked}.items())
+        how = "once" if question.once else f"{options.rounds} rounds of {options.seconds} s"
+        when = f"{datetime.date.today()}, {how}, {machine()}; {versions}."
         text = (f"{head}{begin}\n{table(question)}\n\n![{question.title}](images/{question.name}.svg)\n\n{when}\n{END}{tail}")
     with open(DOCUMENT, "w") as file:
         file.write(text)

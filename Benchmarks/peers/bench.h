@@ -6,7 +6,8 @@
 //     TOOL pong PORT
 //
 // Each message begins with its number. Each process prints one JSON object at its end. With RATE in the environment `pub` publishes so
-// many messages a second, evenly.
+// many messages a second, evenly, each with its time behind the number; with it `sub` tells how long they took, both being on one machine.
+// BENCH_HOST is the address of the broker, or of the publisher; loopback otherwise.
 #pragma once
 #include <signal.h>
 #include <stdatomic.h>
@@ -21,6 +22,8 @@
 #define END_OF_RUN UINT64_MAX
 /// Messages have at least a number.
 #define SMALLEST 8
+/// So much have those that tell their time.
+#define SMALLEST_TIMED 16
 /// So much may be under way where there is a window: enough for the largest messages, and too little for a broker to drop any.
 #define WINDOW_BYTES (4 << 20)
 #define WINDOW_MESSAGES 8192
@@ -54,10 +57,38 @@ static inline double processor_seconds(void) {
   return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
+static inline const char *host(void) { return getenv("BENCH_HOST") ? getenv("BENCH_HOST") : "127.0.0.1"; }
+
+/// Messages a second; 0: as many as possible.
+static inline uint64_t paced_rate(void) { return getenv("RATE") ? strtoull(getenv("RATE"), NULL, 10) : 0; }
+
 static inline uint64_t number_of(const void *message) {
   uint64_t number;
   memcpy(&number, message, sizeof number);
   return number;
+}
+
+// MARK: Samples
+
+/// Nanoseconds.
+static uint32_t *samples;
+static size_t sample_count;
+
+static inline void add_sample(uint64_t nanoseconds) {
+  if (!samples) samples = malloc(MAX_SAMPLES * sizeof *samples);
+  if (sample_count < MAX_SAMPLES) samples[sample_count++] = nanoseconds < UINT32_MAX ? (uint32_t)nanoseconds : UINT32_MAX;
+}
+
+static int compare_samples(const void *a, const void *b) {
+  uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+  return (x > y) - (x < y);
+}
+
+static inline void sort_samples(void) { qsort(samples, sample_count, sizeof *samples, compare_samples); }
+
+/// Microseconds; -1 if there are none. The samples have to be sorted.
+static inline double sample_at(size_t of_thousand) {
+  return sample_count ? samples[(sample_count - 1) * of_thousand / 1000] / 1e3 : -1;
 }
 
 // MARK: Counting
@@ -65,6 +96,8 @@ static inline uint64_t number_of(const void *message) {
 typedef struct {
   uint64_t received, expected, gaps, bytes, first, last;
   double cpu;
+  /// Whether messages tell their time.
+  int is_timed;
 } Tally;
 
 /// Takes note of a message. Returns whether it was the one that ends the run.
@@ -76,7 +109,9 @@ static inline int count(Tally *tally, const void *message, size_t size) {
     tally->first = now_ns();
     tally->cpu = processor_seconds();
     tally->expected = number;
+    tally->is_timed = paced_rate() > 0;
   }
+  if (tally->is_timed && size >= SMALLEST_TIMED) add_sample(now_ns() - number_of((const char *)message + SMALLEST));
   if (number != tally->expected) tally->gaps++;
   tally->expected = number + 1;
   tally->received++;
@@ -87,9 +122,11 @@ static inline int count(Tally *tally, const void *message, size_t size) {
 }
 
 static inline void report_sub(Tally *tally) {
-  printf("{\"received\":%llu,\"gaps\":%llu,\"bytes\":%llu,\"seconds\":%.6f,\"cpu\":%.6f}\n",
+  double cpu = processor_seconds() - tally->cpu;
+  sort_samples();
+  printf("{\"received\":%llu,\"gaps\":%llu,\"bytes\":%llu,\"seconds\":%.6f,\"cpu\":%.6f,\"p50\":%.2f,\"p99\":%.2f}\n",
          (unsigned long long)tally->received, (unsigned long long)tally->gaps, (unsigned long long)tally->bytes,
-         (double)(tally->last - tally->first) / 1e9, processor_seconds() - tally->cpu);
+         (double)(tally->last - tally->first) / 1e9, cpu, sample_at(500), sample_at(990));
   fflush(stdout);
 }
 
@@ -121,7 +158,7 @@ static inline void publish_all(size_t size, double seconds, int subscribers, voi
   if (size < SMALLEST) fail("publish", "messages have at least 8 bytes");
   char *message = calloc(1, size);
   uint64_t window = window_of(size), number = 0;
-  uint64_t interval = getenv("RATE") ? 1000000000u / strtoull(getenv("RATE"), NULL, 10) : 0;
+  uint64_t interval = paced_rate() ? 1000000000u / paced_rate() : 0;
   double cpu = processor_seconds();
   uint64_t start = now_ns(), end = start + (uint64_t)(seconds * 1e9);
   while (now_ns() < end) {
@@ -129,6 +166,10 @@ static inline void publish_all(size_t size, double seconds, int subscribers, voi
     for (int i = 0; i < (interval ? 1 : 16); i++) {
       while (wait && !is_open(number, window, subscribers)) wait();
       memcpy(message, &number, sizeof number);
+      if (interval && size >= SMALLEST_TIMED) {
+        uint64_t now = now_ns();
+        memcpy(message + SMALLEST, &now, sizeof now);
+      }
       send(message, size);
       number++;
     }
@@ -145,30 +186,20 @@ static inline void publish_all(size_t size, double seconds, int subscribers, voi
 
 // MARK: Round trips
 
-static uint32_t *samples;
-static size_t sample_count;
-
-static int compare_samples(const void *a, const void *b) {
-  uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-  return (x > y) - (x < y);
-}
-
 /// Measures round trips for so many seconds by `trip`.
 static inline void ping_all(size_t size, double seconds, void (*trip)(const void *, size_t)) {
   char *message = calloc(1, size < SMALLEST ? SMALLEST : size);
-  samples = malloc(MAX_SAMPLES * sizeof *samples);
   for (int i = 0; i < WARMUP; i++) trip(message, size);
   double cpu = processor_seconds();
   uint64_t end = now_ns() + (uint64_t)(seconds * 1e9), now;
   while ((now = now_ns()) < end && sample_count < MAX_SAMPLES) {
     trip(message, size);
-    samples[sample_count++] = (uint32_t)(now_ns() - now);
+    add_sample(now_ns() - now);
   }
   double used = processor_seconds() - cpu;
-  qsort(samples, sample_count, sizeof *samples, compare_samples);
+  sort_samples();
   printf("{\"count\":%zu,\"p50\":%.2f,\"p90\":%.2f,\"p99\":%.2f,\"p999\":%.2f,\"max\":%.2f,\"cpu\":%.3f}\n", sample_count,
-         samples[sample_count / 2] / 1e3, samples[sample_count * 9 / 10] / 1e3, samples[sample_count * 99 / 100] / 1e3,
-         samples[sample_count * 999 / 1000] / 1e3, samples[sample_count - 1] / 1e3, used * 1e6 / (double)sample_count);
+         sample_at(500), sample_at(900), sample_at(990), sample_at(999), sample_at(1000), used * 1e6 / (double)sample_count);
   fflush(stdout);
 }
 

@@ -87,7 +87,7 @@ int main(int argc, char **argv) {
   mosquitto_max_inflight_messages_set(client, 0);
   mosquitto_message_callback_set(client, on_message);
   mosquitto_subscribe_callback_set(client, on_subscribe);
-  check(mosquitto_connect(client, "127.0.0.1", (int)argument(argc, argv, argc - 1, "PORT"), 60), "connect");
+  check(mosquitto_connect(client, host(), (int)argument(argc, argv, argc - 1, "PORT"), 60), "connect");
   check(mosquitto_loop_start(client), "loop");
   check(mosquitto_subscribe(client, NULL, wanted, is_pub ? 0 : qos), "subscribe");
   wait_for_flag(&is_subscribed);

@@ -42,8 +42,8 @@ static void trip(const void *message, size_t size) {
 
 int main(int argc, char **argv) {
   if (argc < 3) fail("missing argument", "pub, sub, ping or pong, and what belongs to it");
-  char url[64];
-  snprintf(url, sizeof url, "nats://127.0.0.1:%s", argv[argc - 1]);
+  char url[128];
+  snprintf(url, sizeof url, "nats://%s:%s", host(), argv[argc - 1]);
   natsOptions *options;
   check(natsOptions_Create(&options), "options");
   check(natsOptions_SetURL(options, url), "options");

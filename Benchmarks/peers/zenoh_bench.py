@@ -36,10 +36,10 @@ def publish(size, seconds, subscribers, port):
     session = open_session(port, True)
     publisher = session.declare_publisher(
         "bench/data", congestion_control=zenoh.CongestionControl.BLOCK, reliability=zenoh.Reliability.RELIABLE)
-    here = threading.Semaphore(0)
-    waiting = session.declare_subscriber("bench/here", lambda _: here.release())
-    for _ in range(subscribers):
-        here.acquire()
+    here = set()
+    waiting = session.declare_subscriber("bench/here", lambda sample: here.add(sample.payload.to_bytes()))
+    while len(here) < subscribers:
+        time.sleep(0.01)
     waiting.undeclare()
     padding = bytes(size - 8)
     number = 0
@@ -58,7 +58,7 @@ def publish(size, seconds, subscribers, port):
     session.close()
 
 
-def subscribe(port):
+def subscribe(index, port):
     session = open_session(port, False)
     over = threading.Event()
     tally = {"received": 0, "gaps": 0, "bytes": 0, "first": 0.0, "last": 0.0, "cpu": 0.0, "expected": 0}
@@ -80,7 +80,9 @@ def subscribe(port):
 
     subscriber = session.declare_subscriber("bench/data", take)
     time.sleep(0.5)  # it has to be known to the publisher, and nothing tells whether it is
-    session.put("bench/here", b"")
+    while tally["received"] == 0:
+        session.put("bench/here", index.to_bytes(8, "little"))  # the publisher may not have been there
+        over.wait(0.05)
     over.wait()
     print(json.dumps({
         "received": tally["received"], "gaps": tally["gaps"], "bytes": tally["bytes"],
@@ -130,7 +132,7 @@ def main():
     if what == "pub":
         publish(int(rest[0]), float(rest[1]), int(rest[2]), int(rest[3]))
     elif what == "sub":
-        subscribe(int(rest[1]))
+        subscribe(int(rest[0]), int(rest[1]))
     elif what == "ping":
         ping(int(rest[0]), float(rest[1]), int(rest[2]))
     elif what == "pong":

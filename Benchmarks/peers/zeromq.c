@@ -6,8 +6,8 @@
 static void *context, *socket_;
 
 static void *open_socket(int type, const char *verb, long port) {
-  char address[64];
-  snprintf(address, sizeof address, "tcp://127.0.0.1:%ld", port);
+  char address[128];
+  snprintf(address, sizeof address, "tcp://%s:%ld", host(), port);
   void *opened = zmq_socket(context, type);
   int on = 1;
   if (type == ZMQ_XPUB) {

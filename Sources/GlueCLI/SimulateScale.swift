@@ -38,8 +38,14 @@ struct SimulateScale: AsyncParsableCommand {
   @Option(help: "How often that publisher lived.")
   var lives: Int = 1
 
+  @Option(help: "The last of the phases: start, steady, newcomer or restart.")
+  var until: DiscoveryScaleResult.Phase = .restart
+
   @Option(help: "The seed.")
   var seed: UInt64 = 1
+
+  @Flag(help: "One JSON object per phase of discovery.")
+  var json = false
 
   func validate() throws {
     guard endpoints.allSatisfy({ (2...4_000).contains($0) }) else {
@@ -52,11 +58,14 @@ struct SimulateScale: AsyncParsableCommand {
     guard (0...60_000).contains(held), lives > 0, held * lives <= 60_000 else {
       throw ValidationError("--held times --lives goes to 60000")
     }
+    guard !json || (topics == 0 && held == 0) else {
+      throw ValidationError("--json tells of discovery alone: it goes with --topics 0, and without --held")
+    }
   }
 
   func run() async throws {
     var violations: [Violation] = []
-    if !endpoints.isEmpty {
+    if !endpoints.isEmpty, !json {
       Console.line(
         "endpoints  phase     met after  sent/s  recv/s  sent B/s  recv B/s  peak 100 ms      overflows  CPU ms/s  KiB")
     }
@@ -87,20 +96,20 @@ struct SimulateScale: AsyncParsableCommand {
       // The steady phase is preceded by a quiet while that is not measured, but computed.
       let span = scale.virtualSeconds - beganAt
       let load = (Clocks.processorSeconds() - began) * 1_000 / running / max(span, 0.001)
-      tell(result, count, load: load, kibibytes: Double(residentKibibytes() - memory) / running)
-      if !result.limits.isEmpty {
-        let limits = result.limits.map { "\($0.name) \($0.count)" }.joined(separator: ", ")
-        Console.line("           limits reached: \(limits)")
+      let kibibytes = Double(residentKibibytes() - memory) / running
+      if json {
+        Console.line(jsonLine(result, count, load: load, kibibytes: kibibytes))
+      } else {
+        tell(result, count, load: load, kibibytes: kibibytes)
       }
       violations += result.violations
+      if phase == until { break }
     }
     return violations
   }
 
   private func tell(_ result: DiscoveryScaleResult, _ count: Int, load: Double, kibibytes: Double) {
-    // Less than a second counts as one, or rates would exceed what was sent.
-    let span = max(1, result.span)
-    func rate(_ amount: Double) -> String { String(format: "%.1f", amount / span) }
+    func rate(_ amount: Double) -> String { String(format: "%.1f", amount / Self.span(of: result)) }
     let met = result.phase == .steady ? "" : result.seconds.map { String(format: "%.2f s", $0) } ?? "never"
     let columns = [
       ("\(count)", 9), (result.phase.rawValue, -9), (met, 9), (rate(result.sent), 7), (rate(result.received), 7),
@@ -113,7 +122,32 @@ struct SimulateScale: AsyncParsableCommand {
         let space = String(repeating: " ", count: max(0, abs(width) - text.count))
         return width < 0 ? text + space : space + text
       }.joined(separator: "  "))
+    if !result.limits.isEmpty {
+      let limits = result.limits.map { "\($0.name) \($0.count)" }.joined(separator: ", ")
+      Console.line("           limits reached: \(limits)")
+    }
   }
+
+  private func jsonLine(_ result: DiscoveryScaleResult, _ count: Int, load: Double, kibibytes: Double) -> String {
+    let span = Self.span(of: result)
+    var line = JSONLine()
+    line.add("endpoints", count)
+    line.add("phase", result.phase.rawValue)
+    line.add("metAfterSeconds", result.phase == .steady ? nil : result.seconds)
+    line.add("sentPerSecond", result.sent / span)
+    line.add("receivedPerSecond", result.received / span)
+    line.add("sentBytesPerSecond", result.sentBytes / span)
+    line.add("receivedBytesPerSecond", result.receivedBytes / span)
+    line.add("peakDatagrams", result.peakDatagrams)
+    line.add("peakBytes", result.peakBytes)
+    line.add("overflows", result.overflows)
+    line.add("processorMillisecondsPerSecond", load)
+    line.add("kibibytes", kibibytes)
+    return line.line
+  }
+
+  /// The seconds that rates are of. Less than a second counts as one, or rates would exceed what was sent.
+  private static func span(of result: DiscoveryScaleResult) -> Double { max(1, result.span) }
 
   // MARK: Topics
 
@@ -147,6 +181,7 @@ struct SimulateScale: AsyncParsableCommand {
 }
 
 extension DiscoveryScaleOptions.Meeting: ExpressibleByArgument {}
+extension DiscoveryScaleResult.Phase: ExpressibleByArgument {}
 
 /// Numbers separated by commas.
 @Sendable private func numbers(_ text: String) throws -> [Int] {

@@ -16,7 +16,7 @@ struct Bench: AsyncParsableCommand {
     discussion: "Only ratios taken in one run on one machine say something: see docs/benchmarks.md.",
     subcommands: [
       BenchThroughput.self, BenchLatency.self, BenchStuck.self, BenchSubscriber.self, BenchPublisher.self,
-      BenchEcho.self, BenchModel.self, BenchCore.self,
+      BenchCrowd.self, BenchEcho.self, BenchModel.self, BenchCore.self,
     ])
 }
 

@@ -6,11 +6,14 @@ import Glue
 struct BenchLatency: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "latency",
-    abstract: "Measure round trips between two processes, with the callback API.",
+    abstract: "Measure round trips between two processes.",
     discussion: """
       With --raw each round of messages is followed by one of bare datagrams over blocking UDP sockets, between the same \
       two processes; the ratio of the two is what can be compared between machines.
       """)
+
+  @Option(help: "How both sides take messages: in a callback, or by for await (async).")
+  var api: SubscribingAPI = .callback
 
   @Option(help: "Size of a message. (default: 64)", transform: parseByteCount)
   var size: Int = 64
@@ -39,13 +42,19 @@ struct BenchLatency: AsyncParsableCommand {
   func run() async throws {
     let network = PrivateNetwork()
     let echo = try ChildProcess(
-      ["bench", "echo"] + (noPolling ? ["--no-polling"] : []), environment: network.environment(name: "bench-echo"))
+      ["bench", "echo", "--api", api.rawValue] + (noPolling ? ["--no-polling"] : []),
+      environment: network.environment(name: "bench-echo"))
     defer { echo.terminate() }
     var lines = echo.lines.makeAsyncIterator()
     guard let port = await lines.next().flatMap({ UInt16($0) }) else {
       throw CommandFailure("the echo process did not start")
     }
-    let pinger = try await Pinger(environment: network.environment(name: "bench-ping"), polls: !noPolling)
+    let environment = network.environment(name: "bench-ping")
+    let pinger: any Pinger =
+      switch api {
+      case .callback: try await CallbackPinger(environment: environment, polls: !noPolling)
+      case .async: try await AsyncPinger(environment: environment, polls: !noPolling)
+      }
     var ours: [Round] = []
     var bare: [Round] = []
     // The first round of each warms up caches and round-trip estimates, and is not counted.
@@ -110,8 +119,68 @@ struct BenchLatency: AsyncParsableCommand {
   }
 }
 
-/// Sends a message, and the next when the answer arrives, all within the callback.
-private final class Pinger: Sendable {
+/// How a benchmark takes messages.
+enum SubscribingAPI: String, ExpressibleByArgument, CaseIterable {
+  /// In a closure that the endpoint calls.
+  case callback
+  /// By iterating over a subscription in a task.
+  case async
+}
+
+/// Sends messages, each when the one before has been answered.
+private protocol Pinger: Sendable {
+  var endpoint: Endpoint { get }
+  /// Does `count` round trips and returns their microseconds.
+  func run(count: Int, size: Int) async throws -> [Double]
+}
+
+extension Endpoint {
+  /// Starts one of the two endpoints.
+  fileprivate static func started(_ environment: [String: String]? = nil, polls: Bool) async throws -> Endpoint {
+    var configuration =
+      try environment.map { try Configuration.fromEnvironment($0) } ?? Configuration.fromEnvironment()
+    if !polls { configuration.answerPollingLimit = .zero }
+    let endpoint = try await Endpoint(configuration)
+    try await endpoint.start()
+    return endpoint
+  }
+}
+
+/// By `for await`.
+private final class AsyncPinger: Pinger {
+  let endpoint: Endpoint
+  private let publication: Publication
+  private let answers: Subscription
+
+  init(environment: [String: String], polls: Bool) async throws {
+    endpoint = try await Endpoint.started(environment, polls: polls)
+    publication = try endpoint.publication("bench/ping")
+    answers = try endpoint.subscribe(to: "bench/pong")
+    try await publication.awaitSubscribers(1, timeout: .seconds(20))
+  }
+
+  func run(count: Int, size: Int) async throws -> [Double] {
+    let payload = [UInt8](repeating: 0x61, count: size)
+    var times: [Double] = []
+    times.reserveCapacity(count)
+    var sentAt = Clocks.now()
+    try send(payload)
+    for await _ in answers {
+      times.append(Double(Clocks.now() - sentAt) / 1_000)
+      if times.count == count { return times }
+      sentAt = Clocks.now()
+      try send(payload)
+    }
+    throw CommandFailure("the endpoint has stopped")
+  }
+
+  private func send(_ payload: [UInt8]) throws {
+    if try publication.tryPublish(payload) == nil { throw CommandFailure("the publication's buffer is full") }
+  }
+}
+
+/// All within the callback.
+private final class CallbackPinger: Pinger {
   private struct State {
     var sentAt: UInt64 = 0
     var left = 0
@@ -126,10 +195,7 @@ private final class Pinger: Sendable {
   private let shared: Shared<State>
 
   init(environment: [String: String], polls: Bool) async throws {
-    var configuration = try Endpoint.Configuration.fromEnvironment(environment)
-    if !polls { configuration.answerPollingLimit = .zero }
-    endpoint = try await Endpoint(configuration)
-    try await endpoint.start()
+    endpoint = try await Endpoint.started(environment, polls: polls)
     let publication = try endpoint.publication("bench/ping")
     let shared = Shared(State())
     subscription = try endpoint.subscribe(to: "bench/pong") { _ in Self.answered(shared, publication) }
@@ -138,7 +204,6 @@ private final class Pinger: Sendable {
     self.shared = shared
   }
 
-  /// Does `count` round trips and returns their microseconds.
   func run(count: Int, size: Int) async throws -> [Double] {
     try await withCheckedThrowingContinuation { continuation in
       shared.withLock { state in
@@ -191,23 +256,26 @@ private final class Pinger: Sendable {
 struct BenchEcho: AsyncParsableCommand {
   static let configuration = CommandConfiguration(commandName: "echo", shouldDisplay: false)
 
+  @Option var api: SubscribingAPI = .callback
   @Flag var noPolling = false
 
   func run() async throws {
     let socket = try RawSocket()
     detachThread { socket.echoForever() }
-    var configuration = try Endpoint.Configuration.fromEnvironment()
-    if noPolling { configuration.answerPollingLimit = .zero }
-    let endpoint = try await Endpoint(configuration)
-    try await endpoint.start()
+    let endpoint = try await Endpoint.started(polls: !noPolling)
     let pong = try endpoint.publication("bench/pong")
-    let subscription = try endpoint.subscribe(to: "bench/ping") { message in
-      // A full buffer cannot happen with one message under way; if it did, the pinger would tell.
-      message.withUnsafeBytes { bytes in _ = try? pong.tryPublish(bytes) }
+    // A full buffer cannot happen with one message under way; if it did, the pinger would tell.
+    switch api {
+    case .callback:
+      try endpoint.subscribe(to: "bench/ping") { message in
+        message.withUnsafeBytes { bytes in _ = try? pong.tryPublish(bytes) }
+      }
+    case .async:
+      let questions = try endpoint.subscribe(to: "bench/ping")
+      Task { for await message in questions { _ = try? pong.tryPublish(message.bytes) } }
     }
     Console.line("\(socket.port)")
     await standardInputClosed()
-    subscription.cancel()
     await endpoint.shutdown()
   }
 }

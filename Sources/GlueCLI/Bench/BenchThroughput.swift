@@ -8,7 +8,8 @@ struct BenchThroughput: AsyncParsableCommand {
     abstract: "Publish as fast as possible, or at a rate, from one process to others.",
     discussion: """
       Rates are per subscriber, from its first to its last message. Wire bytes are what both sides sent for each message \
-      received, IPv4 and UDP headers included. CPU is processor time of the whole process per message, MB the most memory it had; of several subscribers the largest.
+      received, IPv4 and UDP headers included. CPU is processor time of the whole process per message, MB the most memory it had; of several subscribers the largest. \
+      With --rate also how long messages took from publisher to callback; of several subscribers those of the slowest.
       """)
 
   @Option(help: "How many subscriber processes. (default: 1)", transform: parsePositive)
@@ -23,6 +24,17 @@ struct BenchThroughput: AsyncParsableCommand {
   @Option(help: "Messages a second, evenly; as many as there is room for otherwise.", transform: parsePositive)
   var rate: Int?
 
+  @Option(help: "Publish to so many topics in turns. (default: 1)", transform: parsePositive)
+  var topics: Int = 1
+
+  @Option(
+    help: "Subscribe to so many filters with wildcards, one of which matches. (default: 1)", transform: parsePositive)
+  var filters: Int = 1
+
+  @Option(
+    help: "So many peers of the publisher in all; those that are no subscribers do nothing.", transform: parsePositive)
+  var peers: Int?
+
   @Option(help: "Rounds; the median round is shown. (default: 3)", transform: parsePositive)
   var rounds: Int = 3
 
@@ -36,8 +48,19 @@ struct BenchThroughput: AsyncParsableCommand {
   var json = false
 
   func validate() throws {
-    _ = try parsedSizes()
+    let sizes = try parsedSizes()
     if let rate, rate > 1_000_000 { throw ValidationError("--rate is at most 1000000") }
+    guard topics <= 60_000, filters <= 60_000 else { throw ValidationError("--topics and --filters go to 60000") }
+    guard topics == 1 || filters == 1 else {
+      throw ValidationError("several --topics do not go with several --filters")
+    }
+    guard topics == 1 || rate == nil else { throw ValidationError("several --topics do not go with --rate") }
+    guard topics == 1 || sizes.allSatisfy({ $0 >= BenchHeader.byteCount }) else {
+      throw ValidationError("with several --topics, --sizes is at least \(BenchHeader.byteCount)")
+    }
+    if let peers, peers < subscribers || peers > 1_000 {
+      throw ValidationError("--peers goes from the number of subscribers to 1000")
+    }
   }
 
   private func parsedSizes() throws -> [Int] {
@@ -48,7 +71,8 @@ struct BenchThroughput: AsyncParsableCommand {
     if !json {
       Console.line("\(subscribers) subscriber(s), \(bestEffort ? "best effort" : "reliable"), \(rounds) round(s) each")
       Console.line(
-        "    size      msg/s      MB/s  delivered %  wire B/msg  CPU µs/msg pub  CPU µs/msg sub  MB pub  MB sub")
+        "    size      msg/s      MB/s  delivered %  wire B/msg  CPU µs/msg pub  CPU µs/msg sub  MB pub  MB sub"
+          + (rate == nil ? "" : "  delay µs p50       p99       max"))
     }
     for size in try parsedSizes() {
       var results: [Round] = []
@@ -65,21 +89,39 @@ struct BenchThroughput: AsyncParsableCommand {
   /// One round: starts the processes, lets them run, collects their reports.
   private func measure(size: Int) async throws -> Round {
     let network = PrivateNetwork(isSealed: sealed)
+    let crowd = try await makeCrowd((peers ?? subscribers) - subscribers, in: network)
+    defer { crowd?.terminate() }
+    var shared = ["--topics", "\(topics)", "--filters", "\(filters)"]
+    if let peers { shared += ["--peers", "\(peers)"] }
     let receivers = try (1...subscribers).map {
-      try ChildProcess(["bench", "subscriber"], environment: network.environment(name: "bench-subscriber-\($0)"))
+      try ChildProcess(
+        ["bench", "subscriber"] + shared + (rate == nil ? [] : ["--paced"]),
+        environment: network.environment(name: "bench-subscriber-\($0)"))
     }
-    var arguments = ["bench", "publisher", "--size", "\(size)", "--subscribers", "\(subscribers)"]
+    var arguments = ["bench", "publisher", "--size", "\(size)", "--subscribers", "\(subscribers)"] + shared
     arguments += ["--duration", "\(Int(duration.inMilliseconds))ms"]
     if bestEffort { arguments.append("--best-effort") }
     if let rate { arguments += ["--rate", "\(rate)"] }
     let sender = try ChildProcess(arguments, environment: network.environment(name: "bench-publisher"))
     defer { for child in receivers + [sender] { child.terminate() } }
 
-    let sent: PublisherReport = try await report(of: sender, within: duration + .seconds(30))
+    let sent: PublisherReport = try await report(of: sender, within: duration + .seconds(peers == nil ? 30 : 90))
     for child in receivers { child.closeInput() }
     var received: [SubscriberReport] = []
     for child in receivers { received.append(try await report(of: child, within: .seconds(10))) }
     return Round(size: size, sent: sent, received: received)
+  }
+
+  /// Starts endpoints that do nothing, and waits until they know each other and have settled.
+  private func makeCrowd(_ count: Int, in network: PrivateNetwork) async throws -> ChildProcess? {
+    guard count > 0 else { return nil }
+    let crowd = try ChildProcess(
+      ["bench", "crowd", "--endpoints", "\(count)"], environment: network.environment(name: "bench-crowd"))
+    var lines = crowd.lines.makeAsyncIterator()
+    guard await lines.next() != nil else { throw CommandFailure("\(count) endpoints did not meet") }
+    // Searches for the path MTU, mostly.
+    try await Task.sleep(for: .seconds(5))
+    return crowd
   }
 
   /// The first line of a process as a report.
@@ -124,6 +166,15 @@ struct SubscriberReport: Codable, Sendable {
   var processorSeconds: Double
   var wireBytes: UInt64
   var peakMemoryBytes: Int
+  /// Of paced messages.
+  var delays: DelayReport?
+}
+
+/// Microseconds from publisher to callback.
+struct DelayReport: Codable, Sendable {
+  var p50: Double
+  var p99: Double
+  var maximum: Double
 }
 
 /// The figures of one round.
@@ -152,6 +203,8 @@ private struct Round {
     received.reduce(0) { $0 + $1.processorSeconds } * 1e6 / max(1, messages)
   }
 
+  private var delays: DelayReport? { received.compactMap(\.delays).max { $0.p99 < $1.p99 } }
+
   private var subscriberMemoryBytes: Int { received.map(\.peakMemoryBytes).max() ?? 0 }
 
   var row: String {
@@ -162,6 +215,9 @@ private struct Round {
       + Format.right(Format.fixed(subscriberMicroseconds, 3), 16)
       + Format.right(Format.fixed(Double(sent.peakMemoryBytes) / 1e6, 1), 8)
       + Format.right(Format.fixed(Double(subscriberMemoryBytes) / 1e6, 1), 8)
+      + (delays.map { Format.right(Format.fixed($0.p50, 1), 14) } ?? "")
+      + (delays.map { Format.right(Format.fixed($0.p99, 1), 10) } ?? "")
+      + (delays.map { Format.right(Format.fixed($0.maximum, 1), 10) } ?? "")
       + (sent.acknowledged ? "" : "  (not all acknowledged)")
   }
 
@@ -182,6 +238,9 @@ private struct Round {
     line.add("subscriberMicrosecondsPerMessage", subscriberMicroseconds)
     line.add("publisherPeakMemoryBytes", sent.peakMemoryBytes)
     line.add("subscriberPeakMemoryBytes", subscriberMemoryBytes)
+    line.add("delayP50Microseconds", delays?.p50)
+    line.add("delayP99Microseconds", delays?.p99)
+    line.add("delayMaxMicroseconds", delays?.maximum)
     return line.line
   }
 }
