@@ -5,7 +5,7 @@ extension Driver {
   ///
   /// Messages go first, although acknowledgements then wait for the callbacks: what a callback publishes leaves in one
   /// datagram with them. Long callbacks are the exception, see ``Driver/callbackSlice``.
-  func handOver(_ turn: Turn, drains: Bool = true) {
+  func handOver(_ turn: Turn) {
     if !turn.deliveries.isEmpty { handOverMessages(turn) }
     guard !turn.isRelieved else { return }
     if !turn.credits.isEmpty {
@@ -16,7 +16,7 @@ extension Driver {
     }
     for report in turn.drops.take() { broadcast(.loss(report)) }
     if !turn.events.isEmpty { handOverEvents(turn) }
-    if drains { drain() }
+    drain()
   }
 
   private func handOverMessages(_ turn: Turn) {

@@ -78,7 +78,8 @@ extension Driver {
       turn.expectsAnswer = state.expectsAnswer
       state.expectsAnswer = false
       state.collect()
-      if state.hasOutputs || (state.hasLeftovers && !state.isSending) { return 0 }
+      if state.hasOutputs { return 0 }
+      if state.hasLeftovers, !state.isSending, !state.isLeftToCaller(at: now) { return 0 }
       var until = state.machine.nextWakeup
       for other in [state.waiters.earliestDeadline, turn.metrics.nextSample, turn.network.lookAt] {
         if let other { until = min(until ?? other, other) }
@@ -117,7 +118,9 @@ extension Driver {
       if let code = error.code { reportNetworkError(code, "\(error)") }
       return .nothing
     }
-    localCounters.add(batch.truncatedCount - truncated, to: .receiveTruncated)
+    if batch.truncatedCount != truncated {
+      localCounters.add(batch.truncatedCount - truncated, to: .receiveTruncated)
+    }
     if batch.queueDropCount != 0 {
       let place = entry.slot.index
       let lost = batch.queueDropCount &- turn.queueDrops[place]
@@ -168,21 +171,18 @@ extension Driver {
   /// Lets time pass, hands over what others' inputs have produced, and sends what is due.
   private func advance(_ turn: Turn) {
     guard !turn.isRelieved else { return }
-    let (resumptions, isGathering) = lock.withLock { state -> ([Resumption], Bool) in
+    let resumptions = lock.withLock { state -> [Resumption] in
       state.isAsleep = false
       let now = Timestamp.now
-      let isGathering =
-        state.isBursting && now.since(state.lastSubmission) < Self.burstInterval
-        && now.since(state.gatheredSince) < Self.burstHold
       if let due = state.machine.nextWakeup, due <= now { state.machine.advance(to: now) }
       if now.since(state.lastSubmission) < Self.lingerTime { turn.lastActivity = max(turn.lastActivity, now) }
       takeOutputs(&state, turn)
       var resumptions: [Resumption] = []
       state.waiters.removeExpired(at: now, into: &resumptions)
-      return (resumptions + state.ready(for: [.allAcknowledged, .topicValue]), isGathering)
+      return resumptions + state.ready(for: [.allAcknowledged, .topicValue])
     }
     for resumption in resumptions { resumption.resume() }
-    handOver(turn, drains: !isGathering)
+    handOver(turn)
   }
 
   /// Takes the pending deliveries and events over from the state, under the lock.

@@ -120,6 +120,14 @@ struct DriverState: ~Copyable, @unchecked Sendable {
     if isLeaving || phase > .running { throw .stopped }
   }
 
+  /// Whether the thread of a burst is about to send what is due. The I/O thread then keeps out of it, also where an
+  /// acknowledgement has made room. If it sent, it would go on as long as there is something, while the other thread only fills
+  /// the send buffer: what is sent then lies no longer in the processor's cache, and the two fight for the lock.
+  func isLeftToCaller(at now: Timestamp) -> Bool {
+    guard isBursting, phase == .running, now.since(lastSubmission) < Driver.burstInterval else { return false }
+    return gatheredBytes == 0 || gatheredBytes >= Driver.burstBytes || now.since(gatheredSince) < Driver.burstHold
+  }
+
   /// Wakes the I/O thread if it sleeps: returns whether to call the poller, once the lock is released.
   mutating func wakes() -> Bool {
     guard isAsleep else { return false }
