@@ -1,3 +1,4 @@
+import DequeModule
 import GlueCore
 import GlueNetwork
 
@@ -71,6 +72,8 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   var sleepsUntil: Timestamp?
   /// A callback has published since it last waited.
   var expectsAnswer = false
+  /// What tasks have to do on it, see ``Driver/enqueue(_:)``.
+  var jobs = Deque<UnownedJob>()
 
   // MARK: What the program has
 
@@ -113,6 +116,14 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   }
 
   var hasOutputs: Bool { !deliveries.isEmpty || !events.isEmpty }
+
+  /// Whether there is an I/O thread for jobs, and will be for a while.
+  var takesJobs: Bool { phase == .running || phase == .leaving }
+
+  mutating func takeJobs() -> Deque<UnownedJob> {
+    defer { jobs = [] }
+    return jobs
+  }
 
   /// Throws unless messages can be taken.
   func checkOpen() throws(EndpointFailure) {

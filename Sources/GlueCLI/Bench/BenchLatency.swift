@@ -6,7 +6,7 @@ import Glue
 struct BenchLatency: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "latency",
-    abstract: "Measure round trips between two processes, with the callback API.",
+    abstract: "Measure round trips between two processes.",
     discussion: """
       With --raw each round of messages is followed by one of bare datagrams over blocking UDP sockets, between the same \
       two processes; the ratio of the two is what can be compared between machines.
@@ -27,6 +27,12 @@ struct BenchLatency: AsyncParsableCommand {
   @Flag(help: "Sleep at once, instead of polling for the answer first.")
   var noPolling = false
 
+  @Option(help: "Poll for so long before each sleep, on both sides; the bare sockets block.", transform: parseDuration)
+  var busyPoll: Duration = .zero
+
+  @Option(help: "callback, or async-own: for await on the endpoint's executor.")
+  var api = LatencyAPI.callback
+
   @Flag(help: "One JSON object per round.")
   var json = false
 
@@ -38,14 +44,20 @@ struct BenchLatency: AsyncParsableCommand {
 
   func run() async throws {
     let network = PrivateNetwork()
+    func environment(_ name: String) -> [String: String] {
+      var environment = network.environment(name: name)
+      environment["GLUE_BUSY_POLLING_MICROSECONDS"] = "\(Int(busyPoll.inSeconds * 1e6))"
+      return environment
+    }
     let echo = try ChildProcess(
-      ["bench", "echo"] + (noPolling ? ["--no-polling"] : []), environment: network.environment(name: "bench-echo"))
+      ["bench", "echo", "--api", api.rawValue] + (noPolling ? ["--no-polling"] : []),
+      environment: environment("bench-echo"))
     defer { echo.terminate() }
     var lines = echo.lines.makeAsyncIterator()
     guard let port = await lines.next().flatMap({ UInt16($0) }) else {
       throw CommandFailure("the echo process did not start")
     }
-    let pinger = try await Pinger(environment: network.environment(name: "bench-ping"), polls: !noPolling)
+    let pinger = try await Pinger(environment: environment("bench-ping"), polls: !noPolling, api: api)
     var ours: [Round] = []
     var bare: [Round] = []
     // The first round of each warms up caches and round-trip estimates, and is not counted.
@@ -110,7 +122,27 @@ struct BenchLatency: AsyncParsableCommand {
   }
 }
 
-/// Sends a message, and the next when the answer arrives, all within the callback.
+/// How messages are received.
+enum LatencyAPI: String, ExpressibleByArgument, CaseIterable {
+  case callback
+  case asyncOwn = "async-own"
+
+  /// Calls a closure for each message until the endpoint is shut down.
+  func receive(_ filter: String, at endpoint: Endpoint, _ body: @escaping @Sendable (UnsafeRawBufferPointer) -> Void)
+    throws
+  {
+    switch self {
+    case .callback: try endpoint.subscribe(to: filter) { $0.withUnsafeBytes(body) }
+    case .asyncOwn:
+      let subscription = try endpoint.subscribe(to: filter)
+      Task(executorPreference: endpoint.executor) {
+        for await message in subscription { message.bytes.withUnsafeBytes(body) }
+      }
+    }
+  }
+}
+
+/// Sends a message, and the next when the answer arrives, all where that is received.
 private final class Pinger: Sendable {
   private struct State {
     var sentAt: UInt64 = 0
@@ -122,17 +154,16 @@ private final class Pinger: Sendable {
 
   let endpoint: Endpoint
   private let publication: Publication
-  private let subscription: CallbackSubscription
   private let shared: Shared<State>
 
-  init(environment: [String: String], polls: Bool) async throws {
+  init(environment: [String: String], polls: Bool, api: LatencyAPI) async throws {
     var configuration = try Endpoint.Configuration.fromEnvironment(environment)
     if !polls { configuration.answerPollingLimit = .zero }
     endpoint = try await Endpoint(configuration)
     try await endpoint.start()
     let publication = try endpoint.publication("bench/ping")
     let shared = Shared(State())
-    subscription = try endpoint.subscribe(to: "bench/pong") { _ in Self.answered(shared, publication) }
+    try api.receive("bench/pong", at: endpoint) { _ in Self.answered(shared, publication) }
     try await publication.awaitSubscribers(1, timeout: .seconds(20))
     self.publication = publication
     self.shared = shared
@@ -192,6 +223,7 @@ struct BenchEcho: AsyncParsableCommand {
   static let configuration = CommandConfiguration(commandName: "echo", shouldDisplay: false)
 
   @Flag var noPolling = false
+  @Option var api = LatencyAPI.callback
 
   func run() async throws {
     let socket = try RawSocket()
@@ -201,13 +233,10 @@ struct BenchEcho: AsyncParsableCommand {
     let endpoint = try await Endpoint(configuration)
     try await endpoint.start()
     let pong = try endpoint.publication("bench/pong")
-    let subscription = try endpoint.subscribe(to: "bench/ping") { message in
-      // A full buffer cannot happen with one message under way; if it did, the pinger would tell.
-      message.withUnsafeBytes { bytes in _ = try? pong.tryPublish(bytes) }
-    }
+    // A full buffer cannot happen with one message under way; if it did, the pinger would tell.
+    try api.receive("bench/ping", at: endpoint) { bytes in _ = try? pong.tryPublish(bytes) }
     Console.line("\(socket.port)")
     await standardInputClosed()
-    subscription.cancel()
     await endpoint.shutdown()
   }
 }
