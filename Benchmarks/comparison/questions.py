@@ -184,6 +184,8 @@ def questions(options):
     peers = all_peers(options)
     of_many = [peer for peer in peers if peer.name not in ("mosquitto, QoS 1", "Zenoh")]
     bare = [RawRate(Raw(options, "bare UDP, 1,472 B")), RawRate(Raw(options, "bare UDP, 65,000 B", SEGMENT="65000"))]
+    variants = [Glue(options, "Glue, tasks on its executor", ["--api", "async-own"]),
+                Glue(options, "Glue, busy polling", ["--busy-poll", "50us"])]
     blocking, polling = Raw(options, "bare UDP, blocking"), Raw(options, "bare UDP, polling", POLL="1")
     found = [
         throughput("1-1-64B", "One publisher, one subscriber, 64 B", 64, 1, peers, "≥ 1.3 × the best peer, ≥ 6 × CycloneDDS"),
@@ -197,9 +199,9 @@ def questions(options):
                 f"1-{subscribers}-{label.replace(' ', '')}", f"One publisher, {subscribers} subscribers, {label}; per subscriber",
                 size, subscribers, of_many, "≥ 2 × the best peer"))
     found.append(Question(
-        "round-trip", "Round trip of 64 B, p50", "µs", [*peers, blocking, polling],
+        "round-trip", "Round trip of 64 B, p50", "µs", [*peers, *variants, blocking, polling],
         lambda peer, seconds: peer.round_trip(64, seconds), digits=1, columns=TRIP_COLUMNS,
-        goal="p50 ≤ 1.1 ×, p99 ≤ 1.3 × bare UDP, blocking"))
+        goal="p50 ≤ 1.1 ×, p99 ≤ 1.3 × bare UDP, blocking; tasks ≤ 1.3 × that; busy polling ≤ 2 × bare UDP, polling"))
     found.append(Question(
         "for-await", "Round trip of 64 B through for await, p50", "µs",
         [Glue(options, "Glue, for await", arguments=["--api", "async"]), Glue(options, "Glue, callbacks"), blocking],

@@ -25,13 +25,16 @@ public final class ReceiveBatch {
   public let slotCount: Int
   /// The size of each slot in bytes.
   public let slotBytes: Int
+
+  // Exempt from the run-time exclusivity check, as in SendBatch.
+
   /// The number of datagrams received.
-  public private(set) var count = 0
+  @exclusivity(unchecked) public private(set) var count = 0
   /// How many messages were dropped, in this batch's life, because they did not fit their slot.
-  public private(set) var truncatedCount: UInt64 = 0
+  @exclusivity(unchecked) public private(set) var truncatedCount: UInt64 = 0
   /// How many datagrams the last socket's full receive buffer has dropped since it was opened, modulo 2³²; grows only
   /// when a datagram is received after the loss. Zero where the system does not tell.
-  public private(set) var queueDropCount: UInt32 = 0
+  @exclusivity(unchecked) public private(set) var queueDropCount: UInt32 = 0
 
   /// Where a datagram lies.
   private struct Entry {
@@ -46,9 +49,9 @@ public final class ReceiveBatch {
   private let vectors: UnsafeMutablePointer<iovec>
   private let names: UnsafeMutablePointer<sockaddr_storage>
   private let controls: UnsafeMutableRawPointer
-  private var entries: UnsafeMutablePointer<Entry>
-  private var entryCapacity: Int
-  private var usedSlots = 0
+  @exclusivity(unchecked) private var entries: UnsafeMutablePointer<Entry>
+  @exclusivity(unchecked) private var entryCapacity: Int
+  @exclusivity(unchecked) private var usedSlots = 0
 
   /// An empty batch.
   ///

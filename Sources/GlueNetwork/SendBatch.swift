@@ -17,12 +17,14 @@ public final class SendBatch {
   public let capacityBytes: Int
   /// The most datagrams it holds.
   public let maximumDatagrams: Int
+  // Exempt from the run-time exclusivity check, which the path of every datagram would pay for; nothing here calls back.
+
   /// The number of datagrams in it.
-  public private(set) var count = 0
+  @exclusivity(unchecked) public private(set) var count = 0
   /// The number of bytes in it.
-  public private(set) var byteCount = 0
+  @exclusivity(unchecked) public private(set) var byteCount = 0
   /// Whether there are destinations of both address families.
-  private var isMixed = false
+  @exclusivity(unchecked) private var isMixed = false
 
   struct Datagram {
     var offset: Int

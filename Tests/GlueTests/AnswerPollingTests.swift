@@ -81,6 +81,35 @@ struct AnswerPollingTests {
     for endpoint in [newcomer, here, there] { await endpoint.shutdown() }
   }
 
+  @Test(
+    "However long is polled before each sleep, nobody is kept out", .timeLimit(.minutes(1)),
+    arguments: [50, 20_000, 10_000_000])
+  func busyPolling(microseconds: Int) async throws {
+    let network = LoopbackNetwork()
+    func start(_ name: String) async throws -> Endpoint {
+      var configuration = network.configuration(name)
+      configuration.busyPollingTime = .microseconds(microseconds)
+      let endpoint = try await Endpoint(configuration)
+      try await endpoint.start()
+      return endpoint
+    }
+    // They meet by the sockets that are only looked at now and then, when timers of the threads that poll say so.
+    let (here, there) = (try await start("here"), try await start("there"))
+    let heard = Collected<UInt64>()
+    try there.subscribe(to: "t") { heard.append($0.sequence) }
+    let publication = try here.publication("t")
+    try await publication.awaitSubscribers(1, timeout: .seconds(10))
+    for sequence in 0..<100 {
+      // By a thread that has to wake the one that polls, and that waits for it.
+      let receipt = try await publication.publish("x")
+      #expect(await receipt.acknowledged(timeout: .seconds(10)) == .acknowledged)
+      try await eventually("it is heard") { heard.count == sequence + 1 }
+      let value = try await within { await Task(executorPreference: there.executor) { sequence }.value }
+      #expect(value == sequence)
+    }
+    for endpoint in [here, there] { try await within { await endpoint.shutdown() } }
+  }
+
   @Test("A callback that is stuck while answers are polled for is no suspension", .timeLimit(.minutes(1)))
   func stuckWhilePolling() async throws {
     let network = LoopbackNetwork()

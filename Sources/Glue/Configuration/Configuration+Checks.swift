@@ -35,6 +35,8 @@ extension Endpoint.Configuration {
       "10 ms to 60 s")
     try check(
       (1...1_000_000).contains(discoveryTimeoutMultiplier), .discoveryTimeoutMultiplier, discoveryTimeoutMultiplier)
+    try check(
+      (.zero ... .seconds(10)).contains(busyPollingTime), .busyPollingTime, busyPollingTime, "0 to 10 s")
     try checkFamilies()
     if let address = listenAddress { try check(!address.ip.isMulticast, .listenAddress, address) }
     if case .address(let target) = discoveryTarget {

@@ -63,7 +63,7 @@ extension Endpoint.Configuration {
   /// One setting of the environment.
   enum Setting: CaseIterable {
     case networkID, networkKeys, networkKeyFile, endpointID, endpointName, listenAddress, listenInterfaces
-    case discoveryTarget, discoveryListenAddress, discoveryInterval, discoveryTimeoutMultiplier, relays
+    case discoveryTarget, discoveryListenAddress, discoveryInterval, discoveryTimeoutMultiplier, relays, busyPollingTime
 
     /// The key by which swift-configuration knows it, from which it makes the variable's name.
     var key: String {
@@ -80,6 +80,7 @@ extension Endpoint.Configuration {
       case .discoveryInterval: "glue.discovery.rate.milliseconds"
       case .discoveryTimeoutMultiplier: "glue.discovery.rate.timeout.multiplier"
       case .relays: "glue.relay"
+      case .busyPollingTime: "glue.busy.polling.microseconds"
       }
     }
 
@@ -105,6 +106,7 @@ extension Endpoint.Configuration {
       case .discoveryInterval: "an integer from 10 to 60000"
       case .discoveryTimeoutMultiplier: "a number of at least 1, at most 1000000"
       case .relays: "1 or 0"
+      case .busyPollingTime: "an integer from 0 to 10000000"
       }
     }
   }
@@ -168,6 +170,9 @@ extension Endpoint.Configuration {
     case .relays:
       guard ["0", "1"].contains(text) else { throw refused() }
       relays = text == "1"
+    case .busyPollingTime:
+      guard let number = UInt64(digits: text), number <= 10_000_000 else { throw refused() }
+      busyPollingTime = .microseconds(number)
     }
   }
 }

@@ -79,6 +79,12 @@ extension Endpoint {
     /// publishes what it gets from others, every 50 µs or more often, keeps a processor busy. Without effect on a host with one
     /// processor. At most 1 ms.
     public var answerPollingLimit: Duration = .microseconds(50)
+    /// For how long the endpoint's I/O thread polls its sockets before it sleeps (`GLUE_BUSY_POLLING_MICROSECONDS`). Default: zero,
+    /// not at all. For programs that have a processor to spare for each endpoint: a message that comes within that time is there some
+    /// 10 µs sooner, whoever sends it, since nobody has to be put to sleep and woken; meanwhile the thread takes a whole processor. Longer
+    /// than ``discoveryInterval`` it never sleeps. Where there are fewer processors than such threads, and threads that have work, everything
+    /// takes longer instead. Without effect on a host with one processor. At most 10 s.
+    public var busyPollingTime: Duration = .zero
     /// Where the endpoint logs. Default: a logger labelled `glue` of the program's logging system.
     public var logger = Logger(label: "glue")
     /// Sees every datagram that arrives, for diagnostics. Called under the endpoint's lock: it must be quick, and must not

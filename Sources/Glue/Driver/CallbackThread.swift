@@ -12,8 +12,18 @@ final class CallbackThread: Sendable {
     let thread: CallbackThread
   }
 
+  /// What a thread that was relieved goes on with.
+  struct Relief: Sendable {
+    let thread: CallbackThread
+    /// `nil` if it was stuck in a job of a task.
+    let duty: Duty?
+  }
+
   /// The call that is going on.
   struct Call: Sendable {
+    /// In the place of a filter, for a job of a task.
+    static let jobFilter = ""
+
     let filter: String
     let since: Timestamp
     /// Whether it was found to take long, and whether there was an event about that.

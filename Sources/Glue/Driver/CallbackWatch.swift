@@ -65,22 +65,42 @@ final class CallbackWatch: Sendable {
     poller?.wake()
   }
 
+  /// What to do after a look.
+  enum Step {
+    /// Look again when something may be due.
+    case watch
+    /// Say that nobody looks any more, and look a last time after an interval.
+    case leave
+    /// Wait to be woken.
+    case park
+  }
+
+  /// - Parameters:
+  ///   - isDue: Whether there is something to look at.
+  ///   - isAwake: Whether I/O threads take the watch for awake.
+  ///   - last: The step before.
+  static func step(isDue: Bool, isAwake: Bool, after last: Step) -> Step {
+    if isDue { return .watch }
+    // Who has woken it since it said that it leaves may have closed its endpoint since, so that there is nothing to look at.
+    // Others would take it for awake for ever if it parked now.
+    return last == .leave && !isAwake ? .park : .leave
+  }
+
   private func run(_ poller: Poller) {
-    var isLeaving = false
+    var step = Step.park
     while true {
       let now = Timestamp.now
       let due = look(at: now)
-      var timeout: UInt64?
-      if let due {
+      step = Self.step(isDue: due != nil, isAwake: awake.load(ordering: .acquiring), after: step)
+      let timeout: UInt64?
+      switch step {
+      case .watch:
         awake.store(true, ordering: .releasing)
-        isLeaving = false
-        timeout = due.since(now).count
-      } else if !isLeaving {
+        timeout = due?.since(now).count
+      case .leave:
         awake.store(false, ordering: .releasing)
-        isLeaving = true
         timeout = Self.interval.count
-      } else {
-        isLeaving = false
+      case .park: timeout = nil
       }
       do {
         _ = try poller.wait(timeoutNanoseconds: timeout)

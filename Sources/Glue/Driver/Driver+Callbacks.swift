@@ -16,8 +16,10 @@ import Synchronization
 // returned, or the thread that relieves it. The times in it are never the same twice.
 extension Driver {
   /// Enters a callback; by the I/O thread.
+  ///
+  /// - Parameter place: The delivery it is for; `nil` for a job of a task, which is in all else like a callback.
   @inline(__always)
-  func enterCallback(of place: Int, at now: Timestamp, handingOverSince since: Timestamp, _ turn: Turn) {
+  func enterCallback(of place: Int?, at now: Timestamp, handingOverSince since: Timestamp, _ turn: Turn) {
     turn.place = place
     turn.calledAt = now
     lastCallbacksAt.store(now.nanoseconds, ordering: .relaxed)
@@ -76,21 +78,22 @@ extension Driver {
     }
   }
 
-  /// Takes over everything from a thread that is in a callback, and detaches the callback's subscription.
+  /// Takes over everything from a thread that is in a callback, and detaches the callback's subscription, if it is one's.
   ///
   /// - Returns: `nil` if it has returned from the callback.
   private func takeOver(from stuck: Turn, since: Timestamp) -> Turn? {
-    let taken = stuck.relief.withLock { duty -> (turn: Turn, thread: CallbackThread)? in
+    let taken = stuck.relief.withLock { relief -> (turn: Turn, thread: CallbackThread)? in
       let (isStuck, _) = callbacksSince.compareExchange(
         expected: since.nanoseconds, desired: 0, ordering: .acquiringAndReleasing)
       guard isStuck else { return nil }
-      guard let id = stuck.deliveries[stuck.place].subscription, case .callback(let sink) = stuck.sinks[id] else {
-        preconditionFailure("in the callback of delivery \(stuck.place), which has none")
-      }
-      let thread = CallbackThread(CallbackThread.Call(filter: sink.filter, since: stuck.calledAt))
+      let called = stuck.called
+      let filter = called?.sink.filter ?? CallbackThread.Call.jobFilter
+      let thread = CallbackThread(CallbackThread.Call(filter: filter, since: stuck.calledAt))
       callbackThreads.withLock { $0.add(thread) }
       callbackThreadCount.add(1, ordering: .relaxed)
-      duty = CallbackThread.Duty(sink: sink, backlog: detach(sink, id), thread: thread)
+      relief = CallbackThread.Relief(
+        thread: thread,
+        duty: called.map { CallbackThread.Duty(sink: $0.sink, backlog: detach($0.sink, $0.id), thread: thread) })
       let turn = Turn(takingOver: stuck)
       stuck.forget()
       return (turn, thread)
@@ -143,8 +146,9 @@ extension Driver {
 
   /// Goes on with the callbacks of detached subscriptions until there are none; by a thread that was relieved.
   func workOffBacklogs(_ turn: Turn) {
-    var next = turn.relief.withLock { $0.take() }
-    if let duty = next { endCall(of: duty.thread, at: .now) }
+    guard let relief = turn.relief.withLock({ $0.take() }) else { return }
+    endCall(of: relief.thread, at: .now)
+    var next = relief.duty ?? callbackThreads.withLock { $0.nextDuty(of: relief.thread) }
     while let duty = next {
       let started = Timestamp.now
       var successor: CallbackThread.Duty?

@@ -1,12 +1,15 @@
 import GlueCore
 
 extension Driver {
-  /// Hands over messages, then events, and sends what is due; on the I/O thread, without the lock.
+  /// Hands over messages, runs what tasks have to do, hands over events, and sends what is due; on the I/O thread, without the
+  /// lock.
   ///
   /// Messages go first, although acknowledgements then wait for the callbacks: what a callback publishes leaves in one
   /// datagram with them. Long callbacks are the exception, see ``Driver/callbackSlice``.
-  func handOver(_ turn: Turn, drains: Bool = true) {
+  func handOver(_ turn: Turn) {
     if !turn.deliveries.isEmpty { handOverMessages(turn) }
+    guard !turn.isRelieved else { return }
+    runJobs(turn)
     guard !turn.isRelieved else { return }
     if !turn.credits.isEmpty {
       lock.withLock { state in
@@ -16,7 +19,7 @@ extension Driver {
     }
     for report in turn.drops.take() { broadcast(.loss(report)) }
     if !turn.events.isEmpty { handOverEvents(turn) }
-    if drains { drain() }
+    drain()
   }
 
   private func handOverMessages(_ turn: Turn) {

@@ -87,7 +87,8 @@ extension Driver {
   private func gathers(_ state: inout DriverState, at now: Timestamp) -> Bool {
     let isClose = now.since(state.lastSubmission) < Self.burstInterval
     state.burstLength = isClose ? state.burstLength + 1 : 0
-    state.lastSubmission = now
+    // To copy much takes longer than a pause may, and so does waiting for the lock while a batch is filled.
+    state.lastSubmission = state.gatheredBytes < Self.burstBytes ? now : .now
     guard state.burstLength >= Self.burstStart, !isIOThreadBusy(at: now) else { return false }
     state.isBursting = true
     return state.gatheredBytes < Self.burstBytes
@@ -162,11 +163,13 @@ extension Driver {
       }
       index = 0
       let (isDone, wakes) = lock.withLock { state -> (Bool, Bool) in
-        if round < rounds, fillBatch(&state, at: .now) { return (false, false) }
+        let now = Timestamp.now
+        let isLeft = rounds == .max && state.isLeftToCaller(at: now)
+        if round < rounds, !isLeft, fillBatch(&state, at: now) { return (false, false) }
         state.isSending = false
         // What is left is the I/O thread's, which may just be deciding to sleep.
         if round >= rounds { state.hasLeftovers = true }
-        if rounds == Self.callerRounds { state.lastSubmission = .now }
+        if rounds == Self.callerRounds { state.lastSubmission = now }
         state.collect()
         return (true, round >= rounds || state.hasOutputs ? state.wakes() : state.wakesForTimer())
       }
@@ -211,12 +214,13 @@ extension Driver {
     return isCurrent ? nil : lock.withLock { $0.blockedAt.take() }
   }
 
-  /// Sends what is due, unless another thread is at it; by the I/O thread.
+  /// Sends what is due, unless another thread is at it, or about to be; by the I/O thread.
   func drain() {
     let sends = lock.withLock { state -> Bool in
-      guard !state.isSending else { return false }
+      let now = Timestamp.now
+      guard !state.isSending, !state.isLeftToCaller(at: now) else { return false }
       state.hasLeftovers = false
-      guard fillBatch(&state, at: .now) else { return false }
+      guard fillBatch(&state, at: now) else { return false }
       state.isSending = true
       return true
     }

@@ -43,9 +43,9 @@ extension Driver {
   private func waitForWork(_ turn: Turn) -> Poller.ReadySet? {
     guard let timeout = prepareToWait(turn) else { return nil }
     do {
+      var rest = timeout
       let ready =
-        try pollForAnswer(insteadOf: timeout, turn)
-        ?? poller.wait(timeoutNanoseconds: timeout == .max ? nil : timeout)
+        try poll(insteadOf: &rest, turn) ?? poller.wait(timeoutNanoseconds: rest == .max ? nil : rest)
       // A callback that was called while answers were polled for may have been stuck: then this thread is another one now.
       if !turn.isRelieved { noteSuspension(waitingFor: timeout, turn) }
       return ready
@@ -78,7 +78,8 @@ extension Driver {
       turn.expectsAnswer = state.expectsAnswer
       state.expectsAnswer = false
       state.collect()
-      if state.hasOutputs || (state.hasLeftovers && !state.isSending) { return 0 }
+      if state.hasOutputs || !state.jobs.isEmpty { return 0 }
+      if state.hasLeftovers, !state.isSending, !state.isLeftToCaller(at: now) { return 0 }
       var until = state.machine.nextWakeup
       for other in [state.waiters.earliestDeadline, turn.metrics.nextSample, turn.network.lookAt] {
         if let other { until = min(until ?? other, other) }
@@ -105,19 +106,21 @@ extension Driver {
     case nothing, noMessage, message
   }
 
-  /// Takes one batch of datagrams; what is left makes the next wait return at once.
+  /// Takes one batch of datagrams, from so many slots at most; what is left makes the next wait return at once.
   @discardableResult
-  func receive(from entry: EndpointSockets.Entry, _ turn: Turn) -> Received {
+  func receive(from entry: EndpointSockets.Entry, slots: Int = .max, _ turn: Turn) -> Received {
     let batch = turn.batch
     let truncated = batch.truncatedCount
     do {
-      guard try entry.socket.receive(into: batch) > 0 else { return .nothing }
+      guard try entry.socket.receive(into: batch, slots: slots) > 0 else { return .nothing }
     } catch {
       localCounters.add(to: .receiveErrors)
       if let code = error.code { reportNetworkError(code, "\(error)") }
       return .nothing
     }
-    localCounters.add(batch.truncatedCount - truncated, to: .receiveTruncated)
+    if batch.truncatedCount != truncated {
+      localCounters.add(batch.truncatedCount - truncated, to: .receiveTruncated)
+    }
     if batch.queueDropCount != 0 {
       let place = entry.slot.index
       let lost = batch.queueDropCount &- turn.queueDrops[place]
@@ -168,21 +171,18 @@ extension Driver {
   /// Lets time pass, hands over what others' inputs have produced, and sends what is due.
   private func advance(_ turn: Turn) {
     guard !turn.isRelieved else { return }
-    let (resumptions, isGathering) = lock.withLock { state -> ([Resumption], Bool) in
+    let resumptions = lock.withLock { state -> [Resumption] in
       state.isAsleep = false
       let now = Timestamp.now
-      let isGathering =
-        state.isBursting && now.since(state.lastSubmission) < Self.burstInterval
-        && now.since(state.gatheredSince) < Self.burstHold
       if let due = state.machine.nextWakeup, due <= now { state.machine.advance(to: now) }
       if now.since(state.lastSubmission) < Self.lingerTime { turn.lastActivity = max(turn.lastActivity, now) }
       takeOutputs(&state, turn)
       var resumptions: [Resumption] = []
       state.waiters.removeExpired(at: now, into: &resumptions)
-      return (resumptions + state.ready(for: [.allAcknowledged, .topicValue]), isGathering)
+      return resumptions + state.ready(for: [.allAcknowledged, .topicValue])
     }
     for resumption in resumptions { resumption.resume() }
-    handOver(turn, drains: !isGathering)
+    handOver(turn)
   }
 
   /// Takes the pending deliveries and events over from the state, under the lock.

@@ -47,6 +47,8 @@ final class Driver: Sendable {
   /// How many callback threads there are, or were a moment ago.
   let callbackThreadCount = Atomic<Int>(0)
   let callbackLimiter = RateLimiter(interval: .seconds(1))
+  /// Whether tasks have something to do on the I/O thread; changed under the lock.
+  let hasJobs = Atomic<Bool>(false)
   let localCounters = LocalCounters()
   /// The models that are open, by name.
   let models = Mutex<[String: ObjectIdentifier]>([:])
@@ -54,6 +56,8 @@ final class Driver: Sendable {
   let quorums = Mutex<[String: ObjectIdentifier]>([:])
   /// How long answers are polled for; zero where the answering endpoint may need this processor.
   let answerPollingLimit: Nanoseconds
+  /// How long anything is polled for; zero likewise.
+  let busyPollingTime: Nanoseconds
   /// As it was when the endpoint was made; see ``EndpointSockets/plan``.
   private let firstPlan: SocketPlan
 
@@ -61,7 +65,9 @@ final class Driver: Sendable {
 
   init(_ settings: Endpoint.Configuration, plan: SocketPlan) throws {
     self.settings = settings
-    answerPollingLimit = IOThread.processorCount > 1 ? Nanoseconds(settings.answerPollingLimit) : .zero
+    let mayPoll = IOThread.processorCount > 1
+    answerPollingLimit = mayPoll ? Nanoseconds(settings.answerPollingLimit) : .zero
+    busyPollingTime = mayPoll ? Nanoseconds(settings.busyPollingTime) : .zero
     firstPlan = plan
     guard let id = settings.endpointID, let name = settings.endpointName else {
       preconditionFailure("the configuration has no identity: \(settings)")
@@ -216,6 +222,7 @@ final class Driver: Sendable {
       }
       return (Array(state.sinks.values), state.directReader, state.endAllWaits())
     }
+    runJobsElsewhere()
     callbackWatch.remove(self)
     turn.withLock { $0 = nil }
     callbackThreads.withLock { $0.abandon() }

@@ -1,3 +1,4 @@
+import DequeModule
 import GlueCore
 import GlueNetwork
 
@@ -71,6 +72,8 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   var sleepsUntil: Timestamp?
   /// A callback has published since it last waited.
   var expectsAnswer = false
+  /// What tasks have to do on it, see ``Driver/enqueue(_:)``.
+  var jobs = Deque<UnownedJob>()
 
   // MARK: What the program has
 
@@ -114,10 +117,26 @@ struct DriverState: ~Copyable, @unchecked Sendable {
 
   var hasOutputs: Bool { !deliveries.isEmpty || !events.isEmpty }
 
+  /// Whether there is an I/O thread for jobs, and will be for a while.
+  var takesJobs: Bool { phase == .running || phase == .leaving }
+
+  mutating func takeJobs() -> Deque<UnownedJob> {
+    defer { jobs = [] }
+    return jobs
+  }
+
   /// Throws unless messages can be taken.
   func checkOpen() throws(EndpointFailure) {
     if let failure { throw failure }
     if isLeaving || phase > .running { throw .stopped }
+  }
+
+  /// Whether the thread of a burst is about to send what is due. The I/O thread then keeps out of it, also where an
+  /// acknowledgement has made room. If it sent, it would go on as long as there is something, while the other thread only fills
+  /// the send buffer: what is sent then lies no longer in the processor's cache, and the two fight for the lock.
+  func isLeftToCaller(at now: Timestamp) -> Bool {
+    guard isBursting, phase == .running, now.since(lastSubmission) < Driver.burstInterval else { return false }
+    return gatheredBytes == 0 || gatheredBytes >= Driver.burstBytes || now.since(gatheredSince) < Driver.burstHold
   }
 
   /// Wakes the I/O thread if it sleeps: returns whether to call the poller, once the lock is released.

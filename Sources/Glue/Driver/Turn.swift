@@ -45,11 +45,11 @@ extension Driver {
 
     // MARK: The callback that runs
 
-    /// The delivery whose callback runs, and since when.
-    @exclusivity(unchecked) var place = 0
+    /// The delivery whose callback runs, and since when; `nil` for a job of a task.
+    @exclusivity(unchecked) var place: Int? = 0
     @exclusivity(unchecked) var calledAt = Timestamp(nanoseconds: 0)
     /// Held while another thread takes over. What that leaves for this one is complete once it can be taken.
-    let relief = Mutex<CallbackThread.Duty?>(nil)
+    let relief = Mutex<CallbackThread.Relief?>(nil)
     /// Whether this thread knows that it was relieved. Its own.
     @exclusivity(unchecked) var isRelieved = false
 
@@ -61,7 +61,8 @@ extension Driver {
 
     /// What another thread leaves, except its batch; what lies in that is copied.
     init(takingOver old: Turn) {
-      deliveries = old.deliveries.dropFirst(old.place + 1).copiedFromBatch()
+      // While tasks run nothing is to be handed over.
+      deliveries = old.place.map { old.deliveries.dropFirst($0 + 1).copiedFromBatch() } ?? []
       events = old.events
       sinks = old.sinks
       directReader = old.directReader
@@ -73,6 +74,15 @@ extension Driver {
       queueDrops = old.queueDrops
       network = old.network
       metrics = old.metrics
+    }
+
+    /// The subscription whose callback runs; `nil` in a job of a task.
+    var called: (id: SubscriptionID, sink: CallbackSink)? {
+      guard let place else { return nil }
+      guard let id = deliveries[place].subscription, case .callback(let sink) = sinks[id] else {
+        preconditionFailure("in the callback of delivery \(place), which has none")
+      }
+      return (id, sink)
     }
 
     /// Lets go of what another thread has taken over.

@@ -33,7 +33,8 @@ public enum Event: Sendable {
   case limit(name: String, count: UInt64)
   /// A callback takes longer than ``Endpoint/Configuration/slowCallbackThreshold``. Told when it is noticed that it goes on
   /// (`isOver` is false, and the duration is the time so far), which takes some 20 ms, and when it has returned. At most one
-  /// event a second for each filter and kind; but a callback that was told to go on is always told to be over.
+  /// event a second for each filter and kind; but a callback that was told to go on is always told to be over. The filter is
+  /// empty for a task that holds up ``Endpoint/executor``.
   case slowCallback(filter: String, duration: Duration, isOver: Bool)
   /// A message's payload is no value of the subscribed type; it was skipped.
   case undecodable(topic: String, publisher: Publisher, sequence: UInt64, reason: String)
@@ -101,7 +102,8 @@ extension Event: CustomStringConvertible {
     case .multicast(let report): "multicast: \(report)"
     case .limit(let name, let count): "limit reached: \(name), \(count) times so far"
     case .slowCallback(let filter, let duration, let isOver):
-      "slow callback: subscription to \(filter) " + (isOver ? "took \(duration)" : "goes on after \(duration)")
+      "slow callback: " + (filter.isEmpty ? "a task on the endpoint's executor " : "subscription to \(filter) ")
+        + (isOver ? "took \(duration)" : "goes on after \(duration)")
     case .undecodable(let topic, let publisher, let sequence, let reason):
       "undecodable: \(topic) number \(sequence) of \(publisher.name) (\(publisher.id)): \(reason)"
     case .interfaces(let choice): "interface: \(choice)"

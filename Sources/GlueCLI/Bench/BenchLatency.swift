@@ -12,9 +12,6 @@ struct BenchLatency: AsyncParsableCommand {
       two processes; the ratio of the two is what can be compared between machines.
       """)
 
-  @Option(help: "How both sides take messages: in a callback, or by for await (async).")
-  var api: SubscribingAPI = .callback
-
   @Option(help: "Size of a message. (default: 64)", transform: parseByteCount)
   var size: Int = 64
 
@@ -30,6 +27,12 @@ struct BenchLatency: AsyncParsableCommand {
   @Flag(help: "Sleep at once, instead of polling for the answer first.")
   var noPolling = false
 
+  @Option(help: "Poll for so long before each sleep, on both sides; the bare sockets block.", transform: parseDuration)
+  var busyPoll: Duration = .zero
+
+  @Option(help: "callback; async: for await; async-own: the same on the endpoint's executor.")
+  var api = LatencyAPI.callback
+
   @Flag(help: "One JSON object per round.")
   var json = false
 
@@ -41,20 +44,20 @@ struct BenchLatency: AsyncParsableCommand {
 
   func run() async throws {
     let network = PrivateNetwork()
+    func environment(_ name: String) -> [String: String] {
+      var environment = network.environment(name: name)
+      environment["GLUE_BUSY_POLLING_MICROSECONDS"] = "\(Int(busyPoll.inSeconds * 1e6))"
+      return environment
+    }
     let echo = try ChildProcess(
       ["bench", "echo", "--api", api.rawValue] + (noPolling ? ["--no-polling"] : []),
-      environment: network.environment(name: "bench-echo"))
+      environment: environment("bench-echo"))
     defer { echo.terminate() }
     var lines = echo.lines.makeAsyncIterator()
     guard let port = await lines.next().flatMap({ UInt16($0) }) else {
       throw CommandFailure("the echo process did not start")
     }
-    let environment = network.environment(name: "bench-ping")
-    let pinger: any Pinger =
-      switch api {
-      case .callback: try await CallbackPinger(environment: environment, polls: !noPolling)
-      case .async: try await AsyncPinger(environment: environment, polls: !noPolling)
-      }
+    let pinger = try await Pinger(environment: environment("bench-ping"), polls: !noPolling, api: api)
     var ours: [Round] = []
     var bare: [Round] = []
     // The first round of each warms up caches and round-trip estimates, and is not counted.
@@ -119,68 +122,37 @@ struct BenchLatency: AsyncParsableCommand {
   }
 }
 
-/// How a benchmark takes messages.
-enum SubscribingAPI: String, ExpressibleByArgument, CaseIterable {
+/// How messages are received.
+enum LatencyAPI: String, ExpressibleByArgument, CaseIterable {
   /// In a closure that the endpoint calls.
   case callback
   /// By iterating over a subscription in a task.
   case async
-}
+  /// The same in a task on the endpoint's executor.
+  case asyncOwn = "async-own"
 
-/// Sends messages, each when the one before has been answered.
-private protocol Pinger: Sendable {
-  var endpoint: Endpoint { get }
-  /// Does `count` round trips and returns their microseconds.
-  func run(count: Int, size: Int) async throws -> [Double]
-}
-
-extension Endpoint {
-  /// Starts one of the two endpoints.
-  fileprivate static func started(_ environment: [String: String]? = nil, polls: Bool) async throws -> Endpoint {
-    var configuration =
-      try environment.map { try Configuration.fromEnvironment($0) } ?? Configuration.fromEnvironment()
-    if !polls { configuration.answerPollingLimit = .zero }
-    let endpoint = try await Endpoint(configuration)
-    try await endpoint.start()
-    return endpoint
-  }
-}
-
-/// By `for await`.
-private final class AsyncPinger: Pinger {
-  let endpoint: Endpoint
-  private let publication: Publication
-  private let answers: Subscription
-
-  init(environment: [String: String], polls: Bool) async throws {
-    endpoint = try await Endpoint.started(environment, polls: polls)
-    publication = try endpoint.publication("bench/ping")
-    answers = try endpoint.subscribe(to: "bench/pong")
-    try await publication.awaitSubscribers(1, timeout: .seconds(20))
-  }
-
-  func run(count: Int, size: Int) async throws -> [Double] {
-    let payload = [UInt8](repeating: 0x61, count: size)
-    var times: [Double] = []
-    times.reserveCapacity(count)
-    var sentAt = Clocks.now()
-    try send(payload)
-    for await _ in answers {
-      times.append(Double(Clocks.now() - sentAt) / 1_000)
-      if times.count == count { return times }
-      sentAt = Clocks.now()
-      try send(payload)
+  /// Calls a closure for each message until the endpoint is shut down.
+  func receive(_ filter: String, at endpoint: Endpoint, _ body: @escaping @Sendable (UnsafeRawBufferPointer) -> Void)
+    throws
+  {
+    switch self {
+    case .callback: try endpoint.subscribe(to: filter) { $0.withUnsafeBytes(body) }
+    case .async:
+      let subscription = try endpoint.subscribe(to: filter)
+      Task {
+        for await message in subscription { message.bytes.withUnsafeBytes(body) }
+      }
+    case .asyncOwn:
+      let subscription = try endpoint.subscribe(to: filter)
+      Task(executorPreference: endpoint.executor) {
+        for await message in subscription { message.bytes.withUnsafeBytes(body) }
+      }
     }
-    throw CommandFailure("the endpoint has stopped")
-  }
-
-  private func send(_ payload: [UInt8]) throws {
-    if try publication.tryPublish(payload) == nil { throw CommandFailure("the publication's buffer is full") }
   }
 }
 
-/// All within the callback.
-private final class CallbackPinger: Pinger {
+/// Sends a message, and the next when the answer arrives, all where that is received.
+private final class Pinger: Sendable {
   private struct State {
     var sentAt: UInt64 = 0
     var left = 0
@@ -191,19 +163,22 @@ private final class CallbackPinger: Pinger {
 
   let endpoint: Endpoint
   private let publication: Publication
-  private let subscription: CallbackSubscription
   private let shared: Shared<State>
 
-  init(environment: [String: String], polls: Bool) async throws {
-    endpoint = try await Endpoint.started(environment, polls: polls)
+  init(environment: [String: String], polls: Bool, api: LatencyAPI) async throws {
+    var configuration = try Endpoint.Configuration.fromEnvironment(environment)
+    if !polls { configuration.answerPollingLimit = .zero }
+    endpoint = try await Endpoint(configuration)
+    try await endpoint.start()
     let publication = try endpoint.publication("bench/ping")
     let shared = Shared(State())
-    subscription = try endpoint.subscribe(to: "bench/pong") { _ in Self.answered(shared, publication) }
+    try api.receive("bench/pong", at: endpoint) { _ in Self.answered(shared, publication) }
     try await publication.awaitSubscribers(1, timeout: .seconds(20))
     self.publication = publication
     self.shared = shared
   }
 
+  /// Does `count` round trips and returns their microseconds.
   func run(count: Int, size: Int) async throws -> [Double] {
     try await withCheckedThrowingContinuation { continuation in
       shared.withLock { state in
@@ -256,24 +231,19 @@ private final class CallbackPinger: Pinger {
 struct BenchEcho: AsyncParsableCommand {
   static let configuration = CommandConfiguration(commandName: "echo", shouldDisplay: false)
 
-  @Option var api: SubscribingAPI = .callback
   @Flag var noPolling = false
+  @Option var api = LatencyAPI.callback
 
   func run() async throws {
     let socket = try RawSocket()
     detachThread { socket.echoForever() }
-    let endpoint = try await Endpoint.started(polls: !noPolling)
+    var configuration = try Endpoint.Configuration.fromEnvironment()
+    if noPolling { configuration.answerPollingLimit = .zero }
+    let endpoint = try await Endpoint(configuration)
+    try await endpoint.start()
     let pong = try endpoint.publication("bench/pong")
     // A full buffer cannot happen with one message under way; if it did, the pinger would tell.
-    switch api {
-    case .callback:
-      try endpoint.subscribe(to: "bench/ping") { message in
-        message.withUnsafeBytes { bytes in _ = try? pong.tryPublish(bytes) }
-      }
-    case .async:
-      let questions = try endpoint.subscribe(to: "bench/ping")
-      Task { for await message in questions { _ = try? pong.tryPublish(message.bytes) } }
-    }
+    try api.receive("bench/ping", at: endpoint) { bytes in _ = try? pong.tryPublish(bytes) }
     Console.line("\(socket.port)")
     await standardInputClosed()
     await endpoint.shutdown()

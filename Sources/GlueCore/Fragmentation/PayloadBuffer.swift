@@ -7,7 +7,8 @@ public final class PayloadBuffer {
   @exclusivity(unchecked) private(set) var base: UnsafeMutableRawPointer
   /// Bytes held.
   @exclusivity(unchecked) public private(set) var count = 0
-  @exclusivity(unchecked) private var capacity: Int
+  /// Bytes for which there is room.
+  @exclusivity(unchecked) private(set) var capacity: Int
 
   /// An empty buffer with room for so many bytes.
   public init(capacity: Int) {
@@ -25,6 +26,9 @@ public final class PayloadBuffer {
 
   /// The bytes; valid while the buffer lives and until the next append.
   public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
+  /// Forgets the bytes, and keeps the room for others.
+  func removeAll() { count = 0 }
 
   /// Adds bytes.
   public func append(_ bytes: UnsafeRawBufferPointer) {

@@ -21,11 +21,15 @@ public struct Reassembler {
   private static let firstAllocation: UInt64 = 64 << 10
 
   private var buffer: PayloadBuffer?
+  private let spares: SpareBuffers?
   /// Bytes of the whole body, while assembling.
   public private(set) var totalBytes: UInt64 = 0
 
   /// Without a message under assembly.
-  public init() {}
+  public init() { spares = nil }
+
+  /// Without a message under assembly; takes buffers from spare ones.
+  init(spares: SpareBuffers) { self.spares = spares }
 
   /// Bytes held.
   public var heldBytes: Int { buffer?.count ?? 0 }
@@ -38,7 +42,8 @@ public struct Reassembler {
       guard buffer == nil else { throw .invalidValue(.unitFlags) }
       if unit.flags.contains(.last) { return .whole(unit.body) }
       guard unit.totalBytes > UInt64(unit.body.count) else { throw .invalidValue(.total) }
-      let buffer = PayloadBuffer(capacity: Int(min(unit.totalBytes, Self.firstAllocation)))
+      let capacity = Int(min(unit.totalBytes, Self.firstAllocation))
+      let buffer = spares?.take(capacity: capacity) ?? PayloadBuffer(capacity: capacity)
       buffer.append(unit.body)
       self.buffer = buffer
       totalBytes = unit.totalBytes
@@ -51,6 +56,7 @@ public struct Reassembler {
     buffer.append(unit.body)
     guard isLast else { return .incomplete }
     abandon()
+    spares?.keep(buffer)
     return .assembled(buffer)
   }
 

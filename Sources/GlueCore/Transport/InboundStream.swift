@@ -56,7 +56,7 @@ final class InboundStream {
   private let budget: ReceiveBudget
   @exclusivity(unchecked) private var reservedBytes = 0
   private(set) var isWaitingForBudget = false
-  @exclusivity(unchecked) var assembler = Reassembler()
+  @exclusivity(unchecked) var assembler: Reassembler
   @exclusivity(unchecked) var assemblyPublishedAt = Timestamp(nanoseconds: 0)
   @exclusivity(unchecked) var assemblyTime: UInt64 = 0
   @exclusivity(unchecked) var assemblyLifetime: Nanoseconds?
@@ -78,6 +78,7 @@ final class InboundStream {
     self.configuration = transport
     self.maximumMessageBytes = maximumMessageBytes
     self.budget = budget
+    assembler = Reassembler(spares: budget.spares)
     isReliable = opening.isReliable
     isRequested = opening.attributes.request != nil
     jumpReason = opening.isReliable ? .evicted : .bestEffort

@@ -15,6 +15,7 @@ final class ReceiveBudget {
   private let reorderLimit: Int
   private var reserved = 0
   private var waiting: [(stream: InboundStream, bytes: Int)] = []
+  let spares = SpareBuffers()
   /// Bytes in the reorder buffers of all streams.
   var reordered = 0
 
