@@ -43,6 +43,7 @@ struct ConfigurationTests {
       "GLUE_DISCOVERY_RATE_MILLISECONDS": "10",
       "GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER": "1.5",
       "GLUE_RELAY": "0",
+      "GLUE_MULTICAST_DATA": "0",
       "GLUE_BUSY_POLLING_MICROSECONDS": "200",
     ])
     #expect(configuration.networkID == 0)
@@ -55,6 +56,7 @@ struct ConfigurationTests {
     #expect(configuration.discoveryInterval == .milliseconds(10))
     #expect(configuration.discoveryTimeoutMultiplier == 1.5)
     #expect(!configuration.relays)
+    #expect(!configuration.multicastsData)
     #expect(configuration.busyPollingTime == .microseconds(200))
   }
 
@@ -76,6 +78,7 @@ struct ConfigurationTests {
       ("GLUE_DISCOVERY_LISTEN_ADDRESS", ["", "0", "239.192.137.1:x"], "ADDRESS:PORT"),
       ("GLUE_DISCOVERY_RATE_MILLISECONDS", ["abc", "9", "60001", "", "1e3", "1000.5"], "an integer from 10 to 60000"),
       ("GLUE_RELAY", ["", "2", "true", " 1"], "1 or 0"),
+      ("GLUE_MULTICAST_DATA", ["", "2", "no"], "1 or 0"),
       ("GLUE_BUSY_POLLING_MICROSECONDS", ["", "-1", "50µs", "10000001"], "an integer from 0 to 10000000"),
       (
         "GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER", ["0.9", "nan", "inf", "", "-5", "1e3", "five"],

@@ -63,7 +63,8 @@ extension Endpoint.Configuration {
   /// One setting of the environment.
   enum Setting: CaseIterable {
     case networkID, networkKeys, networkKeyFile, endpointID, endpointName, listenAddress, listenInterfaces
-    case discoveryTarget, discoveryListenAddress, discoveryInterval, discoveryTimeoutMultiplier, relays, busyPollingTime
+    case discoveryTarget, discoveryListenAddress, discoveryInterval, discoveryTimeoutMultiplier, relays, multicastsData
+    case busyPollingTime
 
     /// The key by which swift-configuration knows it, from which it makes the variable's name.
     var key: String {
@@ -80,6 +81,7 @@ extension Endpoint.Configuration {
       case .discoveryInterval: "glue.discovery.rate.milliseconds"
       case .discoveryTimeoutMultiplier: "glue.discovery.rate.timeout.multiplier"
       case .relays: "glue.relay"
+      case .multicastsData: "glue.multicast.data"
       case .busyPollingTime: "glue.busy.polling.microseconds"
       }
     }
@@ -105,7 +107,7 @@ extension Endpoint.Configuration {
       case .discoveryListenAddress: "ADDRESS:PORT, for example 239.192.137.1:27320 or [ff12::efc0:8901]:27320"
       case .discoveryInterval: "an integer from 10 to 60000"
       case .discoveryTimeoutMultiplier: "a number of at least 1, at most 1000000"
-      case .relays: "1 or 0"
+      case .relays, .multicastsData: "1 or 0"
       case .busyPollingTime: "an integer from 0 to 10000000"
       }
     }
@@ -170,6 +172,9 @@ extension Endpoint.Configuration {
     case .relays:
       guard ["0", "1"].contains(text) else { throw refused() }
       relays = text == "1"
+    case .multicastsData:
+      guard ["0", "1"].contains(text) else { throw refused() }
+      multicastsData = text == "1"
     case .busyPollingTime:
       guard let number = UInt64(digits: text), number <= 10_000_000 else { throw refused() }
       busyPollingTime = .microseconds(number)

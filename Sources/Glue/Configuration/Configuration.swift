@@ -51,6 +51,10 @@ extension Endpoint {
     /// Whether this endpoint passes on datagrams between peers that do not hear each other (`GLUE_RELAY`). It takes no part in
     /// what these say. Default: `true`. Without it, two that have no other peer in common get nothing from each other.
     public var relays = true
+    /// Whether what is published goes to several subscribers by one multicast datagram (`GLUE_MULTICAST_DATA`), where that is announced to a
+    /// multicast group on one interface that is no radio, and they hear it. Default: `true`. Without it each gets a datagram of its own, as everywhere else:
+    /// for networks whose switches send multicast to everybody, or to a radio.
+    public var multicastsData = true
     /// Bytes asked of the system for received datagrams that wait for this program. Default: 4 MiB. A larger buffer
     /// survives longer pauses and floods; the system may grant less, and peers keep no more than half of it under way.
     public var receiveBufferBytes: Int = 4 << 20

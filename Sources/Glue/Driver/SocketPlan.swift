@@ -52,10 +52,14 @@ struct SocketPlan: Hashable, Sendable {
     }
   }
 
+  /// Whether data is to be sent to groups at all.
+  private let multicastsData: Bool
+
   /// Those targets to which data can be sent for several peers at once. Of several interfaces nobody can tell which of them gets to a peer; over
   /// the air multicast is slower than unicast, and not repeated by the radio.
   var dataGroups: [SocketAddress] {
-    guard interfaces.count == 1, let interface = interfaces.first, !interface.isWireless, !interface.isPointToPoint
+    guard multicastsData, interfaces.count == 1, let interface = interfaces.first, !interface.isWireless,
+      !interface.isPointToPoint
     else {
       return []
     }
@@ -78,6 +82,7 @@ struct SocketPlan: Hashable, Sendable {
     let selection = settings.linkName.map { .named([$0]) } ?? settings.listenInterfaces
     let choice = InterfaceChoice(selection, families, on: host, after: previous?.choice)
     self.choice = choice
+    multicastsData = settings.multicastsData
     let interfaces = choice.used.compactMap { host.interface($0.name) }
     self.interfaces = interfaces
     // What addresses of one link in the settings are meant on: they go with one interface only. That may be there without an

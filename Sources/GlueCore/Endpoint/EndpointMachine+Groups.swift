@@ -40,7 +40,8 @@ extension EndpointMachine {
     guard let ahead = joining.map(\.next).max(),
       joining.count + (stream.group?.members.count ?? 0) >= GroupReader.leastMembers
     else { return }
-    let next = stream.group?.next ?? ahead
+    // The group is sent nothing twice: what a former one had, new members get by unicast.
+    let next = stream.group?.next ?? max(ahead, stream.sentToGroup)
     let near = joining.filter { stream.log.bytes(from: $0.next, to: next) <= GroupReader.joinBytes }
     guard near.count + (stream.group?.members.count ?? 0) >= GroupReader.leastMembers else { return }
     let group = stream.group ?? GroupReader(target: target, next: next)

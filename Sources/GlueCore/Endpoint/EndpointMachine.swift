@@ -171,7 +171,9 @@ public final class EndpointMachine {
 
   /// Tells that a datagram was too large for the path.
   public func datagramTooLarge(to destination: SocketAddress, byteCount: Int, at now: Timestamp) {
-    for session in sessions.values where session.peer.address == destination {
+    let isGroup = dataGroups.contains(destination)
+    for session in sessions.values
+    where isGroup ? session.group.memberships > 0 : session.peer.address == destination {
       session.path.refused(size: byteCount, at: now)
       makeReady(session, at: now)
     }

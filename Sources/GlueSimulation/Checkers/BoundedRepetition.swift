@@ -31,6 +31,17 @@ package struct BoundedRepetition {
     ends[edge] = max(end, position + units)
   }
 
+  /// A DATA frame went to a group, which repeats nothing.
+  package mutating func sentToGroup(by life: Life, stream: UInt64, position: UInt64, units: UInt64) -> String? {
+    checks += 1
+    let edge = Edge(life: life, connection: 0, stream: stream)
+    let end = ends[edge, default: 0]
+    ends[edge] = max(end, position + units)
+    guard position < end else { return nil }
+    return
+      "life \(life) sends positions from \(position) of stream \(stream) to a group that has been sent all below \(end)"
+  }
+
   /// The run is over.
   package mutating func finished(troubledBytes: UInt64, disturbances: UInt64) -> String? {
     checks += 1

@@ -53,9 +53,9 @@ extension Simulation {
   private func watchGroup(_ wire: WireView, from endpoint: SimulatedEndpoint) {
     if !wire.data.isEmpty { recorder.report.groupDatagrams += 1 }
     for frame in wire.data {
-      recorder.repetition.sent(
-        by: endpoint.life, connection: wire.connection, stream: frame.header.stream, position: frame.header.position,
-        units: frame.units, bytes: frame.bytes)
+      let repetition = recorder.repetition.sentToGroup(
+        by: endpoint.life, stream: frame.header.stream, position: frame.header.position, units: frame.units)
+      recorder.judge(.boundedRepetition, repetition, at: now)
       guard let topic = endpoint.publications.first(where: { $0.id.rawValue == frame.header.stream })?.topic else {
         continue
       }

@@ -22,6 +22,7 @@ BAD_SETTINGS = {
         "239.192.137.1:0", "[ff12::1]:0", "127.0.0.1:0", "192.0.2.1:5000", "[2001:db8::1]:5000"],
     "GLUE_DISCOVERY_RATE_MILLISECONDS": ["9", "60001", "0", "-5", "fast", "", "10.5"],
     "GLUE_RELAY": ["", "2", "yes"],
+    "GLUE_MULTICAST_DATA": ["", "2", "yes"],
     "GLUE_BUSY_POLLING_MICROSECONDS": ["", "-1", "10000001", "1ms"],
     "GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER": ["0", "0.99", "-1", "x", "", "nan", "inf"],
 }
@@ -36,6 +37,7 @@ GOOD_SETTINGS = {
     "GLUE_DISCOVERY_LISTEN_ADDRESS": ["239.1.2.3:4000", "[ff12::1234]:4000", "[ff12::1234%lo]:4000"],
     "GLUE_DISCOVERY_RATE_MILLISECONDS": ["10", "60000"],
     "GLUE_RELAY": ["1", "0"],
+    "GLUE_MULTICAST_DATA": ["1", "0"],
     "GLUE_BUSY_POLLING_MICROSECONDS": ["0", "100"],
     "GLUE_DISCOVERY_RATE_TIMEOUT_MULTIPLIER": ["1", "2.5"],
 }
