@@ -16,9 +16,14 @@ struct GroupSending {
   /// Whether a group has its turn, rather than a session.
   var isTurn = true
 
+  /// Whether no group has anything to send.
+  var isIdle: Bool { queue.isEmpty && heldUp.isEmpty }
+
   /// When a group has waited for long enough.
   var wakeup: Timestamp {
-    heldUp.lazy.compactMap { $0.group?.heldUpSince }.min().map { $0 + GroupReader.holdUpLimit } ?? .distantFuture
+    heldUp.isEmpty
+      ? .distantFuture
+      : heldUp.lazy.compactMap { $0.group?.heldUpSince }.min().map { $0 + GroupReader.holdUpLimit } ?? .distantFuture
   }
 }
 
@@ -162,7 +167,6 @@ extension EndpointMachine {
 
   /// Whether a group that waited can go on. To be asked when nothing else is left to do.
   func resumeGroups() -> Bool {
-    guard !groups.heldUp.isEmpty else { return false }
     let ready = groups.heldUp.filter { $0.group?.isReady ?? true }
     for stream in ready { resumeGroup(of: stream) }
     return !ready.isEmpty

@@ -15,8 +15,10 @@ extension EndpointMachine {
     }
     // After the goodbye nothing else may follow.
     guard !isStopped else { return nil }
-    groups.isTurn.toggle()
-    if groups.isTurn, let datagram = nextGroupDatagram(into: buffer, at: now) { return sent(datagram) }
+    if !groups.queue.isEmpty {
+      groups.isTurn.toggle()
+      if groups.isTurn, let datagram = nextGroupDatagram(into: buffer, at: now) { return sent(datagram) }
+    }
     while let session = ready.first {
       if !session.isClosed {
         let datagram: OutgoingDatagram?
@@ -45,6 +47,7 @@ extension EndpointMachine {
       if !session.isClosed { alarms.set(session, at: session.nextWakeup) }
       if !withdrawn.isEmpty { endWithdrawn(at: now) }
     }
+    guard !groups.isIdle else { return nil }
     if let datagram = nextGroupDatagram(into: buffer, at: now) { return sent(datagram) }
     // What was sent last may be what a group waited for.
     return resumeGroups() || !ready.isEmpty ? nextDatagram(into: buffer, at: now) : nil

@@ -32,8 +32,10 @@ final class RemoteReader {
   @exclusivity(unchecked) private var isDetached = false
   /// With whom it is served together.
   @exclusivity(unchecked) private(set) var group: GroupReader?
+  /// Whether there is one: asked for each message, and without a reference count.
+  @exclusivity(unchecked) private(set) var isMember = false
   /// Whether it would have to be told of a message: it neither waits in a queue nor is served with others.
-  var isIdle: Bool { !isQueued && group == nil }
+  var isIdle: Bool { !isQueued && !isMember }
   /// Matching subscriptions of the peer.
   @exclusivity(unchecked) var subscriptions: Set<UInt64> = []
   /// When to ask the peer if it stays silent about this stream; nil if there is nothing to ask. Each reader has its own: what
@@ -72,7 +74,10 @@ final class RemoteReader {
   /// Whether it reads what the peer has asked for, which is no subscriber's due.
   var isRequested: Bool { limit != .max }
   /// One above the last position that there is for it.
-  private var end: UInt64 { min(stream.log.end, limit, group?.next ?? .max) }
+  private var end: UInt64 {
+    let end = min(stream.log.end, limit)
+    return isMember ? min(end, group!.next) : end
+  }
   /// Whether it has all it was to get.
   var isDone: Bool { acknowledged >= limit }
   /// Whether what it is to get next was there before it.
@@ -107,7 +112,7 @@ final class RemoteReader {
   func setQueued(_ isQueued: Bool) {
     guard isQueued != self.isQueued else { return }
     self.isQueued = isQueued
-    if !isDetached, group == nil { stream.idleReaders += isQueued ? -1 : 1 }
+    if !isDetached, !isMember { stream.idleReaders += isQueued ? -1 : 1 }
   }
 
   // MARK: What the peer says
@@ -301,6 +306,7 @@ final class RemoteReader {
     guard self.group == nil else { return }
     if !isQueued { stream.idleReaders -= 1 }
     self.group = group
+    isMember = true
     group.add(self)
     session.group.join()
   }
@@ -310,6 +316,7 @@ final class RemoteReader {
     guard let group else { return }
     group.remove(self)
     self.group = nil
+    isMember = false
     session.group.leave()
     if !isQueued, !isDetached { stream.idleReaders += 1 }
   }
