@@ -117,12 +117,13 @@ extension EndpointMachine {
         groups.heldUp.append(stream)
         continue
       }
-      let datagram = writeGroupDatagram(of: stream, group, into: buffer, at: now)
+      guard let datagram = writeGroupDatagram(of: stream, group, into: buffer, at: now) else {
+        // Not even a fragment fits into what gets to all of them. Each session knows what to do then.
+        endGroup(of: stream, at: now)
+        continue
+      }
       enqueueGroup(of: stream)
-      if let datagram { return datagram }
-      // Not even a fragment fits: the path has become smaller than what it has to carry at least.
-      assertionFailure("nothing of a stream fits into \(group.datagramBytes) bytes")
-      endGroup(of: stream, at: now)
+      return datagram
     }
     return nil
   }
