@@ -5,10 +5,10 @@
 #endif
 
 extension NetworkInterface {
-  /// Whether it is a radio, as far as the system tells: Linux does. Of Apple's systems every interface to other hosts may be one.
-  public var isWireless: Bool {
+  /// See ``isWireless``.
+  static func isRadio(_ name: String, isLoopback: Bool) -> Bool {
     #if os(Linux) || os(Android)
-      access("/sys/class/net/\(name)/phy80211", F_OK) == 0 || access("/sys/class/net/\(name)/wireless", F_OK) == 0
+      ["phy80211", "wireless"].contains { access("/sys/class/net/\(name)/\($0)", F_OK) == 0 }
     #else
       !isLoopback
     #endif

@@ -23,6 +23,8 @@ public struct NetworkInterface: Hashable, Sendable {
   /// Whether multicast can be sent and received on it. True for Linux's loopback interface, which passes IPv4 multicast
   /// without any route although it does not say so; IPv6 multicast needs a route there (`ff00::/8 dev lo`).
   public let supportsMulticast: Bool
+  /// Whether it is a radio, as far as the system tells: Linux does. Of Apple's systems every interface to other hosts may be one.
+  public let isWireless: Bool
 
   /// All interfaces, ordered by index.
   ///
@@ -86,7 +88,8 @@ public struct NetworkInterface: Hashable, Sendable {
   /// An interface as a test makes one up.
   package init(
     index: UInt32, name: String, addresses: [IPAddress], broadcastAddress: IPAddress? = nil, isUp: Bool = true,
-    isLoopback: Bool = false, isPointToPoint: Bool = false, supportsMulticast: Bool = true
+    isLoopback: Bool = false, isPointToPoint: Bool = false, supportsMulticast: Bool = true,
+    isWireless: Bool = false
   ) {
     self.index = index
     self.name = name
@@ -97,6 +100,7 @@ public struct NetworkInterface: Hashable, Sendable {
     self.isLoopback = isLoopback
     self.isPointToPoint = isPointToPoint
     self.supportsMulticast = supportsMulticast
+    self.isWireless = isWireless
   }
 
   private init(_ entry: cglue_interface) {
@@ -109,6 +113,7 @@ public struct NetworkInterface: Hashable, Sendable {
     isLoopback = entry.is_loopback
     isPointToPoint = entry.is_point_to_point
     supportsMulticast = entry.supports_multicast
+    isWireless = Self.isRadio(name, isLoopback: isLoopback)
   }
 }
 

@@ -123,6 +123,19 @@ struct SocketPlanTests {
         "lo, as no other one qualifies; only this host is reached: 127.0.0.1, ::1; eth1, one of all"))
   }
 
+  @Test("Data is multicast on one wired interface, unless a setting says otherwise")
+  func dataGroups() throws {
+    #expect(try plan().dataGroups == on(Self.groupV4, Self.eth0) + on(Self.groupV6, Self.eth0))
+    #expect(try plan(["GLUE_MULTICAST_DATA": "0"]).dataGroups.isEmpty)
+    #expect(try plan(["GLUE_LISTEN_INTERFACE": "eth0,wlan0"]).dataGroups.isEmpty)
+    #expect(try plan(["GLUE_LISTEN_INTERFACE": "tun0"]).dataGroups.isEmpty)
+    #expect(try plan(["GLUE_DISCOVERY_TARGET_ADDRESS": "10.0.2.9:5000"]).dataGroups.isEmpty)
+    let radio = NetworkInterface(index: 3, name: "wlan0", addresses: [Self.v4(3)], isWireless: true)
+    #expect(try plan(on: HostNetwork(interfaces: [Self.lo, radio], defaultRoute: "wlan0")).dataGroups.isEmpty)
+    let alone = try plan(on: HostNetwork(interfaces: [Self.lo], defaultRoute: nil))
+    #expect(alone.dataGroups == on(Self.groupV4, Self.lo))
+  }
+
   @Test("No more than the limit")
   func limit() throws {
     let many = (2..<30).map { Self.network($0, "eth\($0)") }

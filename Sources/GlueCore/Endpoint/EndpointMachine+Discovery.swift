@@ -7,7 +7,7 @@ extension EndpointMachine {
   /// - Parameters:
   ///   - targets: Whom to announce to from now on.
   ///   - dataGroups: Those of them to which data can be sent for several peers at once.
-  public func networkChanged(targets: [SocketAddress], dataGroups: [SocketAddress] = [], at now: Timestamp) {
+  public func networkChanged(targets: [SocketAddress], dataGroups: [SocketAddress], at now: Timestamp) {
     guard !isStopped else { return }
     if dataGroups != self.dataGroups {
       self.dataGroups = dataGroups

@@ -1,7 +1,7 @@
 import DequeModule
 import GlueAddress
 
-/// Data for several subscribers at once (docs/protocol.md §5.6).
+/// Data for several subscribers at once (docs/protocol.md §5.9).
 ///
 /// Who is served by multicast: two and more readers of a stream whose endpoints have said that they hear this one, on one link, and lose little. Each keeps
 /// its own session, by which it acknowledges and gets again what it lacks. Whoever holds up the others, does not answer, or loses much, is served by
@@ -78,7 +78,7 @@ extension EndpointMachine {
     for reader in session.readers.values where reader.group != nil {
       reader.leaveGroup()
       enqueue(reader, at: now)
-      if reader.stream.group?.place != .queue { enqueueGroup(of: reader.stream) }
+      enqueueGroup(of: reader.stream)
     }
   }
 
@@ -149,14 +149,10 @@ extension EndpointMachine {
       alarms.set(session, at: session.nextWakeup)
     }
     inbox.counters.groupDatagramsSent += 1
-    var header = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<WireLimits.shortHeaderBytes]))
-    ShortHeader(
+    let header = ShortHeader(
       connection: incarnation.groupTag, packetNumber: UInt32(truncatingIfNeeded: number),
-      acknowledgeNow: acknowledgeNow, isGroup: true, isSealed: seal != nil, keyEpoch: seal?.shortEpoch ?? 0
-    ).write(to: &header)
-    let size =
-      seal?.seal(buffer, headerBytes: WireLimits.shortHeaderBytes, byteCount: writer.count, packetNumber: number)
-      ?? writer.count
+      acknowledgeNow: acknowledgeNow, isGroup: true, isSealed: seal != nil, keyEpoch: seal?.shortEpoch ?? 0)
+    let size = header.finish(buffer, byteCount: writer.count, packetNumber: number, seal: seal)
     return OutgoingDatagram(destination: group.target, byteCount: size)
   }
 
@@ -169,13 +165,11 @@ extension EndpointMachine {
   /// Whether a group that waited can go on. To be asked when nothing else is left to do.
   func resumeGroups() -> Bool {
     let ready = groups.heldUp.filter { $0.group?.isReady ?? true }
-    for stream in ready { resumeGroup(of: stream) }
+    for stream in ready {
+      groups.heldUp.removeAll { $0 === stream }
+      enqueueGroup(of: stream)
+    }
     return !ready.isEmpty
-  }
-
-  private func resumeGroup(of stream: OutboundStream) {
-    groups.heldUp.removeAll { $0 === stream }
-    enqueueGroup(of: stream)
   }
 
   /// Goes on without the members that hold up the others.
@@ -207,31 +201,19 @@ extension EndpointMachine {
       inbox.counters.datagramsUnproven += 1
       return
     }
-    guard header.isSealed == (seal != nil) else {
-      inbox.counters.datagramsForged += 1
-      return
-    }
     // Numbers are common to all that an endpoint sends.
     let near = max(session.replay.highest, session.group.replay.highest)
-    let number = ReplayWindow(nothingBelow: near).restore(header.packetNumber)
-    guard number <= WireLimits.position, session.group.replay.isNew(number) else {
+    let number = ReplayWindow.restore(header.packetNumber, near: near)
+    guard
+      let content = open(
+        datagram, header: header, body: body, number: number, isNew: session.group.replay.isNew(number), of: session)
+    else { return }
+    guard number <= WireLimits.position, session.group.replay.accept(number) else {
       inbox.counters.datagramsDuplicate += 1
       return
     }
-    var frames = FrameReader(body)
-    var owner: PayloadBuffer?
-    if let seal {
-      owner = seal.open(datagram, header: header, candidates: session.openers, packetNumber: number)
-      guard let owner else {
-        inbox.counters.datagramsForged += 1
-        return
-      }
-      frames = FrameReader(WireReader(owner.bytes))
-    }
-    _ = session.group.replay.accept(number)
     session.group.received += 1
     if number == session.group.replay.highest { session.group.largestReceivedAt = receivedAt }
-    receiveGroup(
-      frames, owner: owner, header: header, of: session, byteCount: datagram.count, at: now, receivedAt: receivedAt)
+    receiveGroup(content, header: header, of: session, byteCount: datagram.count, at: now, receivedAt: receivedAt)
   }
 }

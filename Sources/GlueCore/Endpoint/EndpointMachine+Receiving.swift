@@ -42,35 +42,50 @@ extension EndpointMachine {
         refuseUnknownSession(header, from: source, at: now)
         return
       }
-      guard header.isSealed == (seal != nil) else {
-        inbox.counters.datagramsForged += 1
-        return
-      }
       let number = session.replay.restore(header.packetNumber)
-      var frames = reader
-      var owner: PayloadBuffer?
-      if let seal {
-        // What was recorded is not worth opening.
-        guard session.replay.isNew(number) else {
-          inbox.counters.datagramsDuplicate += 1
-          return
-        }
-        owner = seal.open(datagram, header: header, candidates: session.openers, packetNumber: number)
-        guard let owner else {
-          inbox.counters.datagramsForged += 1
-          return
-        }
-        frames = WireReader(owner.bytes)
-      }
+      guard
+        let content = open(
+          datagram, header: header, body: reader, number: number, isNew: session.replay.isNew(number), of: session)
+      else { return }
       receive(
-        FrameReader(frames), owner: owner, number: number, header: header, of: session, from: source,
-        byteCount: datagram.count, at: now, receivedAt: min(receivedAt, now))
+        content, number: number, header: header, of: session, from: source, byteCount: datagram.count, at: now,
+        receivedAt: min(receivedAt, now))
     case .long(let header):
       receive(header, body: reader, of: datagram, from: source, arrival: arrival, at: now)
     case .reset(let connection):
       discovery.receiveReset(connection: connection, from: source, at: now)
       drainDiscovery(at: now)
     }
+  }
+
+  /// What is in a datagram under a short header.
+  struct Content {
+    var frames: FrameReader
+    /// Where they are, if not in the datagram as it came.
+    var owner: PayloadBuffer?
+  }
+
+  /// Opens a datagram of a peer's; nil, and counted, if it is not sealed as this network demands, or is not worth it.
+  @inline(__always)
+  func open(
+    _ datagram: UnsafeRawBufferPointer, header: ShortHeader, body: WireReader, number: UInt64,
+    isNew: @autoclosure () -> Bool, of session: Session
+  ) -> Content? {
+    guard header.isSealed == (seal != nil) else {
+      inbox.counters.datagramsForged += 1
+      return nil
+    }
+    guard let seal else { return Content(frames: FrameReader(body)) }
+    // What was recorded is not worth opening.
+    guard isNew() else {
+      inbox.counters.datagramsDuplicate += 1
+      return nil
+    }
+    guard let owner = seal.open(datagram, header: header, candidates: session.openers, packetNumber: number) else {
+      inbox.counters.datagramsForged += 1
+      return nil
+    }
+    return Content(frames: FrameReader(WireReader(owner.bytes)), owner: owner)
   }
 
   private func receive(
@@ -188,8 +203,8 @@ extension EndpointMachine {
   // MARK: Within a session
 
   private func receive(
-    _ frames: FrameReader, owner: PayloadBuffer?, number: UInt64, header: ShortHeader, of session: Session,
-    from source: SocketAddress, byteCount: Int, at now: Timestamp, receivedAt: Timestamp
+    _ content: Content, number: UInt64, header: ShortHeader, of session: Session, from source: SocketAddress,
+    byteCount: Int, at now: Timestamp, receivedAt: Timestamp
   ) {
     guard source == session.peer.address else {
       // Whoever sends from elsewhere has to prove that address first. Till then nothing of it counts: a copy of an old
@@ -210,11 +225,9 @@ extension EndpointMachine {
     session.reordering.note(number, isHighest: number == session.replay.highest, at: now)
     _ = discovery.signOfLife(session: session.peer.localSession, from: source, at: now)
     drainDiscovery(at: now)
-    let arrival = InboundStream.Arrival(
-      now: now, receivedAt: receivedAt, oneWayDelay: session.oneWayDelay, received: session.arrived,
-      patience: session.patience, isReordered: session.reordering.isUsual, owner: owner)
+    let arrival = session.arrival(of: content.owner, at: now, receivedAt: receivedAt)
     var asksForAnswer = false
-    var frames = frames
+    var frames = content.frames
     while !session.isClosed, let (type, frame) = nextFrame(of: &frames, form: .short) {
       do {
         if try receive(type, frame, number: number, of: session, byteCount: byteCount, arrival: arrival) {
@@ -245,14 +258,12 @@ extension EndpointMachine {
 
   /// Takes the content of a datagram to a group: what is published in streams that this endpoint reads, and no more.
   func receiveGroup(
-    _ frames: FrameReader, owner: PayloadBuffer?, header: ShortHeader, of session: Session, byteCount: Int,
-    at now: Timestamp, receivedAt: Timestamp
+    _ content: Content, header: ShortHeader, of session: Session, byteCount: Int, at now: Timestamp,
+    receivedAt: Timestamp
   ) {
-    let arrival = InboundStream.Arrival(
-      now: now, receivedAt: receivedAt, oneWayDelay: session.oneWayDelay, received: session.arrived,
-      patience: session.patience, isReordered: session.reordering.isUsual, owner: owner)
+    let arrival = session.arrival(of: content.owner, at: now, receivedAt: receivedAt)
     var isForUs = false
-    var frames = frames
+    var frames = content.frames
     while !session.isClosed, let (type, frame) = nextFrame(of: &frames, form: .short) {
       guard type == .data || type == .gap else {
         inbox.counters.framesMisplaced += 1

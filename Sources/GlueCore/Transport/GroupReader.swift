@@ -1,6 +1,6 @@
 import GlueAddress
 
-/// Readers of one stream that are served together: what is published goes to a multicast group, once for all of them (docs/protocol.md §5.6).
+/// Readers of one stream that are served together: what is published goes to a multicast group, once for all of them (docs/protocol.md §5.9).
 ///
 ///     member.next ≤ … next ≤ … log.end
 ///       └ by unicast ┘   └ to the group, once every member is there
@@ -110,13 +110,12 @@ struct GroupTraffic {
     guard judged.datagrams >= Self.judgedDatagrams || judged.lost > Self.judgedDatagrams / Self.worstLoss else {
       return false
     }
-    let isBad = judged.lost * Self.worstLoss > Self.judgedDatagrams
+    // One acknowledgement may tell of many more datagrams, or so many may be lost before they have come together.
+    let isBad = judged.lost * Self.worstLoss > max(judged.datagrams, Self.judgedDatagrams)
     if !isBad { bars = 0 }
     judged = (0, 0)
     return isBad
   }
-
-  mutating func leave() { memberships -= 1 }
 
   /// Takes note that the peer is to be served by unicast for a while.
   mutating func bar(at now: Timestamp) {
@@ -132,4 +131,7 @@ struct GroupTraffic {
     }
     memberships += 1
   }
+
+  /// One of them is a member no longer.
+  mutating func leave() { memberships -= 1 }
 }

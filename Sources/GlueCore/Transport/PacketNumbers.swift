@@ -22,7 +22,10 @@ struct ReplayWindow {
   }
 
   /// The 64-bit number nearest to the highest that ends in these 32 bits.
-  func restore(_ low: UInt32) -> UInt64 {
+  func restore(_ low: UInt32) -> UInt64 { Self.restore(low, near: highest) }
+
+  /// The 64-bit number nearest to another one that ends in these 32 bits.
+  static func restore(_ low: UInt32, near highest: UInt64) -> UInt64 {
     let candidate = highest & ~0xFFFF_FFFF | UInt64(low)
     let half: UInt64 = 1 << 31
     if candidate + half < highest { return candidate + (1 << 32) }

@@ -72,7 +72,7 @@ final class SendLog {
   @exclusivity(unchecked) private var free = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
   /// Bytes that a unit's header takes at most: flags, length, time, lifetime, total.
-  static let unitHeaderBytes = 1 + 3 + 10 + 10 + 5
+  static let unitHeaderBytes = 1 + 5 + 10 + 10 + 5
   /// The first chunk has room for one fragment at its longest, since many topics carry little; later ones grow to the largest.
   static let smallestChunk = 512
   /// Larger only for messages that need it.
@@ -393,7 +393,14 @@ final class SendLog {
       spares.append(chunk)
       spareBytes += chunk.capacity
     }
-    if messages.isEmpty, let chunk = chunks.last {
+    guard messages.isEmpty, let chunk = chunks.last else { return }
+    spares = []
+    spareBytes = 0
+    if chunk.capacity > 2 * Self.largestChunk {
+      // It was for a message of unusual size.
+      chunks = []
+      free = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    } else {
       // It begins anew.
       chunk.origin = totalBytes
       free = UnsafeMutableRawBufferPointer(start: chunk.base, count: chunk.capacity)

@@ -85,11 +85,8 @@ extension Session {
   func finish(
     _ buffer: UnsafeMutableRawBufferPointer, byteCount: Int, packetNumber: UInt64, acknowledgeNow: Bool
   ) -> Int {
-    var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<WireLimits.shortHeaderBytes]))
-    shortHeader(packetNumber: packetNumber, acknowledgeNow: acknowledgeNow).write(to: &writer)
-    guard let seal else { return byteCount }
-    return seal.seal(
-      buffer, headerBytes: WireLimits.shortHeaderBytes, byteCount: byteCount, packetNumber: packetNumber)
+    shortHeader(packetNumber: packetNumber, acknowledgeNow: acknowledgeNow)
+      .finish(buffer, byteCount: byteCount, packetNumber: packetNumber, seal: seal)
   }
 
   private func writeStreams(to writer: inout WireWriter, at now: Timestamp, counters: inout Counters) -> Bool {
@@ -182,5 +179,18 @@ extension Session {
     writer.pad(to: size - sealBytes)
     // Not counted as sent: its loss says nothing about the path's load.
     return finish(buffer, byteCount: writer.count, packetNumber: packetNumber, acknowledgeNow: false)
+  }
+}
+
+extension ShortHeader {
+  /// Puts the header before a body, and seals it in a network with a key. Returns the size of the whole.
+  func finish(
+    _ buffer: UnsafeMutableRawBufferPointer, byteCount: Int, packetNumber: UInt64, seal: DatagramSeal?
+  ) -> Int {
+    var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<WireLimits.shortHeaderBytes]))
+    write(to: &writer)
+    guard let seal else { return byteCount }
+    return seal.seal(
+      buffer, headerBytes: WireLimits.shortHeaderBytes, byteCount: byteCount, packetNumber: packetNumber)
   }
 }

@@ -218,6 +218,13 @@ final class Session {
   /// Datagrams that came in the session, and by way of groups.
   var arrived: UInt64 { received + group.received }
 
+  /// What the datagram at hand tells its streams.
+  func arrival(of owner: PayloadBuffer?, at now: Timestamp, receivedAt: Timestamp) -> InboundStream.Arrival {
+    InboundStream.Arrival(
+      now: now, receivedAt: receivedAt, oneWayDelay: oneWayDelay, received: arrived, patience: patience,
+      isReordered: reordering.isUsual, owner: owner)
+  }
+
   /// How long to wait for reordered data before it is requested.
   var patience: Nanoseconds {
     let span = max(roundTrip.smoothed.count, reordering.lateness.count)

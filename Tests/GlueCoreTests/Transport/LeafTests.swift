@@ -209,6 +209,19 @@ import Testing
     #expect(log.arrived(log.message(at: 3).message, 1, at: 3, next: 6) == nil)
   }
 
+  @Test func goesOnAfterALargeMessage() throws {
+    let log = SendLog()
+    for number in 0..<3 {
+      append(log, pattern(3 << 20, seed: number))
+      #expect(try read(log, maximumBytes: 65_000) == [pattern(3 << 20, seed: number)])
+      log.release(below: log.end)
+      #expect(log.isEmpty && log.byteCount == 0)
+      append(log, [UInt8(number)])
+      #expect(try read(log, maximumBytes: 65_000) == [[UInt8(number)]])
+      log.release(below: log.end)
+    }
+  }
+
   @Test func releasesFromTheFront() throws {
     let log = SendLog()
     for number in 0..<10_000 { append(log, pattern(100, seed: number)) }
@@ -243,6 +256,51 @@ import Testing
     #expect(log.endOfExpired(from: 0, at: now) == 4)
     #expect(log.endOfExpired(from: 4, at: now) == 4)
     #expect(log.firstExpired(in: 4..<8, at: now) == 6)
+  }
+}
+
+@Suite struct GroupTrafficTests {
+  /// Whether so many lost of so many datagrams, in acknowledgements of so many, are too much.
+  func isBad(lost: Int, of datagrams: Int, in acknowledgement: Int) -> Bool {
+    var traffic = GroupTraffic()
+    traffic.join()
+    var isBad = false
+    for start in stride(from: 0, to: datagrams, by: acknowledgement) {
+      let count = min(acknowledgement, datagrams - start)
+      let before = lost * start / datagrams
+      isBad = traffic.note(datagrams: count, lost: UInt64(lost * (start + count) / datagrams - before)) || isBad
+    }
+    return isBad
+  }
+
+  @Test func moreThanATwentiethIsTooMuch() {
+    for acknowledgement in [1, 16, 256, 1_000] {
+      #expect(!isBad(lost: 30, of: 1_000, in: acknowledgement))
+      #expect(isBad(lost: 100, of: 1_000, in: acknowledgement))
+    }
+    #expect(!isBad(lost: 3, of: 20, in: 1), "too few to tell")
+  }
+
+  @Test func barsGrow() {
+    var traffic = GroupTraffic()
+    var bars: [UInt64] = []
+    for _ in 0..<3 {
+      traffic.bar(at: Timestamp(nanoseconds: 0))
+      bars.append(traffic.barredUntil.nanoseconds / 1_000_000_000)
+    }
+    #expect(bars == [2, 4, 8])
+  }
+}
+
+@Suite struct SpareBuffersTests {
+  @Test func whatSomebodyHoldsIsNotFilledAgain() throws {
+    let spares = SpareBuffers()
+    var held: PayloadBuffer? = PayloadBuffer(capacity: 65_536)
+    try spares.keep(#require(held))
+    #expect(spares.take(capacity: 65_536) == nil)
+    held = nil
+    let again = try #require(spares.take(capacity: 40_000))
+    #expect(again.count == 0 && spares.take(capacity: 40_000) == nil)
   }
 }
 
