@@ -72,7 +72,7 @@ struct BenchThroughput: AsyncParsableCommand {
       Console.line("\(subscribers) subscriber(s), \(bestEffort ? "best effort" : "reliable"), \(rounds) round(s) each")
       Console.line(
         "    size      msg/s      MB/s  delivered %  wire B/msg  CPU µs/msg pub  CPU µs/msg sub  MB pub  MB sub"
-          + (rate == nil ? "" : "  delay µs p50       p99       max"))
+          + (rate == nil ? "" : "  delay µs p50       p90       p99     p99.9       max"))
     }
     for size in try parsedSizes() {
       var results: [Round] = []
@@ -173,8 +173,14 @@ struct SubscriberReport: Codable, Sendable {
 /// Microseconds from publisher to callback.
 struct DelayReport: Codable, Sendable {
   var p50: Double
+  var p90: Double
   var p99: Double
+  var p999: Double
   var maximum: Double
+
+  var all: [(name: String, microseconds: Double)] {
+    [("P50", p50), ("P90", p90), ("P99", p99), ("P999", p999), ("Max", maximum)]
+  }
 }
 
 /// The figures of one round.
@@ -215,9 +221,8 @@ private struct Round {
       + Format.right(Format.fixed(subscriberMicroseconds, 3), 16)
       + Format.right(Format.fixed(Double(sent.peakMemoryBytes) / 1e6, 1), 8)
       + Format.right(Format.fixed(Double(subscriberMemoryBytes) / 1e6, 1), 8)
-      + (delays.map { Format.right(Format.fixed($0.p50, 1), 14) } ?? "")
-      + (delays.map { Format.right(Format.fixed($0.p99, 1), 10) } ?? "")
-      + (delays.map { Format.right(Format.fixed($0.maximum, 1), 10) } ?? "")
+      + (delays?.all ?? []).enumerated()
+      .map { Format.right(Format.fixed($1.microseconds, 1), $0 == 0 ? 14 : 10) }.joined()
       + (sent.acknowledged ? "" : "  (not all acknowledged)")
   }
 
@@ -238,9 +243,7 @@ private struct Round {
     line.add("subscriberMicrosecondsPerMessage", subscriberMicroseconds)
     line.add("publisherPeakMemoryBytes", sent.peakMemoryBytes)
     line.add("subscriberPeakMemoryBytes", subscriberMemoryBytes)
-    line.add("delayP50Microseconds", delays?.p50)
-    line.add("delayP99Microseconds", delays?.p99)
-    line.add("delayMaxMicroseconds", delays?.maximum)
+    for delay in delays?.all ?? [] { line.add("delay\(delay.name)Microseconds", delay.microseconds) }
     return line.line
   }
 }

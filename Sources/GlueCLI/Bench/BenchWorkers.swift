@@ -247,7 +247,10 @@ struct BenchSubscriber: AsyncParsableCommand {
       processorSeconds: tallies.isEmpty ? 0 : Clocks.processorSeconds() - state.processor,
       wireBytes: sent, peakMemoryBytes: memory,
       delays: state.delays.isEmpty
-        ? nil : DelayReport(p50: delays.at(0.5), p99: delays.at(0.99), maximum: delays.maximum))
+        ? nil
+        : DelayReport(
+          p50: delays.at(0.5), p90: delays.at(0.9), p99: delays.at(0.99), p999: delays.at(0.999),
+          maximum: delays.maximum))
     Console.line(String(decoding: try JSONEncoder().encode(report), as: UTF8.self))
   }
 }

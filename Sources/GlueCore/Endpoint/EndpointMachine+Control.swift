@@ -227,7 +227,7 @@ extension EndpointMachine {
     stream.release()
     session.inbound[stream.number] = nil
     session.statusDue.removeAll { $0 === stream }
-    session.withGaps.removeAll { $0 === stream }
+    session.lacking.removeAll { $0 === stream }
     if let received = stream.sink as? ReceivedStream { carrierEnded(stream, of: received, at: now) }
   }
 

@@ -351,7 +351,7 @@ extension EndpointMachine {
 
   private func noteProgress(of stream: InboundStream, in session: Session, at now: Timestamp) {
     session.noteStatusDue(stream)
-    session.noteGaps(of: stream)
+    session.noteLacks(of: stream)
     if stream.number >= Session.firstTopicStream, let received = stream.sink as? ReceivedStream {
       if received.needsSettling { settle(received, at: now) }
       if received.kept.hasGrown { passOn(received.kept, at: now) }
@@ -369,8 +369,9 @@ extension EndpointMachine {
     guard reader.isAddressed(in: number) else { return }
     let hasProgress = reader.receive(status, at: now, into: inbox)
     if hasProgress, reader === session.control { session.controlAcknowledgedIn = number }
+    let asksForRepetition = status.missing.contains { $0.lowerBound < reader.next }
     session.noteStatus(
-      asksForRepetition: !status.missing.isEmpty, hasProgress: hasProgress, at: now, counters: &inbox.counters)
+      asksForRepetition: asksForRepetition, hasProgress: hasProgress, at: now, counters: &inbox.counters)
     if hasProgress { noteAcknowledged(reader, at: now) }
     if reader.isDone { return close(reader, at: now) }
     session.enqueue(reader, at: now)

@@ -59,6 +59,9 @@ extension InboundStream {
         assemblyLifetime = unit.lifetimeMicroseconds.map { .microseconds($0) }
         assemblyPosition = position
         assemblyHasAttributes = unit.flags.contains(.attributes)
+        if !isLast, assemblyRefusal == nil {
+          begunEnd = position &+ Unit.fragments(bodyBytes: Int(unit.totalBytes))
+        }
       }
       position = end
       next = end

@@ -48,8 +48,12 @@ final class InboundStream {
   var advertisedWindow: Int
   /// Whether a STATUS is to be sent with the next ACK.
   var isStatusDue = false
-  /// Whether the session has it in its list of streams with holes.
-  var hasListedGaps = false
+  /// Whether the session has it in its list of streams that lack something.
+  var isListedAsLacking = false
+  /// One above the last position of the newest message of which a part has come. The publisher had all of it when it sent that.
+  @exclusivity(unchecked) var begunEnd: UInt64 = 0
+  /// When to ask for the rest of it: the last part may be lost, and then nothing follows that would tell of it.
+  @exclusivity(unchecked) private var restAt: Timestamp?
 
   private let configuration: TransportConfiguration
   let maximumMessageBytes: Int
@@ -116,6 +120,7 @@ final class InboundStream {
       } else {
         try receiveBestEffort(header, units: units, arrival: arrival, into: inbox)
       }
+      if isReliable { restAt = begunEnd > missing.end ? arrival.now + arrival.patience : nil }
     } catch {
       resynchronize()
       throw error
@@ -126,7 +131,14 @@ final class InboundStream {
   private func resynchronize() {
     endAssembly()
     forgetReordered()
+    forgetMissing()
+  }
+
+  /// Nothing is known of what is ahead.
+  private func forgetMissing() {
     missing = MissingRanges(from: next, limit: configuration.maximumGaps)
+    begunEnd = next
+    restAt = nil
   }
 
   private func receiveOutOfOrder(
@@ -261,7 +273,7 @@ final class InboundStream {
     isWaitingForBudget = true
     budget.wait(self, for: bytes)
     forgetReordered()
-    missing = MissingRanges(from: next, limit: configuration.maximumGaps)
+    forgetMissing()
     return false
   }
 
@@ -332,15 +344,33 @@ final class InboundStream {
 
   // MARK: Requests
 
+  /// Whether there is anything to ask for, now or later.
+  var isLacking: Bool { !missing.isEmpty || restAt != nil }
+
+  /// When to look next, by time, whether a request is due.
+  var nextRequest: Timestamp? {
+    guard let restAt else { return missing.nextRequest }
+    return min(restAt, missing.nextRequest ?? restAt)
+  }
+
   /// Whether something is to be asked for.
-  func isDue(at now: Timestamp, received: UInt64) -> Bool { missing.isDue(at: now, received: received) }
+  func isDue(at now: Timestamp, received: UInt64) -> Bool {
+    if let restAt, restAt <= now {
+      self.restAt = nil
+      _ = missing.extend(to: begunEnd, at: now, patience: .zero, received: .max / 2)
+    }
+    return missing.isDue(at: now, received: received)
+  }
+
+  /// The shortest interval between requests for the same: below it the turns of a busy system's threads would pass for losses.
+  private static let shortestInterval = Nanoseconds.milliseconds(1)
 
   /// The ranges to list in the STATUS that is being written.
   func takeDueRequests(at now: Timestamp, received: UInt64, roundTrip: RoundTripEstimator, limit: Int)
     -> [Range<UInt64>]
   {
     guard !missing.isEmpty else { return [] }
-    let interval = max(.milliseconds(2), Nanoseconds(roundTrip.smoothed.count + roundTrip.smoothed.count / 2))
+    let interval = max(Self.shortestInterval, Nanoseconds(roundTrip.smoothed.count + roundTrip.smoothed.count / 2))
     return missing.takeDue(
       at: now, received: received, interval: interval, maximumInterval: configuration.maximumRetryInterval,
       limit: limit)

@@ -150,8 +150,9 @@ final class RemoteReader {
       repeats.remove(below: status.next)
       if wasSlowest { stream.releaseAcknowledged() }
     }
-    for range in status.missing where range.upperBound <= next && range.lowerBound >= acknowledged {
-      if !repeats.insert(range) { inbox.reach(.maximumGaps, at: now) }
+    for range in status.missing where range.lowerBound < next && range.lowerBound >= acknowledged {
+      // The peer may ask for the whole rest of a message of which not all has been sent.
+      if !repeats.insert(range.lowerBound..<min(range.upperBound, next)) { inbox.reach(.maximumGaps, at: now) }
     }
     if isLagging, stream.log.bytes(from: acknowledged, to: stream.log.end) <= stream.catchUpBytes { isLagging = false }
     if hasProgress || (wasShut && !isWindowShut) {

@@ -76,8 +76,8 @@ final class Session {
   @exclusivity(unchecked) var inbound: [UInt64: InboundStream] = [:]
   /// Streams whose STATUS goes with the next ACK.
   @exclusivity(unchecked) var statusDue: [InboundStream] = []
-  /// Streams with holes.
-  @exclusivity(unchecked) var withGaps: [InboundStream] = []
+  /// Streams that lack something.
+  @exclusivity(unchecked) var lacking: [InboundStream] = []
   @exclusivity(unchecked) var pathReply: UInt16?
   /// Bytes set aside for the peer's large messages.
   @exclusivity(unchecked) var reservedBytes = 0
@@ -198,15 +198,15 @@ final class Session {
     statusDue.append(stream)
   }
 
-  /// Brings the list of streams with holes up to date, and asks for what is due.
-  func noteGaps(of stream: InboundStream) {
-    guard stream.hasListedGaps == stream.missing.isEmpty else { return }
-    stream.hasListedGaps.toggle()
-    if stream.hasListedGaps { withGaps.append(stream) } else { withGaps.removeAll { $0 === stream } }
+  /// Brings the list of streams that lack something up to date.
+  func noteLacks(of stream: InboundStream) {
+    guard stream.isListedAsLacking != stream.isLacking else { return }
+    stream.isListedAsLacking.toggle()
+    if stream.isListedAsLacking { lacking.append(stream) } else { lacking.removeAll { $0 === stream } }
   }
 
   func requestDueGaps(at now: Timestamp) {
-    for stream in withGaps {
+    for stream in lacking {
       // A STATUS that is about to be written asks for whatever is due by then: many datagrams may come before it.
       if stream.isStatusDue, let acknowledgeAt, acknowledgeAt <= now { continue }
       guard stream.isDue(at: now, received: arrived) else { continue }
@@ -332,7 +332,7 @@ final class Session {
     if let acknowledgeAt { earliest = min(earliest, acknowledgeAt) }
     if let probeAt { earliest = min(earliest, probeAt) }
     if let silenceAt { earliest = min(earliest, silenceAt) }
-    for stream in withGaps { if let due = stream.missing.nextRequest { earliest = min(earliest, due) } }
+    for stream in lacking { if let due = stream.nextRequest { earliest = min(earliest, due) } }
     return earliest
   }
 

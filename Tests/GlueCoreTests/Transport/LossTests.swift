@@ -83,6 +83,29 @@ import Testing
     #expect(pair.now.since(start) < .milliseconds(15))
   }
 
+  /// Nothing follows the last part of a message that would tell of its loss; but its beginning says how long it is. The publisher
+  /// asks after 5 ms and more.
+  @Test(arguments: [1, 2, 40]) func theLostEndOfAMessageIsAskedFor(_ lost: Int) throws {
+    let pair = Pair()
+    let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)
+    _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    let datagrams = 48
+    var sent = 0
+    pair.drops = { sender, _ in
+      guard sender == 0 else { return false }
+      sent += 1
+      return sent > datagrams - lost && sent <= datagrams
+    }
+    let start = pair.now
+    try pair.publish(pattern(65_536, seed: 1), on: publication)
+    #expect(sent == datagrams)
+    pair.run(for: .seconds(1), until: { pair.received[1].count == 1 })
+    #expect(pair.now.since(start) < .milliseconds(3))
+    #expect(try counter("fragments_repeated", of: pair.machines[0]) <= UInt64(lost * 4))
+    #expect(try counter("probe_timeouts", of: pair.machines[0]) == 0)
+  }
+
   /// Datagrams of 1,472 bytes arrive, if not all: that is no reason to send smaller ones.
   @Test func lossIsNotTakenForASmallerPath() throws {
     let pair = Pair()

@@ -184,7 +184,7 @@ import Testing
     }
     #expect(stream.missing.ranges.count > 1)
     pair.drops = { _, _ in false }
-    session.noteGaps(of: stream)
+    session.noteLacks(of: stream)
     session.requestDueGaps(at: pair.now)
     pair.machines[1].makeReady(session, at: pair.now)
     // What the publisher repeats unasked is not to be the cure.
