@@ -3,7 +3,7 @@ import GlueCore
 import GlueNetwork
 
 extension Driver {
-  /// For so long after the last activity the I/O thread looks at the timers every ``lingerSleep`` without being woken: a
+  /// For so long after something was submitted the I/O thread looks at the timers every ``lingerSleep`` without being woken: a
   /// publisher that sends now and then would otherwise wake it for each message, only to set a timer.
   private static let lingerTime = Nanoseconds.milliseconds(100)
   /// Half of the shortest timer that a message sets (the first probe, after 10 ms).
@@ -84,7 +84,7 @@ extension Driver {
       for other in [state.waiters.earliestDeadline, turn.metrics.nextSample, turn.network.lookAt] {
         if let other { until = min(until ?? other, other) }
       }
-      if now.since(turn.lastActivity) < Self.lingerTime {
+      if now.since(state.lastSubmission) < Self.lingerTime {
         let linger = now + Self.lingerSleep
         until = min(until ?? linger, linger)
       }
@@ -151,7 +151,6 @@ extension Driver {
         state.machine.receive(
           datagram.bytes, from: datagram.source, arrival: arrival, at: now, receivedAt: receivedAt)
       }
-      turn.lastActivity = now
       takeOutputs(&state, turn)
     }
     let hasMessages = !turn.deliveries.isEmpty
@@ -175,7 +174,6 @@ extension Driver {
       state.isAsleep = false
       let now = Timestamp.now
       if let due = state.machine.nextWakeup, due <= now { state.machine.advance(to: now) }
-      if now.since(state.lastSubmission) < Self.lingerTime { turn.lastActivity = max(turn.lastActivity, now) }
       takeOutputs(&state, turn)
       var resumptions: [Resumption] = []
       state.waiters.removeExpired(at: now, into: &resumptions)

@@ -23,7 +23,6 @@ extension Driver {
     @exclusivity(unchecked) var sinksVersion: UInt64 = 0
     @exclusivity(unchecked) var credits: [DeliveryQueue.Credit] = []
     @exclusivity(unchecked) var drops = DropCollector()
-    @exclusivity(unchecked) var lastActivity = Timestamp(nanoseconds: 0)
     @exclusivity(unchecked) var sockets: EndpointSockets
     /// What each socket's full buffer had dropped, by its place in the poller.
     @exclusivity(unchecked) var queueDrops = [UInt32](repeating: 0, count: Poller.capacity)
@@ -69,7 +68,6 @@ extension Driver {
       sinksVersion = old.sinksVersion
       credits = old.credits
       drops = old.drops
-      lastActivity = old.lastActivity
       sockets = old.sockets
       queueDrops = old.queueDrops
       network = old.network
