@@ -62,20 +62,20 @@ class Process:
         """Processor time of all its threads so far."""
         if self.process.poll() is not None:
             raise Failure(f"{' '.join(self.command)}: ended early, with {self.process.returncode}")
-        total = 0
-        path = f"/proc/{self.process.pid}/task"
-        for thread in os.listdir(path):
-            with contextlib.suppress(OSError), open(f"{path}/{thread}/schedstat") as file:
-                total += int(file.read().split()[0])
-        return total / 1e9
+        # The clock of a process, as clock_getcpuclockid() names it; that of its threads that have ended included.
+        return time.clock_gettime(~self.process.pid << 3 | 2)
 
-    def resident_bytes(self):
-        """Its memory that is not shared with other processes, and its part of what is."""
+    def memory_bytes(self):
+        """Its memory that is not shared with other processes and its part of what is; and what of it no file backs."""
+        found = {}
         with open(f"/proc/{self.process.pid}/smaps_rollup") as file:
             for line in file:
-                if line.startswith("Pss:"):
-                    return int(line.split()[1]) * 1024
-        raise Failure("no Pss in smaps_rollup")
+                name, _, size = line.partition(":")
+                if name in ("Pss", "Pss_Anon"):
+                    found[name] = int(size.split()[0]) * 1024
+        if len(found) < 2:
+            raise Failure("no Pss or Pss_Anon in smaps_rollup")
+        return found["Pss"], found["Pss_Anon"]
 
 
 @contextlib.contextmanager

@@ -15,13 +15,14 @@ from wire import INTERFACE
 
 TOOLS = os.path.join(os.path.dirname(HERE), "peers")
 
-Rate = collections.namedtuple("Rate", "per_second delivered publisher_us subscriber_us broker_us wire_bytes")
+Rate = collections.namedtuple("Rate", "per_second delivered publisher_us subscriber_us broker_us wire_bytes publisher_wire_bytes",
+                              defaults=(None,))
 """Messages per second and subscriber, the share that arrived, processor time per message; of what was not measured, None."""
 Trip = collections.namedtuple("Trip", "p50 p99 processor_us")
 """Microseconds of a round trip, and processor time of one side."""
 Across = collections.namedtuple("Across", "per_second p50 p99")
 """What came from one host to another: messages per second; of paced ones, microseconds that they took."""
-Rest = collections.namedtuple("Rest", "bytes processor packets traffic")
+Rest = collections.namedtuple("Rest", "bytes own_bytes processor packets traffic")
 """Of the process that has the most: memory and share of a processor. Of all together: packets and bytes a second, headers included."""
 
 
@@ -70,8 +71,8 @@ class Peer:
             packets, traffic = loopback_traffic()
             shares = share_of_processor(processes, seconds)
             packets, traffic = (after - before for after, before in zip(loopback_traffic(), (packets, traffic)))
-            memory = [process.resident_bytes() for process in processes]
-        return Rest(max(memory), max(shares), packets / seconds, traffic / seconds)
+            memory, own = zip(*(process.memory_bytes() for process in processes))
+        return Rest(max(memory), max(own), max(shares), packets / seconds, traffic / seconds)
 
 
 class ByTool(Peer):
@@ -324,7 +325,7 @@ class Glue(Peer):
     def throughput(self, size, seconds, subscribers, *words):
         row = self.row(size, seconds, "--subscribers", subscribers, *words)
         return Rate(row["messagesPerSecond"], row["deliveredPercent"] / 100, row["publisherMicrosecondsPerMessage"],
-                    row["subscriberMicrosecondsPerMessage"], None, row["wireBytesPerMessage"])
+                    row["subscriberMicrosecondsPerMessage"], None, row["wireBytesPerMessage"], row["publisherWireBytesPerMessage"])
 
     def alone(self, size, rate, seconds):
         """As throughput, with so many messages a second: each leaves alone."""

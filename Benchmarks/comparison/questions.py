@@ -179,6 +179,11 @@ def traffic_of(row):
             f"{row['sentBytesPerSecond'] / 1e3:,.1f} + {row['receivedBytesPerSecond'] / 1e3:,.1f} KB")
 
 
+def on_the_wire(peer, seconds):
+    rate = peer.alone(64, 1000, seconds) if "1,000" in peer.name else peer.throughput(64, seconds, 1)
+    return rate.wire_bytes, rate.publisher_wire_bytes
+
+
 def questions(options):
     """All questions, in the order in which they are asked."""
     peers = all_peers(options)
@@ -220,19 +225,19 @@ def questions(options):
     found.append(Question(
         "wire", "What a message of 64 B takes on the wire",
         "bytes", [Glue(options, "Glue, as many as possible"), Glue(options, "Glue, 1,000 a second")],
-        lambda peer, seconds: (
-            peer.alone(64, 1000, seconds) if "1,000" in peer.name else peer.throughput(64, seconds, 1)).wire_bytes,
+        on_the_wire, columns=(("of them sent by the publisher", lambda a: f"{a[1]:.0f}"),),
         goal="≤ 80 in a burst, ≤ 120 alone"))
     found.append(Question(
         "idle", "Memory of a process that has nothing to do", "MB", [peer for peer in peers if peer.name not in (
             "mosquitto, QoS 1", "Zenoh")], lambda peer, seconds: peer.idle(max(seconds, 10)), scale=1e-6, digits=1,
-        columns=(("% of a processor", lambda a: f"{100 * a.processor:.2f}"), ("packets a second, all", lambda a: f"{a.packets:.1f}"),
+        columns=(("of it not backed by a file", lambda a: f"{a.own_bytes / 1e6:.1f}"), ("% of a processor", lambda a: f"{100 * a.processor:.2f}"), ("packets a second, all", lambda a: f"{a.packets:.1f}"),
                  ("bytes a second, all", lambda a: f"{a.traffic:.0f}")),
         goal="≤ 10 MB, ≤ 0.1 % of a processor, announcements only"))
     found += of_loss(of_many)
     found.append(throughput(
         "size", "One publisher, one subscriber, 64 B, among many", 64, 1,
-        [Glue(options, "Glue, one of each"), Glue(options, "Glue, 10,000 topics", arguments=["--topics", "10000"]),
+        [Glue(options, "Glue, one of each"), Glue(options, "Glue, 10,000 topics", arguments=["--topics", "10000", "--used-topics", "1"]),
+         Glue(options, "Glue, 10,000 topics in turns", arguments=["--topics", "10000"]),
          Glue(options, "Glue, 1,000 filters", arguments=["--filters", "1000"]),
          Glue(options, "Glue, 200 peers", arguments=["--peers", "200"])],
         "≥ 80 % of the rate with one of each, so a ratio of at most 1.25"))

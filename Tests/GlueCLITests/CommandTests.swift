@@ -57,7 +57,7 @@ import Testing
       (Topics.helpMessage(columns: 500), ["#", "2s"]),
       (Pub.helpMessage(columns: 500), ["10s", "expiry"]), (Sub.helpMessage(columns: 500), ["retained"]),
       (BenchLatency.helpMessage(columns: 500), ["64", "10000", "3"]),
-      (BenchThroughput.helpMessage(columns: 500), ["1", "64,1KiB,64KiB", "3s", "1", "1", "3"]),
+      (BenchThroughput.helpMessage(columns: 500), ["1", "64,1KiB,64KiB", "3s", "1", "all", "1", "3"]),
     ] {
       #expect(help.matches(of: /\(default: (.*?)\)/).map { String($0.1) } == defaults)
     }

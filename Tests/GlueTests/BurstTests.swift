@@ -26,9 +26,9 @@ struct BurstTests {
 
     state.gatheredSince = now
     state.gatheredBytes = 100
-    let later = now + Driver.burstHold
+    let later = now + Driver.burstHold * 2
     state.lastSubmission = later
-    isLeft = state.isLeftToCaller(at: now + .microseconds(100))
+    isLeft = state.isLeftToCaller(at: now + Driver.burstHold)
     #expect(isLeft)
     isLeft = state.isLeftToCaller(at: later)
     #expect(!isLeft, "some have waited for long")
@@ -41,6 +41,34 @@ struct BurstTests {
       isLeft = state.isLeftToCaller(at: later)
       #expect(!isLeft, "nobody publishes any more")
     }
+  }
+
+  @Test("A burst goes on after a short interruption or two, and ends by a long one or several")
+  func interruptions() {
+    var state = DriverState(
+      machine: EndpointMachine(
+        configuration: EndpointConfiguration(id: EndpointID(1), name: "one"), incarnation: Incarnation(1), keySalt: 1,
+        seed: 1, now: .now, wallMicroseconds: 0))
+    let short = Driver.burstInterval
+    func note(_ count: Int, after pause: Nanoseconds) {
+      for _ in 0..<count { state.noteMessage(after: pause) }
+    }
+    note(1, after: short)
+    #expect(state.burstLength == 0)
+    note(Driver.burstStart, after: .zero)
+    #expect(state.burstLength == Driver.burstStart)
+    note(Driver.mostInterruptions, after: short)
+    note(1, after: .zero)
+    note(Driver.mostInterruptions, after: short)
+    #expect(state.burstLength == Driver.burstStart + Driver.mostInterruptions * 2 + 1)
+    note(1, after: short)
+    #expect(state.burstLength == 0, "it is none any more")
+    note(Driver.burstStart, after: .zero)
+    note(1, after: Driver.longestInterruption)
+    #expect(state.burstLength == 0, "it is over")
+    note(Driver.burstStart - 1, after: .zero)
+    note(1, after: short)
+    #expect(state.burstLength == 0, "it had not begun")
   }
 
   @Test(

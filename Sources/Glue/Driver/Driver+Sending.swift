@@ -13,12 +13,16 @@ extension Driver {
   static let burstInterval = Nanoseconds.microseconds(20)
   /// So many messages of a burst still leave one by one: short bursts are not worth a delay.
   static let burstStart = 16
+  /// Its thread may lose the processor, which is no end of a burst: if it were, sixteen more messages would leave one by one.
+  static let longestInterruption = Nanoseconds.microseconds(500)
+  /// After so many interruptions, with no two messages close together in between, it is not one any more.
+  static let mostInterruptions = 2
   /// Bytes that gather in a burst before their caller sends them: one of the largest datagrams, or a full GSO run.
   static let burstBytes = 64 << 10
-  /// How long messages of a burst that goes on gather at most.
+  /// How long messages of a burst that goes on gather at most, before their caller sends them.
   static let burstHold = Nanoseconds.microseconds(250)
   /// How long the I/O thread waits at most during a burst. It sends what is left when the burst pauses or ends.
-  static let burstNap = Nanoseconds.microseconds(150)
+  static let burstNap = Nanoseconds.microseconds(250)
   /// A burst is over when nothing was put in for so long; the I/O thread then sleeps until it is woken.
   static let burstEnd = Nanoseconds.milliseconds(2)
   /// A caller's thread that finds new datagrams whenever it has sent some leaves them to the I/O thread after this many
@@ -51,12 +55,32 @@ extension Driver {
     isMessage: Bool = false, _ input: (inout DriverState, Timestamp) throws(EndpointFailure) -> R
   ) throws(EndpointFailure) -> R {
     let now = Timestamp.now
+    let done = try lock.withLockIfAvailable { (state) throws(EndpointFailure) -> (R, FollowUp) in
+      try put(input, into: &state, isMessage: isMessage, at: now)
+    }
+    guard let (result, followUp) = done else { return try submitInTurn(isMessage: isMessage, input) }
+    if !followUp.isEmpty { finish(followUp) }
+    return result
+  }
+
+  /// The same if another thread has the lock. The time until it was free is no pause that the caller has made.
+  private func submitInTurn<R: Sendable>(
+    isMessage: Bool, _ input: (inout DriverState, Timestamp) throws(EndpointFailure) -> R
+  ) throws(EndpointFailure) -> R {
     let (result, followUp) = try lock.withLock { (state) throws(EndpointFailure) -> (R, FollowUp) in
-      let result = try input(&state, now)
-      return (result, prepareFollowUp(&state, isMessage: isMessage, at: now))
+      try put(input, into: &state, isMessage: isMessage, at: .now)
     }
     if !followUp.isEmpty { finish(followUp) }
     return result
+  }
+
+  @inline(__always)
+  private func put<R: Sendable>(
+    _ input: (inout DriverState, Timestamp) throws(EndpointFailure) -> R, into state: inout DriverState,
+    isMessage: Bool, at now: Timestamp
+  ) throws(EndpointFailure) -> (R, FollowUp) {
+    let result = try input(&state, now)
+    return (result, prepareFollowUp(&state, isMessage: isMessage, at: now))
   }
 
   private func prepareFollowUp(_ state: inout DriverState, isMessage: Bool, at now: Timestamp) -> FollowUp {
@@ -85,13 +109,12 @@ extension Driver {
 
   /// Whether the message that was just put in waits for more.
   private func gathers(_ state: inout DriverState, at now: Timestamp) -> Bool {
-    let isClose = now.since(state.lastSubmission) < Self.burstInterval
-    state.burstLength = isClose ? state.burstLength + 1 : 0
+    state.noteMessage(after: now.since(state.lastSubmission))
     // To copy much takes longer than a pause may, and so does waiting for the lock while a batch is filled.
     state.lastSubmission = state.gatheredBytes < Self.burstBytes ? now : .now
     guard state.burstLength >= Self.burstStart, !isIOThreadBusy(at: now) else { return false }
     state.isBursting = true
-    return state.gatheredBytes < Self.burstBytes
+    return state.gatheredBytes < Self.burstBytes && now.since(state.gatheredSince) < Self.burstHold
   }
 
   /// Sends what has gathered: its publisher is about to wait for something.

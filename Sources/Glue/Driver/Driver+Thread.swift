@@ -6,8 +6,9 @@ extension Driver {
   /// For so long after something was submitted the I/O thread looks at the timers every ``lingerSleep`` without being woken: a
   /// publisher that sends now and then would otherwise wake it for each message, only to set a timer.
   private static let lingerTime = Nanoseconds.milliseconds(100)
-  /// Half of the shortest timer that a message sets (the first probe, after 10 ms).
-  private static let lingerSleep = Nanoseconds.milliseconds(5)
+  /// Longer than acknowledgements take to come, each of which wakes it anyway, and not so long that the first probe after a
+  /// lone message, which is due after 5 ms and more, would be much late.
+  private static let lingerSleep = Nanoseconds.milliseconds(8)
   /// A datagram that seems to have waited longer in the socket was stamped by a clock that was set since.
   private static let longestSocketWait = Nanoseconds.seconds(10)
 

@@ -58,6 +58,8 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   var lastSubmission = Timestamp(nanoseconds: 0)
   /// How many messages followed each other closely.
   var burstLength = 0
+  /// Pauses since two messages followed each other closely.
+  var interruptions = 0
   /// Messages may be gathering: the I/O thread must not sleep long.
   var isBursting = false
   /// Bytes put in that nobody has sent yet, and since when.
@@ -131,12 +133,27 @@ struct DriverState: ~Copyable, @unchecked Sendable {
     if isLeaving || phase > .running { throw .stopped }
   }
 
+  /// Takes note of a message that was put in so long after the one before.
+  mutating func noteMessage(after pause: Nanoseconds) {
+    if pause < Driver.burstInterval {
+      interruptions = 0
+    } else if burstLength >= Driver.burstStart, interruptions < Driver.mostInterruptions,
+      pause < Driver.longestInterruption
+    {
+      interruptions += 1
+    } else {
+      burstLength = 0
+      return
+    }
+    burstLength += 1
+  }
+
   /// Whether the thread of a burst is about to send what is due. The I/O thread then keeps out of it, also where an
   /// acknowledgement has made room. If it sent, it would go on as long as there is something, while the other thread only fills
   /// the send buffer: what is sent then lies no longer in the processor's cache, and the two fight for the lock.
   func isLeftToCaller(at now: Timestamp) -> Bool {
     guard isBursting, phase == .running, now.since(lastSubmission) < Driver.burstInterval else { return false }
-    return gatheredBytes == 0 || gatheredBytes >= Driver.burstBytes || now.since(gatheredSince) < Driver.burstHold
+    return gatheredBytes == 0 || gatheredBytes >= Driver.burstBytes || now.since(gatheredSince) < Driver.burstHold * 2
   }
 
   /// Wakes the I/O thread if it sleeps: returns whether to call the poller, once the lock is released.

@@ -21,9 +21,18 @@ struct BenchCore: ParsableCommand {
     case lone
     /// 64 KiB, one at a time.
     case large
+    /// 64 bytes, to 1,000 topics in turns, three to each at once.
+    case topics
 
     var bytes: Int { self == .large ? 65_536 : 64 }
-    var messagesAtOnce: Int { self == .burst ? 900 : 1 }
+    var topics: Int { self == .topics ? 1_000 : 1 }
+    var messagesAtOnce: Int {
+      switch self {
+      case .burst: 900
+      case .topics: 3 * topics
+      case .lone, .large: 1
+      }
+    }
   }
 
   @Option(help: "What is sent.")
@@ -36,7 +45,7 @@ struct BenchCore: ParsableCommand {
   var json = false
 
   func run() throws {
-    let pair = try CorePair()
+    let pair = try CorePair(topics: workload.topics)
     let payload = [UInt8](repeating: 0x61, count: workload.bytes)
     // Round trips and path are known then, and buffers have the size that they need.
     try pair.send(payload, count: workload.messagesAtOnce * 20, atOnce: workload.messagesAtOnce)

@@ -26,6 +26,8 @@ struct BenchThroughput: AsyncParsableCommand {
 
   @Option(help: "Publish to so many topics in turns. (default: 1)", transform: parsePositive)
   var topics: Int = 1
+  @Option(help: "Publish to so many of the topics only. (default: all)", transform: parsePositive)
+  var usedTopics: Int?
 
   @Option(
     help: "Subscribe to so many filters with wildcards, one of which matches. (default: 1)", transform: parsePositive)
@@ -54,6 +56,7 @@ struct BenchThroughput: AsyncParsableCommand {
     guard topics == 1 || filters == 1 else {
       throw ValidationError("several --topics do not go with several --filters")
     }
+    if let usedTopics, usedTopics > topics { throw ValidationError("--used-topics goes to the number of --topics") }
     guard topics == 1 || rate == nil else { throw ValidationError("several --topics do not go with --rate") }
     guard topics == 1 || sizes.allSatisfy({ $0 >= BenchHeader.byteCount }) else {
       throw ValidationError("with several --topics, --sizes is at least \(BenchHeader.byteCount)")
@@ -102,6 +105,7 @@ struct BenchThroughput: AsyncParsableCommand {
     arguments += ["--duration", "\(Int(duration.inMilliseconds))ms"]
     if bestEffort { arguments.append("--best-effort") }
     if let rate { arguments += ["--rate", "\(rate)"] }
+    if let usedTopics { arguments += ["--used-topics", "\(usedTopics)"] }
     let sender = try ChildProcess(arguments, environment: network.environment(name: "bench-publisher"))
     defer { for child in receivers + [sender] { child.terminate() } }
 
@@ -239,6 +243,7 @@ private struct Round {
     line.add("megabytesPerSecond", megabytesPerSecond)
     line.add("deliveredPercent", deliveredPercent)
     line.add("wireBytesPerMessage", wireBytesPerMessage)
+    line.add("publisherWireBytesPerMessage", Double(sent.wireBytes) / Double(max(1, sent.published)))
     line.add("publisherMicrosecondsPerMessage", publisherMicroseconds)
     line.add("subscriberMicrosecondsPerMessage", subscriberMicroseconds)
     line.add("publisherPeakMemoryBytes", sent.peakMemoryBytes)

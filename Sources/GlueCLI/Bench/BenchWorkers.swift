@@ -44,6 +44,8 @@ struct BenchPublisher: AsyncParsableCommand {
   @Option(transform: parsePositive)
   var topics: Int = 1
   @Option(transform: parsePositive)
+  var usedTopics: Int?
+  @Option(transform: parsePositive)
   var filters: Int = 1
   @Option var peers = 0
   @Flag var bestEffort = false
@@ -70,7 +72,7 @@ struct BenchPublisher: AsyncParsableCommand {
         try await Self.publish(
           payload, in: publications[0], each: 1_000_000_000 / UInt64(rate), from: start, until: end)
       } else if topics > 1 {
-        try await Self.publish(payload, inTurns: publications, until: end)
+        try await Self.publish(payload, inTurns: publications.prefix(usedTopics ?? topics), until: end)
       } else {
         try await Self.publish(payload, in: publications[0], until: end)
       }
@@ -107,7 +109,8 @@ extension BenchPublisher {
   }
 
   /// Publishes to many topics in turns, as fast as there is room. Returns how many messages, and the receipt of the last.
-  private static func publish(_ payload: [UInt8], inTurns publications: [Publication], until end: UInt64) async throws
+  private static func publish(_ payload: [UInt8], inTurns publications: ArraySlice<Publication>, until end: UInt64)
+    async throws
     -> (Int, Receipt?)
   {
     var payload = payload

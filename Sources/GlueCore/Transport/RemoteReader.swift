@@ -41,6 +41,8 @@ final class RemoteReader {
   /// When to ask the peer if it stays silent about this stream; nil if there is nothing to ask. Each reader has its own: what
   /// flows in other streams says nothing about what was lost in this one.
   @exclusivity(unchecked) private(set) var probeAt: Timestamp?
+  /// Whether its session has it in its list of readers with a probe timer.
+  @exclusivity(unchecked) var isListedAsProbed = false
   /// Probes since the last progress: each waits twice as long as the one before.
   @exclusivity(unchecked) private var probes = 0
 
@@ -191,6 +193,9 @@ final class RemoteReader {
     let due = now + session.probeTimeout(after: probes)
     probeAt = due
     session.probeAt = min(session.probeAt ?? due, due)
+    guard !isListedAsProbed else { return }
+    isListedAsProbed = true
+    session.probed.append(self)
   }
 
   /// It reads no longer.

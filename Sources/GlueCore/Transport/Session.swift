@@ -42,6 +42,8 @@ final class Session {
   @exclusivity(unchecked) var pastQueue = Deque<RemoteReader>()
   /// How many datagrams went since it had one, while it was not empty.
   @exclusivity(unchecked) var datagramsWithoutPast = 0
+  /// Readers with a probe timer, and some of which it was stopped since: of many readers few have one.
+  @exclusivity(unchecked) var probed: [RemoteReader] = []
   /// No reader has to be asked before this.
   @exclusivity(unchecked) var probeAt: Timestamp?
   /// When datagrams under way count as gone unless an ACK comes; nil while none are.
@@ -351,16 +353,24 @@ final class Session {
     }
     guard let due = probeAt, due <= now else { return }
     probeAt = nil
-    for reader in [control, direct] + readers.values {
-      guard let due = reader.probeAt else { continue }
-      if due <= now {
+    var count = 0
+    for index in probed.indices {
+      let reader = probed[index]
+      if let due = reader.probeAt, due <= now {
         counters.probeTimeouts += 1
         wantsAcknowledgement = true
         reader.probe(at: now)
         enqueue(reader, at: now)
       }
-      if let next = reader.probeAt { probeAt = min(probeAt ?? next, next) }
+      guard let next = reader.probeAt else {
+        reader.isListedAsProbed = false
+        continue
+      }
+      probeAt = min(probeAt ?? next, next)
+      if count < index { probed[count] = reader }
+      count += 1
     }
+    probed.removeLast(probed.count - count)
   }
 }
 

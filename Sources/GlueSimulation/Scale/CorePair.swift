@@ -16,14 +16,16 @@ package final class CorePair {
   private static let pause = Nanoseconds.microseconds(200)
 
   private let machines: [EndpointMachine]
-  private let publication: PublicationID
+  private let publications: [PublicationID]
   private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: WireLimits.datagramBytes, alignment: 16)
   private var now = Timestamp(nanoseconds: 1_000)
   private var deliveries: [Delivery] = []
   private var received = 0
 
   /// Lets the two meet.
-  package init() throws {
+  ///
+  /// - Parameter topics: how many are published to, in turns.
+  package init(topics: Int = 1) throws {
     let now = now
     machines = ([1, 2] as [UInt64]).map { number in
       var configuration = EndpointConfiguration(id: EndpointID(number), name: "core-\(number)")
@@ -32,10 +34,13 @@ package final class CorePair {
       return EndpointMachine(
         configuration: configuration, incarnation: Incarnation(number), seed: number, now: now, wallMicroseconds: 0)
     }
-    publication = try machines[0].advertise("bench/core", options: PublicationOptions(), at: now)
-    _ = try machines[1].subscribe("bench/core", options: SubscriptionOptions(), at: now)
+    let publisher = machines[0]
+    publications = try (0..<topics).map {
+      try publisher.advertise("bench/core/\($0)", options: PublicationOptions(), at: now)
+    }
+    _ = try machines[1].subscribe("bench/core/+", options: SubscriptionOptions(), at: now)
     for machine in machines { machine.start(at: now) }
-    while machines[0].matchedSubscribers(of: publication) == 0 {
+    while publications.contains(where: { publisher.matchedSubscribers(of: $0) == 0 }) {
       guard self.now < Self.patience else { throw Failure(description: "the two cores have not met within 10 s") }
       step()
     }
@@ -50,6 +55,7 @@ package final class CorePair {
     while sent < count {
       let end = min(count, sent + atOnce)
       while sent < end {
+        let publication = publications[sent % publications.count]
         let result = try payload.withUnsafeBytes { try machines[0].publish($0, on: publication, at: now) }
         guard case .admitted = result else { throw Failure(description: "there was no room for a message") }
         sent += 1
