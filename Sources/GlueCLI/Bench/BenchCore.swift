@@ -1,17 +1,17 @@
 import ArgumentParser
 import GlueSimulation
 
-/// `glue bench core`: a publisher's and a subscriber's core in one thread and virtual time, without driver and sockets.
+/// `glue bench core`: the cores of a publisher and its subscribers in one thread and virtual time, without driver and sockets.
 ///
 /// What it does follows from its arguments alone, so instructions can be counted: those of two runs with different numbers of
 /// messages differ by what these messages took (`Benchmarks/instructions`).
 struct BenchCore: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "core",
-    abstract: "Send messages from one core to another, without sockets and threads.",
+    abstract: "Send messages from one core to others, without sockets and threads.",
     discussion: """
-      Prints the processor time of each message, both sides together. What is done is the same in every run: count its \
-      instructions to compare builds.
+      Prints the processor time of each message, of all sides together, and how many datagrams the publisher sent. What is done \
+      is the same in every run: count its instructions to compare builds.
       """)
 
   enum Workload: String, ExpressibleByArgument, CaseIterable {
@@ -41,25 +41,32 @@ struct BenchCore: ParsableCommand {
   @Option(help: "How many messages. (default: 100000)", transform: parsePositive)
   var messages: Int = 100_000
 
+  @Option(help: "To how many. (default: 1)", transform: parsePositive)
+  var subscribers: Int = 1
+
   @Flag(help: "One JSON object.")
   var json = false
 
   func run() throws {
-    let pair = try CorePair(topics: workload.topics)
+    let bench = try CoreBench(topics: workload.topics, subscribers: subscribers)
     let payload = [UInt8](repeating: 0x61, count: workload.bytes)
     // Round trips and path are known then, and buffers have the size that they need.
-    try pair.send(payload, count: workload.messagesAtOnce * 20, atOnce: workload.messagesAtOnce)
+    try bench.send(payload, count: workload.messagesAtOnce * 20, atOnce: workload.messagesAtOnce)
+    let datagrams = bench.publisherDatagrams
     let before = Clocks.processorSeconds()
-    try pair.send(payload, count: messages, atOnce: workload.messagesAtOnce)
+    try bench.send(payload, count: messages, atOnce: workload.messagesAtOnce)
     let nanoseconds = (Clocks.processorSeconds() - before) * 1e9 / Double(messages)
     if json {
       var line = JSONLine()
       line.add("workload", workload.rawValue)
       line.add("messages", messages)
       line.add("nanosecondsPerMessage", nanoseconds)
+      line.add("publisherDatagrams", bench.publisherDatagrams - datagrams)
       Console.line(line.line)
     } else {
-      Console.line("\(workload): \(Format.fixed(nanoseconds, 1)) ns of processor time per message, both sides")
+      Console.line(
+        "\(workload): \(Format.fixed(nanoseconds, 1)) ns of processor time per message, all sides; the publisher sent "
+          + "\(bench.publisherDatagrams - datagrams) datagrams")
     }
   }
 }
