@@ -236,7 +236,7 @@ def questions(options):
     found += of_loss(of_many)
     found.append(throughput(
         "size", "One publisher, one subscriber, 64 B, among many", 64, 1,
-        [Glue(options, "Glue, one of each"), Glue(options, "Glue, 10,000 topics", arguments=["--topics", "10000", "--used-topics", "1"]),
+        [Glue(options, "Glue, one of each"), Glue(options, "Glue, 10,000 topics, one used", arguments=["--topics", "10000", "--used-topics", "1"]),
          Glue(options, "Glue, 10,000 topics in turns", arguments=["--topics", "10000"]),
          Glue(options, "Glue, 1,000 filters", arguments=["--filters", "1000"]),
          Glue(options, "Glue, 200 peers", arguments=["--peers", "200"])],

@@ -15,7 +15,7 @@ extension Driver {
   static let burstStart = 16
   /// Its thread may lose the processor, which is no end of a burst: if it were, sixteen more messages would leave one by one.
   static let longestInterruption = Nanoseconds.microseconds(500)
-  /// After so many interruptions, with no two messages close together in between, it is not one any more.
+  /// After so many interruptions, without ``burstStart`` messages close together in between, it is not one any more.
   static let mostInterruptions = 2
   /// Bytes that gather in a burst before their caller sends them: one of the largest datagrams, or a full GSO run.
   static let burstBytes = 64 << 10
@@ -56,19 +56,19 @@ extension Driver {
   ) throws(EndpointFailure) -> R {
     let now = Timestamp.now
     let done = try lock.withLockIfAvailable { (state) throws(EndpointFailure) -> (R, FollowUp) in
-      try put(input, into: &state, isMessage: isMessage, at: now)
+      try put(input, into: &state, isMessage: isMessage, asked: now, at: now)
     }
-    guard let (result, followUp) = done else { return try submitInTurn(isMessage: isMessage, input) }
+    guard let (result, followUp) = done else { return try submitInTurn(isMessage: isMessage, asked: now, input) }
     if !followUp.isEmpty { finish(followUp) }
     return result
   }
 
   /// The same if another thread has the lock. The time until it was free is no pause that the caller has made.
   private func submitInTurn<R: Sendable>(
-    isMessage: Bool, _ input: (inout DriverState, Timestamp) throws(EndpointFailure) -> R
+    isMessage: Bool, asked: Timestamp, _ input: (inout DriverState, Timestamp) throws(EndpointFailure) -> R
   ) throws(EndpointFailure) -> R {
     let (result, followUp) = try lock.withLock { (state) throws(EndpointFailure) -> (R, FollowUp) in
-      try put(input, into: &state, isMessage: isMessage, at: .now)
+      try put(input, into: &state, isMessage: isMessage, asked: asked, at: .now)
     }
     if !followUp.isEmpty { finish(followUp) }
     return result
@@ -77,13 +77,15 @@ extension Driver {
   @inline(__always)
   private func put<R: Sendable>(
     _ input: (inout DriverState, Timestamp) throws(EndpointFailure) -> R, into state: inout DriverState,
-    isMessage: Bool, at now: Timestamp
+    isMessage: Bool, asked: Timestamp, at now: Timestamp
   ) throws(EndpointFailure) -> (R, FollowUp) {
     let result = try input(&state, now)
-    return (result, prepareFollowUp(&state, isMessage: isMessage, at: now))
+    return (result, prepareFollowUp(&state, isMessage: isMessage, asked: asked, at: now))
   }
 
-  private func prepareFollowUp(_ state: inout DriverState, isMessage: Bool, at now: Timestamp) -> FollowUp {
+  private func prepareFollowUp(
+    _ state: inout DriverState, isMessage: Bool, asked: Timestamp, at now: Timestamp
+  ) -> FollowUp {
     state.collect()
     guard state.phase > .ready, state.phase < .closing else { return [] }
     // In a callback: the I/O thread goes on with the outputs when the callback has returned.
@@ -93,7 +95,7 @@ extension Driver {
     }
     var followUp: FollowUp = []
     if state.hasOutputs, state.wakes() { followUp.insert(.wake) }
-    if isMessage, gathers(&state, at: now) {
+    if isMessage, gathers(&state, asked: asked, at: now) {
       // The I/O thread learns of the burst, and stays about until it is over.
       if state.wakes() { followUp.insert(.wake) }
     } else if !state.isSending {
@@ -108,8 +110,8 @@ extension Driver {
   }
 
   /// Whether the message that was just put in waits for more.
-  private func gathers(_ state: inout DriverState, at now: Timestamp) -> Bool {
-    state.noteMessage(after: now.since(state.lastSubmission))
+  private func gathers(_ state: inout DriverState, asked: Timestamp, at now: Timestamp) -> Bool {
+    state.noteMessage(after: asked.since(state.lastSubmission))
     // To copy much takes longer than a pause may, and so does waiting for the lock while a batch is filled.
     state.lastSubmission = state.gatheredBytes < Self.burstBytes ? now : .now
     guard state.burstLength >= Self.burstStart, !isIOThreadBusy(at: now) else { return false }

@@ -6,9 +6,10 @@ extension Driver {
   /// For so long after something was submitted the I/O thread looks at the timers every ``lingerSleep`` without being woken: a
   /// publisher that sends now and then would otherwise wake it for each message, only to set a timer.
   private static let lingerTime = Nanoseconds.milliseconds(100)
-  /// Longer than acknowledgements take to come, each of which wakes it anyway, and not so long that the first probe after a
-  /// lone message, which is due after 5 ms and more, would be much late.
+  /// Longer than acknowledgements take to come, each of which wakes it anyway.
   private static let lingerSleep = Nanoseconds.milliseconds(8)
+  /// How late timers may be for that: the first probe after a lone message is due after 5 ms and more.
+  static let lingerSlack = Nanoseconds.milliseconds(3)
   /// A datagram that seems to have waited longer in the socket was stamped by a clock that was set since.
   private static let longestSocketWait = Nanoseconds.seconds(10)
 
@@ -23,6 +24,7 @@ extension Driver {
     handOver(turn)  // what another thread has left
     advance(turn)  // what the start has produced leaves before the first wait
     while !turn.isRelieved, let ready = waitForWork(turn) {
+      turn.isCaughtUp = !turn.sockets.all.contains { ready.isReadable($0.slot) }
       for entry in turn.sockets.all {
         if ready.isWritable(entry.slot) { resumeSending(on: entry.socket) }
         guard ready.isReadable(entry.slot) else { continue }
@@ -88,6 +90,9 @@ extension Driver {
       if now.since(state.lastSubmission) < Self.lingerTime {
         let linger = now + Self.lingerSleep
         until = min(until ?? linger, linger)
+        state.isLingering = true
+      } else {
+        state.isLingering = false
       }
       if state.isBursting {
         if now.since(state.lastSubmission) < Self.burstEnd {
@@ -174,7 +179,9 @@ extension Driver {
     let resumptions = lock.withLock { state -> [Resumption] in
       state.isAsleep = false
       let now = Timestamp.now
-      if let due = state.machine.nextWakeup, due <= now { state.machine.advance(to: now) }
+      if let due = state.machine.nextWakeup, due <= now {
+        state.machine.advance(to: now, isCaughtUp: turn.isCaughtUp)
+      }
       takeOutputs(&state, turn)
       var resumptions: [Resumption] = []
       state.waiters.removeExpired(at: now, into: &resumptions)

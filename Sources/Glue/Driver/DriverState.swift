@@ -58,7 +58,9 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   var lastSubmission = Timestamp(nanoseconds: 0)
   /// How many messages followed each other closely.
   var burstLength = 0
-  /// Pauses since two messages followed each other closely.
+  /// How many of them since the last pause.
+  var closeMessages = 0
+  /// Pauses in a burst since so many followed each other closely as begin one.
   var interruptions = 0
   /// Messages may be gathering: the I/O thread must not sleep long.
   var isBursting = false
@@ -72,6 +74,8 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   var isAsleep = false
   /// Until when it waits.
   var sleepsUntil: Timestamp?
+  /// Whether it sleeps for a moment only, as a message was put in lately.
+  var isLingering = false
   /// A callback has published since it last waited.
   var expectsAnswer = false
   /// What tasks have to do on it, see ``Driver/enqueue(_:)``.
@@ -136,13 +140,17 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   /// Takes note of a message that was put in so long after the one before.
   mutating func noteMessage(after pause: Nanoseconds) {
     if pause < Driver.burstInterval {
-      interruptions = 0
+      closeMessages += 1
+      if closeMessages >= Driver.burstStart { interruptions = 0 }
     } else if burstLength >= Driver.burstStart, interruptions < Driver.mostInterruptions,
       pause < Driver.longestInterruption
     {
       interruptions += 1
+      closeMessages = 0
     } else {
       burstLength = 0
+      closeMessages = 0
+      interruptions = 0
       return
     }
     burstLength += 1
@@ -166,7 +174,8 @@ struct DriverState: ~Copyable, @unchecked Sendable {
   /// Like ``wakes()``, if the machine has to be called before the I/O thread would do so.
   mutating func wakesForTimer() -> Bool {
     guard isAsleep, let due = machine.nextWakeup else { return false }
-    guard sleepsUntil.map({ due < $0 }) ?? true else { return false }
+    let slack = isLingering ? Driver.lingerSlack : .zero
+    guard sleepsUntil.map({ due + slack < $0 }) ?? true else { return false }
     return wakes()
   }
 }

@@ -24,6 +24,8 @@ extension Driver {
     @exclusivity(unchecked) var credits: [DeliveryQueue.Credit] = []
     @exclusivity(unchecked) var drops = DropCollector()
     @exclusivity(unchecked) var sockets: EndpointSockets
+    /// Whether nothing was to be received when the sockets were last looked at.
+    @exclusivity(unchecked) var isCaughtUp = false
     /// What each socket's full buffer had dropped, by its place in the poller.
     @exclusivity(unchecked) var queueDrops = [UInt32](repeating: 0, count: Poller.capacity)
     @exclusivity(unchecked) var network: NetworkWatch

@@ -149,7 +149,9 @@ public final class EndpointMachine {
   }
 
   /// Lets time pass.
-  public func advance(to now: Timestamp) {
+  ///
+  /// - Parameter isCaughtUp: Whether all that had arrived was received before: what waits in a socket is not missing.
+  public func advance(to now: Timestamp, isCaughtUp: Bool = true) {
     if let due = discovery.nextWakeup, due <= now {
       discovery.advance(to: now)
       drainDiscovery(at: now)
@@ -161,7 +163,7 @@ public final class EndpointMachine {
     var due: [Session] = []
     while let session = alarms.takeDue(at: now) { due.append(session) }
     for session in due {
-      session.advance(to: now, counters: &inbox.counters)
+      session.advance(to: now, isCaughtUp: isCaughtUp, counters: &inbox.counters)
       if session.group.memberships > 0, session.readers.values.contains(where: { $0.group != nil && $0.isUnanswered }) {
         barFromGroups(session, at: now)
       }

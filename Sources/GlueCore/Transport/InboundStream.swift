@@ -18,6 +18,8 @@ final class InboundStream {
     var received: UInt64
     /// How long to wait for reordered data before asking for it.
     var patience: Nanoseconds
+    /// How long to wait for the rest of a message that has begun.
+    var restPatience = Nanoseconds.zero
     /// Whether datagrams overtake each other so often that newer ones say nothing about what is missing.
     var isReordered = false
     /// Keeps the frames alive, unless they are in the received datagram.
@@ -53,7 +55,9 @@ final class InboundStream {
   /// One above the last position of the newest message of which a part has come. The publisher had all of it when it sent that.
   @exclusivity(unchecked) var begunEnd: UInt64 = 0
   /// When to ask for the rest of it: the last part may be lost, and then nothing follows that would tell of it.
-  @exclusivity(unchecked) private var restAt: Timestamp?
+  @exclusivity(unchecked) private(set) var restAt: Timestamp?
+  /// Where the rest begins that has been asked for.
+  @exclusivity(unchecked) private var restBegin: UInt64?
 
   private let configuration: TransportConfiguration
   let maximumMessageBytes: Int
@@ -120,7 +124,7 @@ final class InboundStream {
       } else {
         try receiveBestEffort(header, units: units, arrival: arrival, into: inbox)
       }
-      if isReliable { restAt = begunEnd > missing.end ? arrival.now + arrival.patience : nil }
+      awaitRest(arrival)
     } catch {
       resynchronize()
       throw error
@@ -139,6 +143,7 @@ final class InboundStream {
     missing = MissingRanges(from: next, limit: configuration.maximumGaps)
     begunEnd = next
     restAt = nil
+    restBegin = nil
   }
 
   private func receiveOutOfOrder(
@@ -147,6 +152,7 @@ final class InboundStream {
     let count = try UnitReader.fragments(units)
     let (end, overflow) = header.position.addingReportingOverflow(count)
     guard count > 0, !overflow else { return }
+    forgetRest(reachedBy: end)
     guard end > next else {
       inbox.counters.duplicateFragments &+= count
       return
@@ -206,11 +212,13 @@ final class InboundStream {
     guard isReliable, !isWaitingForBudget else { return }
     let (end, overflow) = gap.position.addingReportingOverflow(gap.count)
     guard !overflow else { throw .invalidValue(.gapCount) }
+    forgetRest(reachedBy: end)
     guard end > next else { return }
     let news = max(gap.position, next)..<end
     guard missing.lacks(news), admit(news, byteCount: 0, arrival: arrival, inbox) else { return }
     insert(ReorderBuffer.Run(range: gap.position..<end, content: .gap(gap.reason, nextSequence: gap.nextSequence)))
     try drainReordered(arrival, into: inbox)
+    awaitRest(arrival)
   }
 
   /// Takes a HEARTBEAT: asks at once for everything below its end. Never skips anything.
@@ -354,12 +362,27 @@ final class InboundStream {
   }
 
   /// Whether something is to be asked for.
-  func isDue(at now: Timestamp, received: UInt64) -> Bool {
-    if let restAt, restAt <= now {
-      self.restAt = nil
-      _ = missing.extend(to: begunEnd, at: now, patience: .zero, received: .max / 2)
-    }
-    return missing.isDue(at: now, received: received)
+  func isDue(at now: Timestamp, received: UInt64) -> Bool { missing.isDue(at: now, received: received) }
+
+  /// Something arrived: waits for the rest of the message that has begun.
+  private func awaitRest(_ arrival: Arrival) {
+    restAt = isReliable && begunEnd > missing.end ? arrival.now + arrival.restPatience : nil
+  }
+
+  /// Nothing came for too long: what is lacking of the message that has begun is missing.
+  func noteRestMissing(at now: Timestamp) {
+    guard let restAt, restAt <= now else { return }
+    self.restAt = nil
+    restBegin = missing.end
+    _ = missing.extend(to: begunEnd, at: now, patience: .zero, received: .max / 2)
+  }
+
+  /// Some of the rest came: what is behind it is waited for anew, and what is before it was overtaken or lost like anything else.
+  private func forgetRest(reachedBy end: UInt64) {
+    guard let begin = restBegin, end > begin else { return }
+    restBegin = nil
+    // A HEARTBEAT may have told of more since.
+    if missing.end == begunEnd { missing.truncate(to: max(begin, next)) }
   }
 
   /// The shortest interval between requests for the same: below it the turns of a busy system's threads would pass for losses.

@@ -18,6 +18,8 @@ final class RemoteReader {
   @exclusivity(unchecked) private(set) var acknowledged: UInt64
   /// The lowest position never sent to this reader.
   @exclusivity(unchecked) private(set) var next: UInt64
+  /// When something was sent last that had not been sent before.
+  @exclusivity(unchecked) private var advancedAt = Timestamp(nanoseconds: 0)
   @exclusivity(unchecked) private var windowBytes: Int
   @exclusivity(unchecked) private var repeats: RequestedRanges
   /// Whether a HEARTBEAT is to be sent.
@@ -153,7 +155,8 @@ final class RemoteReader {
       if wasSlowest { stream.releaseAcknowledged() }
     }
     for range in status.missing where range.lowerBound < next && range.lowerBound >= acknowledged {
-      // The peer may ask for the whole rest of a message of which not all has been sent.
+      // The peer may ask for the rest of a message. Of that some may not have been sent, or may have been under way.
+      if range.upperBound >= next, now < advancedAt + session.settlingTime { continue }
       if !repeats.insert(range.lowerBound..<min(range.upperBound, next)) { inbox.reach(.maximumGaps, at: now) }
     }
     if isLagging, stream.log.bytes(from: acknowledged, to: stream.log.end) <= stream.catchUpBytes { isLagging = false }
@@ -240,6 +243,7 @@ final class RemoteReader {
         next..<end, maximumBytes: stream.isReliable ? allowed : .max, to: &writer, at: now)
       guard end > next else { break }
       next = end
+      advancedAt = now
       hasWritten = true
     }
     if !stream.isReliable { noteAllSent() }
@@ -330,6 +334,7 @@ final class RemoteReader {
   /// What comes next has been sent to the group.
   func noteSentToGroup(below end: UInt64, at now: Timestamp) {
     next = max(next, end)
+    advancedAt = now
     if stream.isReliable { return armProbe(at: now) }
     noteAllSent()
   }

@@ -224,8 +224,12 @@ final class Session {
   func arrival(of owner: PayloadBuffer?, at now: Timestamp, receivedAt: Timestamp) -> InboundStream.Arrival {
     InboundStream.Arrival(
       now: now, receivedAt: receivedAt, oneWayDelay: oneWayDelay, received: arrived, patience: patience,
-      isReordered: reordering.isUsual, owner: owner)
+      restPatience: max(patience, roundTrip.smoothed + roundTrip.variation * 4), isReordered: reordering.isUsual,
+      owner: owner)
   }
+
+  /// How long what was sent may be under way. What a queue had made of round trips once holds up nothing for long.
+  var settlingTime: Nanoseconds { min(roundTrip.smoothed, configuration.maximumRetryInterval) }
 
   /// How long to wait for reordered data before it is requested.
   var patience: Nanoseconds {
@@ -339,7 +343,10 @@ final class Session {
   }
 
   /// Lets time pass. Whatever became due is sent by the next call of ``nextDatagram``.
-  func advance(to now: Timestamp, counters: inout Counters) {
+  ///
+  /// - Parameter isCaughtUp: Whether all that had arrived was received before.
+  func advance(to now: Timestamp, isCaughtUp: Bool, counters: inout Counters) {
+    if isCaughtUp { for stream in lacking { stream.noteRestMissing(at: now) } }
     requestDueGaps(at: now)
     if let due = silenceAt, due <= now {
       // Whatever was under way is gone; best-effort data that shut the window would otherwise keep it shut.

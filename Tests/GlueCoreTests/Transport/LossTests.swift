@@ -106,6 +106,51 @@ import Testing
     #expect(try counter("probe_timeouts", of: pair.machines[0]) == 0)
   }
 
+  /// What waits in the receiver's socket is not asked for.
+  @Test(arguments: [true, false]) func theEndOfAMessageIsAwaitedInTheSocketToo(_ isCaughtUp: Bool) throws {
+    let pair = Pair()
+    let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)
+    _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    var sent = 0
+    pair.extraDelay = { sender in
+      guard sender == 0 else { return .zero }
+      sent += 1
+      return sent > 20 ? .milliseconds(3) : .zero
+    }
+    pair.isCaughtUp = isCaughtUp
+    try pair.publish(pattern(65_536, seed: 1), on: publication)
+    pair.run(for: .milliseconds(4), until: { pair.received[1].count == 1 })
+    #expect(pair.received[1].count == 1)
+    #expect(try (counter("fragments_repeated", of: pair.machines[0]) == 0) == !isCaughtUp)
+  }
+
+  /// While the rest of a message comes after it was asked for, a hole in it is asked for as soon as any other.
+  @Test func aHoleInTheRestIsAskedForLikeAnyOther() throws {
+    let pair = Pair(delay: .milliseconds(50))
+    let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)
+    _ = try pair.machines[1].subscribe("t", options: SubscriptionOptions(), at: pair.now)
+    pair.settle()
+    for number in 0..<30 {
+      try pair.publish(pattern(65_536, seed: number), on: publication)
+      pair.run(for: .milliseconds(500))
+    }
+    var sent = 0
+    let start = pair.now
+    pair.extraDelay = { sender in sender == 0 && sent > 10 && sent <= 48 ? .milliseconds(300) : .zero }
+    pair.drops = { sender, _ in
+      if sender == 0 { sent += 1 }
+      // A hole, and what is repeated before the late ones come.
+      return sender == 0 && (sent == 20 || (sent > 48 && pair.now.since(start) < .milliseconds(340)))
+    }
+    let before = pair.received[1].count
+    try pair.publish(pattern(65_536, seed: 1), on: publication)
+    pair.run(for: .seconds(3), until: { pair.received[1].count == before + 1 })
+    // The late ones come after 350 ms; then it takes a round trip.
+    #expect(pair.now.since(start) < .milliseconds(350 + 100 + 20))
+    #expect(pair.now.since(start) >= .milliseconds(350 + 100))
+  }
+
   /// Datagrams of 1,472 bytes arrive, if not all: that is no reason to send smaller ones.
   @Test func lossIsNotTakenForASmallerPath() throws {
     let pair = Pair()

@@ -12,6 +12,8 @@ final class Pair {
   var delay: Nanoseconds
   /// Whether to drop this datagram: sender, bytes.
   var drops: (Int, UnsafeRawBufferPointer) -> Bool = { _, _ in false }
+  /// Whether machines are told that all that had arrived was received when time passes.
+  var isCaughtUp = true
   /// How many more datagrams the first machine's socket takes.
   var room = Int.max
   /// What happens to the bytes of a datagram on its way.
@@ -121,7 +123,10 @@ final class Pair {
     for index in machines.indices { drain(index) }
     while !condition() {
       var next = end
-      for machine in machines { if let due = machine.nextWakeup { next = min(next, max(due, now)) } }
+      for machine in machines {
+        // What waits for what lies in a socket is due all the time.
+        if let due = machine.nextWakeup, isCaughtUp || due > now { next = min(next, max(due, now)) }
+      }
       inFlight.sort { ($0.at, $0.order) < ($1.at, $1.order) }
       if let first = inFlight.first { next = min(next, max(first.at, now)) }
       now = next
@@ -135,7 +140,7 @@ final class Pair {
       }
       if now >= end { break }
       for (index, machine) in machines.enumerated() {
-        machine.advance(to: now)
+        machine.advance(to: now, isCaughtUp: isCaughtUp)
         drain(index)
       }
     }
