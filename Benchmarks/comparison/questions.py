@@ -230,13 +230,15 @@ def questions(options):
     found.append(Question(
         "idle", "Memory of a process that has nothing to do", "MB", [peer for peer in peers if peer.name not in (
             "mosquitto, QoS 1", "Zenoh")], lambda peer, seconds: peer.idle(max(seconds, 10)), scale=1e-6, digits=1,
-        columns=(("of it not backed by a file", lambda a: f"{a.own_bytes / 1e6:.1f}"), ("% of a processor", lambda a: f"{100 * a.processor:.2f}"), ("packets a second, all", lambda a: f"{a.packets:.1f}"),
+        columns=(("of it not backed by a file", lambda a: f"{a.own_bytes / 1e6:.1f}"),
+                 ("% of a processor", lambda a: f"{100 * a.processor:.2f}"), ("packets a second, all", lambda a: f"{a.packets:.1f}"),
                  ("bytes a second, all", lambda a: f"{a.traffic:.0f}")),
         goal="≤ 10 MB, ≤ 0.1 % of a processor, announcements only"))
     found += of_loss(of_many)
     found.append(throughput(
         "size", "One publisher, one subscriber, 64 B, among many", 64, 1,
-        [Glue(options, "Glue, one of each"), Glue(options, "Glue, 10,000 topics, one used", arguments=["--topics", "10000", "--used-topics", "1"]),
+        [Glue(options, "Glue, one of each"),
+         Glue(options, "Glue, 10,000 topics, one used", arguments=["--topics", "10000", "--used-topics", "1"]),
          Glue(options, "Glue, 10,000 topics in turns", arguments=["--topics", "10000"]),
          Glue(options, "Glue, 1,000 filters", arguments=["--filters", "1000"]),
          Glue(options, "Glue, 200 peers", arguments=["--peers", "200"])],

@@ -7,12 +7,16 @@ import Testing
 
 @Suite("Bursts of messages")
 struct BurstTests {
-  @Test("Sending is left to the thread that publishes, unless it pauses or small messages have gathered for long")
-  func whoSends() {
-    var state = DriverState(
+  private func state() -> DriverState {
+    DriverState(
       machine: EndpointMachine(
         configuration: EndpointConfiguration(id: EndpointID(1), name: "one"), incarnation: Incarnation(1), keySalt: 1,
         seed: 1, now: .now, wallMicroseconds: 0))
+  }
+
+  @Test("Sending is left to the thread that publishes, unless it pauses or small messages have gathered for long")
+  func whoSends() {
+    var state = state()
     let now = Timestamp(nanoseconds: 1_000_000_000)
     state.phase = .running
     state.lastSubmission = now
@@ -45,10 +49,7 @@ struct BurstTests {
 
   @Test("A burst goes on after a short interruption or two, and ends by a long one or several")
   func interruptions() {
-    var state = DriverState(
-      machine: EndpointMachine(
-        configuration: EndpointConfiguration(id: EndpointID(1), name: "one"), incarnation: Incarnation(1), keySalt: 1,
-        seed: 1, now: .now, wallMicroseconds: 0))
+    var state = state()
     let short = Driver.burstInterval
     func note(_ count: Int, after pause: Nanoseconds) {
       for _ in 0..<count { state.noteMessage(after: pause) }

@@ -29,7 +29,9 @@ package final class CoreBench {
 
   /// Lets them meet.
   ///
-  /// - Parameter topics: how many are published to, in turns.
+  /// - Parameters:
+  ///   - topics: how many are published to, in turns.
+  ///   - subscribers: how many read them all.
   package init(topics: Int = 1, subscribers: Int = 1) throws {
     let now = now
     machines = (0...UInt64(subscribers)).map { index in
