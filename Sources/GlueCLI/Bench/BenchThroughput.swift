@@ -8,7 +8,7 @@ struct BenchThroughput: AsyncParsableCommand {
     abstract: "Publish as fast as possible, or at a rate, from one process to others.",
     discussion: """
       Rates are per subscriber, from its first to its last message. Wire bytes are what both sides sent for each message \
-      received, IPv4 and UDP headers included. CPU is processor time of the whole process per message, MB the most memory it had; of several subscribers the largest. \
+      received, from the first on, IPv4 and UDP headers included. CPU is processor time of the whole process per message, MB the most memory it had; of several subscribers the largest. \
       With --rate also how long messages took from publisher to callback; of several subscribers those of the slowest.
       """)
 

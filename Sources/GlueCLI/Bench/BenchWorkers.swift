@@ -183,11 +183,17 @@ struct BenchSubscriber: AsyncParsableCommand {
     @exclusivity(unchecked) var last: UInt64 = 0
     @exclusivity(unchecked) var delays: [Double] = []
     var processor = 0.0
+    var wire: UInt64 = 0
+    /// What had been sent before the first message: what it took to meet and to measure the path is no cost of messages.
+    private let sent: () -> UInt64
 
     /// More delays than this are not kept, or memory would be measured.
     private static let delaysKept = 1_000_000
 
-    init(topics: Int) { tallies = Array(repeating: nil, count: topics) }
+    init(topics: Int, sent: @escaping () -> UInt64) {
+      tallies = Array(repeating: nil, count: topics)
+      self.sent = sent
+    }
 
     func note(_ sequence: UInt64, ofTopic topic: Int, byteCount: Int) {
       if tallies[topic] == nil {
@@ -195,6 +201,7 @@ struct BenchSubscriber: AsyncParsableCommand {
         if first == 0 {
           first = Clocks.now()
           processor = Clocks.processorSeconds()
+          wire = sent()
         }
       } else {
         tallies[topic]?.add(sequence)
@@ -219,7 +226,7 @@ struct BenchSubscriber: AsyncParsableCommand {
     try await endpoint.start()
     // The publisher waits for the subscription, and so is no matter of this.
     try await waitForPeers(peers - 1, of: endpoint)
-    let state = State(topics: topics)
+    let state = State(topics: topics) { wireBytes(of: endpoint) }
     let (paced, topics) = (paced, topics)
     let subscriptions = try BenchTopics.filters(filters, topics: topics).map { filter in
       try endpoint.subscribe(to: filter) { message in
@@ -234,10 +241,9 @@ struct BenchSubscriber: AsyncParsableCommand {
         }
       }
     }
-    let wire = wireBytes(of: endpoint)
     await standardInputClosed()
     // What was acknowledged may still be on its way to the callback; the end of the endpoint hands it over.
-    let sent = wireBytes(of: endpoint) - wire
+    let sent = wireBytes(of: endpoint)
     await endpoint.shutdown()
     for subscription in subscriptions { subscription.cancel() }
     let tallies = state.tallies.compactMap(\.self)
@@ -248,7 +254,7 @@ struct BenchSubscriber: AsyncParsableCommand {
       duplicates: tallies.reduce(0) { $0 + $1.duplicates }, outOfOrder: tallies.reduce(0) { $0 + $1.outOfOrder },
       bytes: state.bytes, seconds: Double(state.last - state.first) / 1e9,
       processorSeconds: tallies.isEmpty ? 0 : Clocks.processorSeconds() - state.processor,
-      wireBytes: sent, peakMemoryBytes: memory,
+      wireBytes: tallies.isEmpty ? 0 : sent - state.wire, peakMemoryBytes: memory,
       delays: state.delays.isEmpty
         ? nil
         : DelayReport(

@@ -350,7 +350,7 @@ extension EndpointMachine {
   }
 
   private func noteProgress(of stream: InboundStream, in session: Session, at now: Timestamp) {
-    session.noteStatusDue(stream)
+    session.noteStatusDue(stream, at: now)
     session.noteLacks(of: stream)
     if stream.number >= Session.firstTopicStream, let received = stream.sink as? ReceivedStream {
       if received.needsSettling { settle(received, at: now) }

@@ -48,6 +48,8 @@ final class InboundStream {
   var closesAt: UInt64?
   /// The window last told to the publisher.
   var advertisedWindow: Int
+  /// When something of it came last that is to be acknowledged.
+  @exclusivity(unchecked) var cameAt = Timestamp(nanoseconds: 0)
   /// Whether a STATUS is to be sent with the next ACK.
   var isStatusDue = false
   /// Whether the session has it in its list of streams that lack something.

@@ -48,6 +48,8 @@ final class Session {
   @exclusivity(unchecked) var probeAt: Timestamp?
   /// When datagrams under way count as gone unless an ACK comes; nil while none are.
   @exclusivity(unchecked) private var silenceAt: Timestamp?
+  /// And that however many have left since.
+  @exclusivity(unchecked) private var silenceBy = Timestamp(nanoseconds: 0)
   /// How often that happened in a row.
   @exclusivity(unchecked) private var silences = 0
   /// Round trips in a row in which repetition was asked for without any progress, while datagrams were larger than the base.
@@ -75,6 +77,8 @@ final class Session {
   @exclusivity(unchecked) var largestReceivedAt = Timestamp(nanoseconds: 0)
   @exclusivity(unchecked) var unacknowledgedBytes = 0
   @exclusivity(unchecked) var acknowledgeAt: Timestamp?
+  /// When the first came of what has not been acknowledged.
+  @exclusivity(unchecked) private var unacknowledgedSince = Timestamp(nanoseconds: 0)
   @exclusivity(unchecked) var inbound: [UInt64: InboundStream] = [:]
   /// Streams whose STATUS goes with the next ACK.
   @exclusivity(unchecked) var statusDue: [InboundStream] = []
@@ -189,12 +193,28 @@ final class Session {
     unacknowledgedBytes += byteCount
     if acknowledgeNow || unacknowledgedBytes >= receiveBufferBytes / 4 {
       acknowledgeAt = now
-    } else if acknowledgeAt == nil {
-      acknowledgeAt = now + configuration.acknowledgementDelay
+      return
     }
+    let delay = configuration.acknowledgementDelay
+    guard let due = acknowledgeAt else {
+      unacknowledgedSince = now
+      acknowledgeAt = now + delay
+      return
+    }
+    // What keeps coming shows by itself what is missing: who sends it waits for the acknowledgement of the last of it.
+    guard due > now, unacknowledgedBytes <= steadyBytes, statusDue.count == 1, statusDue[0].cameAt == now
+    else { return }
+    acknowledgeAt = now.since(unacknowledgedSince) < delay * (Self.steadyDelays - 1) ? now + delay : now
   }
 
-  func noteStatusDue(_ stream: InboundStream) {
+  /// What keeps coming of one stream is acknowledged within so many acknowledgement delays of its first: round trips and loss are then still measured 50
+  /// times a second. With one of them, 1,000 messages a second took a fourteenth more processor time, both sides together.
+  static let steadyDelays: UInt64 = 4
+  /// And at once beyond so many bytes: a quarter of the window, and of that which every stream has at first.
+  private var steadyBytes: Int { min(Self.initialWindowBytes, configuration.streamWindowBytes) / 4 }
+
+  func noteStatusDue(_ stream: InboundStream, at now: Timestamp) {
+    stream.cameAt = now
     guard stream.isReliable, !stream.isStatusDue else { return }
     stream.isStatusDue = true
     statusDue.append(stream)
@@ -212,7 +232,7 @@ final class Session {
       // A STATUS that is about to be written asks for whatever is due by then: many datagrams may come before it.
       if stream.isStatusDue, let acknowledgeAt, acknowledgeAt <= now { continue }
       guard stream.isDue(at: now, received: arrived) else { continue }
-      noteStatusDue(stream)
+      noteStatusDue(stream, at: now)
       acknowledgeAt = now
     }
   }
@@ -330,7 +350,13 @@ final class Session {
 
   /// A datagram that asks for an answer has left.
   func armSilence(at now: Timestamp) {
-    if silenceAt == nil { silenceAt = now + probeTimeout(after: silences) }
+    let due = now + probeTimeout(after: silences)
+    guard silenceAt != nil else {
+      silenceAt = due
+      silenceBy = due + configuration.acknowledgementDelay * (Self.steadyDelays - 1)
+      return
+    }
+    silenceAt = min(due, silenceBy)
   }
 
   var nextWakeup: Timestamp {
