@@ -120,6 +120,14 @@ public final class SendBatch {
     return (UnsafeRawBufferPointer(rebasing: bytes), datagram.destination)
   }
 
+  /// The bytes of a datagram, to be changed before it is sent.
+  public func mutableBytes(at index: Int) -> UnsafeMutableRawBufferPointer {
+    precondition(index >= 0 && index < count, "datagram \(index) of \(count)")
+    let datagram = datagrams[index]
+    return UnsafeMutableRawBufferPointer(
+      rebasing: buffer[datagram.offset..<(datagram.offset + datagram.byteCount)])
+  }
+
   /// The index behind the run of datagrams from `index` on whose destinations are of one address family: so many can go out
   /// by one socket.
   public func endOfFamily(from index: Int) -> Int {

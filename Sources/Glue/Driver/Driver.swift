@@ -28,6 +28,8 @@ final class Driver: Sendable {
   let poller: Poller
   /// Owned by whoever has set `isSending`.
   nonisolated(unsafe) let sendBatch: SendBatch
+  /// Datagrams of the batch that are not sealed yet; owned by the same.
+  nonisolated(unsafe) var pendingSeals: [(datagram: Int, seal: PendingSeal)] = []
   /// Set by `start`, before the first datagram.
   let sockets = Mutex<EndpointSockets?>(nil)
   let ioThread = Atomic<UInt>(0)

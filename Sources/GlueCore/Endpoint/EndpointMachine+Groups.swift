@@ -152,8 +152,8 @@ extension EndpointMachine {
     let header = ShortHeader(
       connection: incarnation.groupTag, packetNumber: UInt32(truncatingIfNeeded: number),
       acknowledgeNow: acknowledgeNow, isGroup: true, isSealed: seal != nil, keyEpoch: seal?.shortEpoch ?? 0)
-    let size = header.finish(buffer, byteCount: writer.count, packetNumber: number, seal: seal)
-    return OutgoingDatagram(destination: group.target, byteCount: size)
+    return OutgoingDatagram(
+      destination: group.target, header.finish(buffer, byteCount: writer.count, packetNumber: number, seal: seal))
   }
 
   private func endGroup(of stream: OutboundStream, at now: Timestamp) {

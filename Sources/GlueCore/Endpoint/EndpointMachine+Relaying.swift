@@ -31,7 +31,8 @@ extension EndpointMachine {
         UnsafeMutableRawBufferPointer(rebasing: raw[RelayHeader.prefixBytes...]).copyMemory(from: $0)
       }
       count = session.finishRelay(
-        header(to: endpoint), in: raw, byteCount: bytes.count, packetNumber: nextPacketNumber())
+        header(to: endpoint), in: raw, byteCount: bytes.count, packetNumber: nextPacketNumber()
+      ).seal(in: raw)
     }
     outbox.append((session.peer.address, outer))
   }
@@ -42,9 +43,10 @@ extension EndpointMachine {
   ) -> OutgoingDatagram? {
     let room = buffer.count - WireLimits.relayBytes + RelayHeader.prefixBytes
     let place = UnsafeMutableRawBufferPointer(rebasing: buffer[RelayHeader.prefixBytes..<room])
-    while let size = session.nextDatagram(
+    while let inner = session.nextDatagram(
       into: place, packetNumber: nextPacketNumber, at: now, counters: &inbox.counters)
     {
+      let size = inner.seal(in: place)
       guard let hop = discovery.relay(to: endpoint).flatMap({ sessionsByPeer[$0] }) else {
         // As lost on the way; it is repeated when there is one again.
         inbox.counters.relaysDropped += 1
@@ -56,8 +58,8 @@ extension EndpointMachine {
         continue
       }
       inbox.counters.relaysSent += 1
-      let total = hop.finishRelay(header(to: endpoint), in: buffer, byteCount: size, packetNumber: nextPacketNumber())
-      return OutgoingDatagram(destination: hop.peer.address, byteCount: total)
+      let outer = hop.finishRelay(header(to: endpoint), in: buffer, byteCount: size, packetNumber: nextPacketNumber())
+      return OutgoingDatagram(destination: hop.peer.address, outer)
     }
     return nil
   }

@@ -8,8 +8,18 @@ extension EndpointMachine {
   ///   - buffer: should have 65,507 bytes; a shorter one makes for shorter datagrams. At least 1,200.
   ///   - now: the time.
   public func nextDatagram(into buffer: UnsafeMutableRawBufferPointer, at now: Timestamp) -> OutgoingDatagram? {
+    guard let datagram = nextUnsealedDatagram(into: buffer, at: now) else { return nil }
+    datagram.pendingSeal?.seal(UnsafeMutableRawBufferPointer(rebasing: buffer[..<datagram.byteCount]))
+    return datagram
+  }
+
+  /// Writes the next datagram that is due, and leaves to the caller to seal it before it is sent: ``OutgoingDatagram/pendingSeal``. See
+  /// ``nextDatagram(into:at:)``.
+  package func nextUnsealedDatagram(into buffer: UnsafeMutableRawBufferPointer, at now: Timestamp)
+    -> OutgoingDatagram?
+  {
     if let (destination, bytes) = outbox.popFirst() {
-      guard bytes.count <= buffer.count else { return nextDatagram(into: buffer, at: now) }
+      guard bytes.count <= buffer.count else { return nextUnsealedDatagram(into: buffer, at: now) }
       bytes.withUnsafeBytes { buffer.copyMemory(from: $0) }
       return sent(OutgoingDatagram(destination: destination, byteCount: bytes.count))
     }
@@ -27,7 +37,7 @@ extension EndpointMachine {
         } else {
           datagram = session.nextDatagram(
             into: buffer, packetNumber: nextPacketNumber, at: now, counters: &inbox.counters
-          ).map { OutgoingDatagram(destination: session.peer.address, byteCount: $0) }
+          ).map { OutgoingDatagram(destination: session.peer.address, $0) }
         }
         if let datagram {
           session.turn += 1
@@ -50,7 +60,7 @@ extension EndpointMachine {
     guard !groups.isIdle else { return nil }
     if let datagram = nextGroupDatagram(into: buffer, at: now) { return sent(datagram) }
     // What was sent last may be what a group waited for.
-    return resumeGroups() || !ready.isEmpty ? nextDatagram(into: buffer, at: now) : nil
+    return resumeGroups() || !ready.isEmpty ? nextUnsealedDatagram(into: buffer, at: now) : nil
   }
 
   private func sent(_ datagram: OutgoingDatagram) -> OutgoingDatagram {

@@ -290,11 +290,24 @@ public struct TypeMismatch: Hashable, Sendable {
 }
 
 /// A datagram to send.
-public struct OutgoingDatagram: Hashable, Sendable {
+public struct OutgoingDatagram: Sendable {
   /// Where to.
   public var destination: SocketAddress
   /// Bytes written into the buffer.
   public var byteCount: Int
+  /// How to seal it, if that is left to who sends it.
+  package var pendingSeal: PendingSeal?
+
+  init(destination: SocketAddress, byteCount: Int) {
+    self.destination = destination
+    self.byteCount = byteCount
+  }
+
+  init(destination: SocketAddress, _ written: WrittenDatagram) {
+    self.destination = destination
+    byteCount = written.byteCount
+    pendingSeal = written.pending
+  }
 }
 
 /// How a datagram came in.

@@ -68,20 +68,35 @@ final class DatagramSeal {
   func seal(
     _ datagram: UnsafeMutableRawBufferPointer, headerBytes: Int, byteCount: Int, packetNumber: UInt64
   ) -> Int {
-    let header = UnsafeRawBufferPointer(rebasing: datagram[..<headerBytes])
-    let body = UnsafeRawBufferPointer(rebasing: datagram[headerBytes..<byteCount])
     let total = byteCount + Self.tagBytes
-    guard total <= datagram.count, let nonce = Self.nonce(packetNumber),
-      let box = try? AES.GCM.seal(body, using: own, nonce: nonce, authenticating: header)
-    else {
-      // The room is reserved and sizes are valid, so AES-GCM has no reason to refuse.
-      assertionFailure("a datagram of \(byteCount) bytes could not be sealed")
-      return 0
-    }
-    _ = box.ciphertext.copyBytes(
-      to: UnsafeMutableRawBufferPointer(rebasing: datagram[headerBytes..<byteCount]))
-    _ = box.tag.copyBytes(to: UnsafeMutableRawBufferPointer(rebasing: datagram[byteCount..<total]))
+    precondition(total <= datagram.count, "\(byteCount) bytes and a tag in \(datagram.count) bytes")
+    Self.seal(
+      UnsafeMutableRawBufferPointer(rebasing: datagram[..<total]), headerBytes: headerBytes, key: own,
+      packetNumber: packetNumber)
     return total
+  }
+
+  /// Seals the body of a datagram of a session later, with the key that this endpoint has now.
+  func pending(packetNumber: UInt64) -> PendingSeal { PendingSeal(key: own, packetNumber: packetNumber) }
+
+  /// Seals the body of a datagram in place; its last bytes are room for the tag.
+  fileprivate static func seal(
+    _ datagram: UnsafeMutableRawBufferPointer, headerBytes: Int, key: SymmetricKey, packetNumber: UInt64
+  ) {
+    let end = datagram.count - tagBytes
+    let body = UnsafeMutableRawBufferPointer(rebasing: datagram[headerBytes..<end])
+    guard let nonce = nonce(packetNumber),
+      let box = try? AES.GCM.seal(
+        UnsafeRawBufferPointer(body), using: key, nonce: nonce,
+        authenticating: UnsafeRawBufferPointer(rebasing: datagram[..<headerBytes]))
+    else {
+      // Sizes are valid, so AES-GCM has no reason to refuse. If it did, nothing may leave that is not sealed.
+      assertionFailure("a datagram of \(end) bytes could not be sealed")
+      datagram.initializeMemory(as: UInt8.self, repeating: 0)
+      return
+    }
+    _ = box.ciphertext.copyBytes(to: body)
+    _ = box.tag.copyBytes(to: UnsafeMutableRawBufferPointer(rebasing: datagram[end...]))
   }
 
   private static func nonce(_ packetNumber: UInt64) -> AES.GCM.Nonce? {
@@ -162,5 +177,30 @@ final class DatagramSeal {
         box, using: key, authenticating: UnsafeRawBufferPointer(rebasing: datagram[..<headerBytes]))
     else { return nil }
     return body.withUnsafeBytes { PayloadBuffer(copying: $0) }
+  }
+}
+
+/// What is left to do of a datagram of a session that has been written in a network with a key. It needs nothing of the endpoint, so it can be done by whoever
+/// sends the datagram, while others use the endpoint: sealing 64 KiB takes longer than anything else that is done for them.
+package struct PendingSeal: Sendable {
+  fileprivate let key: SymmetricKey
+  fileprivate let packetNumber: UInt64
+
+  /// Seals the datagram in place.
+  package func seal(_ datagram: UnsafeMutableRawBufferPointer) {
+    DatagramSeal.seal(
+      datagram, headerBytes: WireLimits.shortHeaderBytes, key: key, packetNumber: packetNumber)
+  }
+}
+
+/// A datagram of a session as it was written into a buffer: with room for the tag at its end, if it is still to be sealed.
+struct WrittenDatagram {
+  var byteCount: Int
+  var pending: PendingSeal?
+
+  /// Seals it, if there is a key. Returns its size.
+  func seal(in buffer: UnsafeMutableRawBufferPointer) -> Int {
+    pending?.seal(UnsafeMutableRawBufferPointer(rebasing: buffer[..<byteCount]))
+    return byteCount
   }
 }

@@ -78,8 +78,8 @@ final class SendLog {
   /// Larger only for messages that need it.
   static let largestChunk = 256 << 10
   /// Chunks that were let go of wait to be filled again, up to so many bytes and as long as something is held: the system takes
-  /// long to give memory anew, and acknowledgements let go of several at a time.
-  static let mostSpareBytes = 8 * largestChunk
+  /// long to give memory anew, and acknowledgements let go of up to two windows at a time.
+  static let mostSpareBytes = 32 * largestChunk
 
   /// The sequence number the next message will get.
   var endSequence: UInt64 { firstSequence + UInt64(messages.count) }

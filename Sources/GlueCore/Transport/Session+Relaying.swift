@@ -12,7 +12,9 @@ extension Session {
   func canCarry(relayed byteCount: Int) -> Bool { byteCount + WireLimits.relayBytes <= path.current }
 
   /// Writes the next datagram that is passed on.
-  func nextRelay(into buffer: UnsafeMutableRawBufferPointer, packetNumber: () -> UInt64, at now: Timestamp) -> Int? {
+  func nextRelay(into buffer: UnsafeMutableRawBufferPointer, packetNumber: () -> UInt64, at now: Timestamp)
+    -> WrittenDatagram?
+  {
     while let (named, receivedAt, datagram) = relays.popFirst() {
       relayedBytes -= datagram.count
       // The path may have become smaller since.
@@ -27,11 +29,10 @@ extension Session {
     return nil
   }
 
-  /// Makes a datagram of one that lies ``RelayHeader/prefixBytes`` into the buffer: puts what names its destination before it, and
-  /// seals the whole. Returns the size. It asks for no answer and takes nothing of the congestion window: its ends see to that.
+  /// Makes a datagram of one that lies ``RelayHeader/prefixBytes`` into the buffer: puts what names its destination before it. It asks for no answer and takes nothing of the congestion window: its ends see to that.
   func finishRelay(
     _ header: RelayHeader, in buffer: UnsafeMutableRawBufferPointer, byteCount: Int, packetNumber: UInt64
-  ) -> Int {
+  ) -> WrittenDatagram {
     var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<RelayHeader.prefixBytes]))
     writer.zeros(WireLimits.shortHeaderBytes)
     writer.u8(FrameType.relay.rawValue)

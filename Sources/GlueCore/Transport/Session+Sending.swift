@@ -6,14 +6,14 @@ extension Session {
     return pathReply != nil || path.nextAt <= now || (hasReaders && congestion.isOpen) || !relays.isEmpty
   }
 
-  /// Writes the next datagram. Returns its size; nil if there is nothing to send, or the congestion window is shut.
+  /// Writes the next datagram; nil if there is nothing to send, or the congestion window is shut.
   func nextDatagram(
     into buffer: UnsafeMutableRawBufferPointer, packetNumber: () -> UInt64, at now: Timestamp, counters: inout Counters
-  ) -> Int? {
+  ) -> WrittenDatagram? {
     // In turn: what is passed on does not hold up what is this endpoint's own, nor the other way round.
-    if isRelaysTurn, let size = nextRelay(into: buffer, packetNumber: packetNumber, at: now) {
+    if isRelaysTurn, let relay = nextRelay(into: buffer, packetNumber: packetNumber, at: now) {
       isRelaysTurn = false
-      return size
+      return relay
     }
     isRelaysTurn = true
     return nextOwn(into: buffer, packetNumber: packetNumber, at: now, counters: &counters)
@@ -22,7 +22,7 @@ extension Session {
 
   private func nextOwn(
     into buffer: UnsafeMutableRawBufferPointer, packetNumber: () -> UInt64, at now: Timestamp, counters: inout Counters
-  ) -> Int? {
+  ) -> WrittenDatagram? {
     if let size = dueProbe(fitting: buffer.count, at: now) {
       return writePathProbe(size: size, into: buffer, packetNumber: packetNumber())
     }
@@ -81,10 +81,10 @@ extension Session {
       acknowledgeNow: acknowledgeNow, isSealed: seal != nil, keyEpoch: seal?.shortEpoch ?? 0)
   }
 
-  /// Puts the header before a body, and seals it in a network with a key. Returns the size of the whole.
+  /// Puts the header before a body.
   func finish(
     _ buffer: UnsafeMutableRawBufferPointer, byteCount: Int, packetNumber: UInt64, acknowledgeNow: Bool
-  ) -> Int {
+  ) -> WrittenDatagram {
     shortHeader(packetNumber: packetNumber, acknowledgeNow: acknowledgeNow)
       .finish(buffer, byteCount: byteCount, packetNumber: packetNumber, seal: seal)
   }
@@ -172,7 +172,9 @@ extension Session {
     return size
   }
 
-  private func writePathProbe(size: Int, into buffer: UnsafeMutableRawBufferPointer, packetNumber: UInt64) -> Int {
+  private func writePathProbe(size: Int, into buffer: UnsafeMutableRawBufferPointer, packetNumber: UInt64)
+    -> WrittenDatagram
+  {
     var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<(size - sealBytes)]))
     writer.zeros(WireLimits.shortHeaderBytes)
     _ = writer.frame(.mtuProbe) { $0.u16(UInt16(clamping: size)) }
@@ -183,14 +185,16 @@ extension Session {
 }
 
 extension ShortHeader {
-  /// Puts the header before a body, and seals it in a network with a key. Returns the size of the whole.
+  /// Puts the header before a body, and leaves room for the tag behind it in a network with a key.
   func finish(
     _ buffer: UnsafeMutableRawBufferPointer, byteCount: Int, packetNumber: UInt64, seal: DatagramSeal?
-  ) -> Int {
+  ) -> WrittenDatagram {
     var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<WireLimits.shortHeaderBytes]))
     write(to: &writer)
-    guard let seal else { return byteCount }
-    return seal.seal(
-      buffer, headerBytes: WireLimits.shortHeaderBytes, byteCount: byteCount, packetNumber: packetNumber)
+    guard let seal else { return WrittenDatagram(byteCount: byteCount) }
+    precondition(
+      byteCount + DatagramSeal.tagBytes <= buffer.count, "\(byteCount) bytes and a tag in \(buffer.count) bytes")
+    return WrittenDatagram(
+      byteCount: byteCount + DatagramSeal.tagBytes, pending: seal.pending(packetNumber: packetNumber))
   }
 }
