@@ -120,6 +120,7 @@ extension Discovery {
     }
     if let index = handshakeIndex(header) {
       guard handshakes[index].address == source, !announcement.isLeaving else { return }
+      if arrival == .group { handshakes[index].isHeard = true }
       handshakes[index].note(announcement, at: now)
       proceed(index, at: now)
       return

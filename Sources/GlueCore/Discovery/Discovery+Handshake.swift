@@ -207,6 +207,7 @@ extension Discovery {
       id: key.id, incarnation: key.incarnation, address: address, origin: origin, slot: slot, session: session,
       deadline: now + configuration.handshakeTimeout, received: received, keySalt: keySalt)
     wake(at: handshake.deadline)
+    handshake.isHeard = origin == .group
     handshake.welcomeNumber = welcomeNumber
     if let welcome {
       handshake.welcome = welcome
@@ -237,21 +238,25 @@ extension Discovery {
       wake(at: handshakes[index].repetition?.nextAt)
     }
     let handshake = handshakes[index]
+    var announcement = makeAnnouncement(listing: everyday(at: handshake.address), at: now)
+    announcement.hearsYou = handshake.isHeard
     let welcome = Welcome(
       session: handshake.session, yourSession: handshake.welcome?.session ?? 0, addressee: handshake.incarnation,
       receiveBufferBytes: UInt64(clamping: local.receiveBufferBytes),
       acceptsGroupTag: table.slot(tag: handshake.incarnation.groupTag) == nil,
-      announcement: makeAnnouncement(listing: everyday(at: handshake.address), at: now))
+      announcement: announcement)
     send(.welcome(welcome), to: handshake.address)
   }
 
   /// Sends our side of the session to a peer. `offering`: for another session of it than the present one.
   mutating func sendWelcome(toPeerIn slot: Int, offering rival: UInt32? = nil, at now: Timestamp) {
     let info = table[slot].info
+    var announcement = makeAnnouncement(listing: everyday(at: info.address), at: now)
+    announcement.hearsYou = hears(slot, at: now)
     let welcome = Welcome(
       session: info.localSession, yourSession: rival ?? info.remoteSession, addressee: info.incarnation,
       receiveBufferBytes: UInt64(clamping: local.receiveBufferBytes), acceptsGroupTag: info.hasUniqueTag,
-      announcement: makeAnnouncement(listing: everyday(at: info.address), at: now))
+      announcement: announcement)
     send(.welcome(welcome), to: info.address)
   }
 
@@ -349,7 +354,8 @@ extension Discovery {
     let firstLook = interval * (handshake.address.isRelayed ? 2 : 4)
     let peer = Peer(
       info: info, lease: lease, addressHeardAt: now, sessionHeardAt: now,
-      groupHeardAt: handshake.origin == .group ? now : nil, isConfirmed: isBound, isBound: isBound,
+      groupHeardAt: handshake.isHeard ? now : nil, heardUsAt: welcome.announcement.hearsYou ? now : nil,
+      isConfirmed: isBound, isBound: isBound,
       received: handshake.received, welcomeNumber: handshake.welcomeNumber,
       welcome: isBound ? nil : Repetition(bounds: configuration.welcomeRepetition, from: now),
       introductionAt: now + firstLook, introductionDelay: firstLook, directTryAt: now)

@@ -75,8 +75,7 @@ extension Discovery {
       hearsUs = announcement.hearsYou
     }
     if hearsUs {
-      table[slot].heardUsAt = now
-      table[slot].deafSince = nil
+      noteHeard(by: slot, at: now)
     } else if arrival == .unicast, table[slot].deafSince == nil {
       table[slot].deafSince = now
       // Our next announcement may come too late for its lease.
@@ -85,6 +84,13 @@ extension Discovery {
         sendCopy(of: makeAnnouncement(listing: .all, at: now), to: slot, at: now)
       }
     }
+    table[slot].info.hearing = hearing(of: slot, isSure: false, at: now)
+  }
+
+  /// A peer says that it hears us.
+  mutating func noteHeard(by slot: Int, at now: Timestamp) {
+    table[slot].heardUsAt = now
+    table[slot].deafSince = nil
     table[slot].info.hearing = hearing(of: slot, isSure: false, at: now)
   }
 

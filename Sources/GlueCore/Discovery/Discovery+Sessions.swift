@@ -37,6 +37,8 @@ extension Discovery {
     table[slot].info.acceptsGroupTag = welcome.acceptsGroupTag
     heard(slot, at: now)
     apply(welcome.announcement, to: slot, at: now)
+    // A list of all it hears may be too long, and its next announcement to the group comes later: until then no data would be sent by multicast.
+    if welcome.announcement.hearsYou { noteHeard(by: slot, at: now) }
     // Its newest word agrees with what we have.
     table[slot].probe?.purposes.remove(.session)
     table[slot].probe?.rivalWelcome = nil

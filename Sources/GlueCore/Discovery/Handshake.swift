@@ -35,6 +35,8 @@ struct Handshake: Sendable {
   let session: UInt32
   /// When it is forgotten.
   var deadline: Timestamp
+  /// Whether an announcement of it came by multicast or broadcast.
+  var isHeard = false
   /// Its announcement, once it came, and the estimate of its start.
   var announcement: Announcement?
   var startEstimate: Int64 = .max

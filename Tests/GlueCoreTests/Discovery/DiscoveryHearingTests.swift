@@ -57,6 +57,23 @@ import Testing
     }
   }
 
+  /// Data for several goes by multicast only to those that have said that they hear it: whoever begins to publish as it starts need not wait for their next
+  /// announcements.
+  @Test func whoStartsIsToldByTheWelcomeThatItIsHeard() {
+    let network = DiscoveryNetwork()
+    for id in 1...4 { network.add(id: UInt64(id)) }
+    for index in 0..<3 { network.start(index) }
+    network.run(milliseconds: 3_000)
+    // From now on the others tell nothing by multicast.
+    block(network) { from, _ in from != 3 }
+    network.start(3)
+    network.run(milliseconds: 400)
+    for index in 0..<3 {
+      #expect(network.nodes[3].machine.isHeard(by: EndpointID(UInt64(index + 1))))
+      #expect(!network.nodes[index].machine.isHeard(by: EndpointID(4)))
+    }
+  }
+
   @Test func oneDirectionDiesAndComesBack() {
     let network = met(2)
     block(network) { from, _ in from == 0 }
