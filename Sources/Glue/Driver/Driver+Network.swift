@@ -82,8 +82,9 @@ extension Driver {
     new.ignoreOwnGroupData(incarnation)
     turn.sockets = new
     turn.lastSource = nil
+    let sentToGroups = lock.withLock { $0.machine.groupDatagramsSent }
     for entry in new.all where !old.all.contains(where: { $0.socket === entry.socket }) {
-      turn.queueDrops[entry.slot.index] = 0
+      turn.queueDrops[entry.slot.index] = QueueDrops(sentToGroups: sentToGroups)
     }
     sockets.withLock { $0 = new }
     let isChange =

@@ -127,13 +127,7 @@ extension Driver {
     if batch.truncatedCount != truncated {
       localCounters.add(batch.truncatedCount - truncated, to: .receiveTruncated)
     }
-    if batch.queueDropCount != 0 {
-      let place = entry.slot.index
-      let lost = batch.queueDropCount &- turn.queueDrops[place]
-      turn.queueDrops[place] = batch.queueDropCount
-      localCounters.add(UInt64(lost), to: .receiveQueueDrops)
-      if lost > 0 { reportReceiveOverflow() }
-    }
+    if batch.queueDropCount != 0 { noteQueueDrops(of: entry, turn) }
     let wall = MonotonicClock.wallNanoseconds()
     let broadcastAddresses = turn.sockets.plan.broadcastAddresses
     let tap = settings.onDatagram
@@ -163,6 +157,14 @@ extension Driver {
     if hasMessages, entry.groupInterface == 0 { turn.lastSource = entry }
     handOver(turn)
     return hasMessages ? .message : .noMessage
+  }
+
+  private func noteQueueDrops(of entry: EndpointSockets.Entry, _ turn: Turn) {
+    let sentToGroups = entry.groupInterface == 0 ? 0 : lock.withLock { $0.machine.groupDatagramsSent }
+    let lost = turn.queueDrops[entry.slot.index].note(turn.batch.queueDropCount, sentToGroups: sentToGroups)
+    guard lost > 0 else { return }
+    localCounters.add(lost, to: .receiveQueueDrops)
+    reportReceiveOverflow()
   }
 
   private func arrival(

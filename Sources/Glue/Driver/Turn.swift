@@ -27,7 +27,7 @@ extension Driver {
     /// Whether nothing was to be received when the sockets were last looked at.
     @exclusivity(unchecked) var isCaughtUp = false
     /// What each socket's full buffer had dropped, by its place in the poller.
-    @exclusivity(unchecked) var queueDrops = [UInt32](repeating: 0, count: Poller.capacity)
+    @exclusivity(unchecked) var queueDrops = [QueueDrops](repeating: QueueDrops(), count: Poller.capacity)
     @exclusivity(unchecked) var network: NetworkWatch
     @exclusivity(unchecked) var metrics: MetricsSampler
     @exclusivity(unchecked) var suspension = SuspensionWatch(at: .now)

@@ -213,6 +213,9 @@ public final class EndpointMachine {
   /// Whether every peer has told all its subscriptions.
   public var knowsAllSubscriptions: Bool { sessions.values.allSatisfy(\.knowsInterest) }
 
+  /// Datagrams with data that were written for groups.
+  package var groupDatagramsSent: UInt64 { inbox.counters.groupDatagramsSent }
+
   /// Counters by name, in a stable order: what was sent, received, dropped and why.
   public var counters: [(name: String, value: UInt64)] {
     inbox.counters.list + discovery.counters.list
