@@ -4,11 +4,7 @@ or between two of them where packets are to be lost.
 
 Each round asks everybody once; the report shows the median of the rounds, their extremes, and the median of each round's ratio.
 
-Usage: scripts/compare [QUESTION...] [--peers NAME,...] [--rounds 5] [--seconds 3] [--list] [--write] [--glue PATH]
-  QUESTION   only these; all otherwise
-  --peers    only peers whose names begin so, Glue always
-  --list     lists the questions
-  --write    replaces the tables and pictures in docs/ by what was measured
+Installs the others by apt-get and pip; needs root on Debian. Everything takes an hour and a half.
 """
 import argparse
 import os
@@ -28,15 +24,16 @@ from questions import questions  # noqa: E402
 
 
 def parse():
-    parser = argparse.ArgumentParser(prog="compare", usage=__doc__.split("Usage: ")[1], add_help=False)
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("--peers", default="")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--list", action="store_true")
-    parser.add_argument("--write", action="store_true")
-    parser.add_argument("--glue", default=os.path.join(ROOT, ".build/release/glue"))
-    parser.add_argument("--help", action="help")
+    parser = argparse.ArgumentParser(
+        prog="scripts/compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="QUESTION", help="only these; all otherwise")
+    parser.add_argument("--peers", default="", metavar="NAME,...", help="only peers whose names begin so, Glue always")
+    parser.add_argument("--rounds", type=int, default=5, help="how often everybody is asked; at least 1 (default: 5)")
+    parser.add_argument("--seconds", type=int, default=3, help="how long each time; at least 2 (default: 3)")
+    parser.add_argument("--list", action="store_true", help="list the questions, and who is asked")
+    parser.add_argument("--write", action="store_true", help="replace the tables and pictures in docs/ by what was measured")
+    parser.add_argument("--glue", default=os.path.join(ROOT, ".build/release/glue"), metavar="PATH",
+                        help="the program to measure (default: .build/release/glue)")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.rounds < 1 or options.seconds < 2:
@@ -94,6 +91,7 @@ def main():
     if options.list:
         for question in asked:
             print(f"{question.name:12} {question.title}; goal: {question.goal}")
+        print(f"Asked are: {'; '.join(sorted({peer.name for question in asked for peer in question.asked}))}")
         return
     if not os.path.exists(options.glue):
         fail(f"no {options.glue}: build it by `swift build --configuration release`, or name another one by --glue")

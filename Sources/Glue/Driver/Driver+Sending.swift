@@ -117,7 +117,9 @@ extension Driver {
     state.lastSubmission = state.gatheredBytes < Self.burstBytes ? now : .now
     guard state.burstLength >= Self.burstStart, !isIOThreadBusy(at: now) else { return false }
     state.isBursting = true
-    return state.gatheredBytes < Self.burstBytes && now.since(state.gatheredSince) < Self.burstHold
+    // Half of what a publication may hold is enough, or there would be no room for messages of which none has been sent.
+    let enough = min(Self.burstBytes, coreConfiguration.transport.sendBufferBytes / 2)
+    return state.gatheredBytes < enough && now.since(state.gatheredSince) < Self.burstHold
   }
 
   /// Sends what has gathered: its publisher is about to wait for something.

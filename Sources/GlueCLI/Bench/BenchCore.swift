@@ -47,6 +47,15 @@ struct BenchCore: ParsableCommand {
   @Flag(help: "One JSON object.")
   var json = false
 
+  func validate() throws {
+    guard subscribers <= Self.mostSubscribers else {
+      throw ValidationError("--subscribers is at most \(Self.mostSubscribers)")
+    }
+  }
+
+  /// Each meets the publisher first.
+  private static let mostSubscribers = 1_000
+
   func run() throws {
     let bench = try CoreBench(topics: workload.topics, subscribers: subscribers)
     let payload = [UInt8](repeating: 0x61, count: workload.bytes)

@@ -36,10 +36,16 @@ struct BenchLatency: AsyncParsableCommand {
   @Flag(help: "One JSON object per round.")
   var json = false
 
+  /// All are kept until the end, for the percentiles.
+  private static let mostTrips = 10_000_000
+
   func validate() throws {
     guard size <= RawSocket.maximumBytes else {
-      throw ValidationError("--size is at most \(RawSocket.maximumBytes)")
+      throw ValidationError("--size is at most \(RawSocket.maximumBytes): one datagram")
     }
+    guard count <= Self.mostTrips else { throw ValidationError("--count is at most \(Self.mostTrips)") }
+    guard busyPoll <= .seconds(10) else { throw ValidationError("--busy-poll is at most 10s") }
+    if noPolling, busyPoll > .zero { throw ValidationError("--busy-poll does not go with --no-polling") }
   }
 
   func run() async throws {

@@ -51,6 +51,10 @@ struct BenchThroughput: AsyncParsableCommand {
 
   func validate() throws {
     let sizes = try parsedSizes()
+    guard duration >= Self.shortestDuration else { throw ValidationError("--duration is at least 100ms") }
+    guard subscribers <= Self.mostSubscribers else {
+      throw ValidationError("--subscribers is at most \(Self.mostSubscribers)")
+    }
     if let rate, rate > 1_000_000 { throw ValidationError("--rate is at most 1000000") }
     guard topics <= 60_000, filters <= 60_000 else { throw ValidationError("--topics and --filters go to 60000") }
     guard topics == 1 || filters == 1 else {
@@ -66,8 +70,19 @@ struct BenchThroughput: AsyncParsableCommand {
     }
   }
 
+  /// In less nothing is published that says anything.
+  private static let shortestDuration = Duration.milliseconds(100)
+  /// Each is a process.
+  private static let mostSubscribers = 256
+
   private func parsedSizes() throws -> [Int] {
-    try sizes.split(separator: ",").map { try parseByteCount(String($0)) }
+    try sizes.split(separator: ",", omittingEmptySubsequences: false).map { text in
+      do {
+        return try parseByteCount(String(text))
+      } catch let error as ValidationError {
+        throw ValidationError("--sizes has \"\(text)\": \(error.message)")
+      }
+    }
   }
 
   func run() async throws {
@@ -86,6 +101,9 @@ struct BenchThroughput: AsyncParsableCommand {
       }
       results.sort { $0.rate < $1.rate }
       if !json { Console.line(results[results.count / 2].row) }
+      if !bestEffort, results.contains(where: { !$0.isComplete }) {
+        throw CommandFailure("not every message of \(size) bytes was acknowledged and arrived")
+      }
     }
   }
 
@@ -230,11 +248,15 @@ private struct Round {
       + (sent.acknowledged ? "" : "  (not all acknowledged)")
   }
 
+  /// Whether everything was acknowledged, and has arrived.
+  var isComplete: Bool { sent.acknowledged && received.allSatisfy { $0.received == sent.published } }
+
   var json: String {
     var line = JSONLine()
     line.add("size", size)
     line.add("subscribers", received.count)
     line.add("published", sent.published)
+    line.add("acknowledged", sent.acknowledged)
     line.add("received", received.reduce(0) { $0 + $1.received })
     line.add("lost", received.reduce(0) { $0 + $1.lost })
     line.add("duplicates", received.reduce(0) { $0 + $1.duplicates })

@@ -44,9 +44,13 @@ extension Discovery {
     }
   }
 
-  func makeAnnouncement(listing list: ListedPeers, isLeaving: Bool = false, at now: Timestamp) -> Announcement {
+  /// - Parameter hearsYou: Whether the only one that it is for is heard by multicast or broadcast.
+  func makeAnnouncement(
+    listing list: ListedPeers, isLeaving: Bool = false, hearsYou: Bool = false, at now: Timestamp
+  ) -> Announcement {
     var announcement = Announcement(name: local.name)
     announcement.isLeaving = isLeaving
+    announcement.hearsYou = hearsYou
     announcement.capabilities = local.capabilities
     // Who hears nothing by multicast knows from this whether there should be something to hear.
     if usesGroups { announcement.capabilities.insert(.announcesToGroup) }
@@ -119,8 +123,10 @@ extension Discovery {
       return
     }
     if let index = handshakeIndex(header) {
-      guard handshakes[index].address == source, !announcement.isLeaving else { return }
+      guard !announcement.isLeaving else { return }
+      // With two families the one by multicast may come from the other one's address.
       if arrival == .group { handshakes[index].isHeard = true }
+      guard handshakes[index].address == source else { return }
       handshakes[index].note(announcement, at: now)
       proceed(index, at: now)
       return

@@ -183,7 +183,8 @@ extension Discovery {
     }
     beginHandshake(
       Handshake.Key(id: header.sender, incarnation: header.incarnation), at: source, origin: origin,
-      received: ReplayWindow(nothingBelow: header.packetNumber), keySalt: header.seal?.salt ?? 0, now)
+      received: ReplayWindow(nothingBelow: header.packetNumber), keySalt: header.seal?.salt ?? 0,
+      isHeard: origin == .group, now)
   }
 
   /// Somebody proved an address: keep it in mind, if there is room, and offer a session, unless its ID has a holder.
@@ -195,7 +196,7 @@ extension Discovery {
   ///   - welcomeNumber: the number of the last datagram with a WELCOME from it, if it was a peer before.
   mutating func beginHandshake(
     _ key: Handshake.Key, at address: SocketAddress, origin: PeerInfo.Origin, received: ReplayWindow,
-    keySalt: UInt64, welcome: Welcome? = nil, welcomeNumber: UInt64 = 0, _ now: Timestamp
+    keySalt: UInt64, isHeard: Bool, welcome: Welcome? = nil, welcomeNumber: UInt64 = 0, _ now: Timestamp
   ) {
     guard handshakes.count < configuration.limits.handshakes,
       let (slot, session) = table.reserve(using: &generator)
@@ -207,7 +208,7 @@ extension Discovery {
       id: key.id, incarnation: key.incarnation, address: address, origin: origin, slot: slot, session: session,
       deadline: now + configuration.handshakeTimeout, received: received, keySalt: keySalt)
     wake(at: handshake.deadline)
-    handshake.isHeard = origin == .group
+    handshake.isHeard = isHeard
     handshake.welcomeNumber = welcomeNumber
     if let welcome {
       handshake.welcome = welcome
@@ -238,25 +239,21 @@ extension Discovery {
       wake(at: handshakes[index].repetition?.nextAt)
     }
     let handshake = handshakes[index]
-    var announcement = makeAnnouncement(listing: everyday(at: handshake.address), at: now)
-    announcement.hearsYou = handshake.isHeard
     let welcome = Welcome(
       session: handshake.session, yourSession: handshake.welcome?.session ?? 0, addressee: handshake.incarnation,
       receiveBufferBytes: UInt64(clamping: local.receiveBufferBytes),
       acceptsGroupTag: table.slot(tag: handshake.incarnation.groupTag) == nil,
-      announcement: announcement)
+      announcement: makeAnnouncement(listing: everyday(at: handshake.address), hearsYou: handshake.isHeard, at: now))
     send(.welcome(welcome), to: handshake.address)
   }
 
   /// Sends our side of the session to a peer. `offering`: for another session of it than the present one.
   mutating func sendWelcome(toPeerIn slot: Int, offering rival: UInt32? = nil, at now: Timestamp) {
     let info = table[slot].info
-    var announcement = makeAnnouncement(listing: everyday(at: info.address), at: now)
-    announcement.hearsYou = hears(slot, at: now)
     let welcome = Welcome(
       session: info.localSession, yourSession: rival ?? info.remoteSession, addressee: info.incarnation,
       receiveBufferBytes: UInt64(clamping: local.receiveBufferBytes), acceptsGroupTag: info.hasUniqueTag,
-      announcement: announcement)
+      announcement: makeAnnouncement(listing: everyday(at: info.address), hearsYou: hears(slot, at: now), at: now))
     send(.welcome(welcome), to: info.address)
   }
 

@@ -37,7 +37,7 @@ extension Discovery {
     table[slot].info.acceptsGroupTag = welcome.acceptsGroupTag
     heard(slot, at: now)
     apply(welcome.announcement, to: slot, at: now)
-    // A list of all it hears may be too long, and its next announcement to the group comes later: until then no data would be sent by multicast.
+    // Its next announcement to the group comes later, and may not list all it hears: until then no data would be sent by multicast.
     if welcome.announcement.hearsYou { noteHeard(by: slot, at: now) }
     // Its newest word agrees with what we have.
     table[slot].probe?.purposes.remove(.session)
@@ -118,9 +118,11 @@ extension Discovery {
     let number = max(table[slot].welcomeNumber, rival?.packetNumber ?? 0)
     let received = table[slot].received
     let key = Handshake.Key(id: info.id, incarnation: info.incarnation)
+    let isHeard = hears(slot, at: now)
     removePeer(slot, reason: .sessionLost, at: now)
     beginHandshake(
-      key, at: info.address, origin: info.origin, received: received, keySalt: info.keySalt, welcome: rival?.welcome,
+      key, at: info.address, origin: info.origin, received: received, keySalt: info.keySalt, isHeard: isHeard,
+      welcome: rival?.welcome,
       welcomeNumber: number, now)
   }
 

@@ -206,7 +206,7 @@ extension EndpointMachine {
     }
     settle(received, at: arrival.now)
     // The sender learns the window, which may be larger than the one it starts with.
-    session.noteStatusDue(stream, at: arrival.now)
+    session.noteStatusDue(stream)
     session.acknowledgeAt = arrival.now
   }
 

@@ -188,7 +188,7 @@ extension EndpointMachine {
 
   /// Tells whoever sends a stream at once how much more it may send.
   func tellWindow(of stream: InboundStream, at now: Timestamp) {
-    stream.session.noteStatusDue(stream, at: now)
+    stream.session.noteStatusDue(stream)
     stream.session.acknowledgeAt = now
     makeReady(stream.session, at: now)
   }

@@ -141,7 +141,7 @@ extension EndpointMachine {
     let number = nextPacketNumber()
     groups.sent += 1
     let bytes = writer.count + sealBytes
-    var acknowledgeNow = false
+    var acknowledgeNow = stream.isReliable && stream.needsPromptAcknowledgement
     for member in group.members {
       let session = member.session!
       member.noteSentToGroup(below: group.next, at: now)

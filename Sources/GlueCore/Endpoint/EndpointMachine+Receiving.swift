@@ -350,7 +350,8 @@ extension EndpointMachine {
   }
 
   private func noteProgress(of stream: InboundStream, in session: Session, at now: Timestamp) {
-    session.noteStatusDue(stream, at: now)
+    stream.cameAt = now
+    session.noteStatusDue(stream)
     session.noteLacks(of: stream)
     if stream.number >= Session.firstTopicStream, let received = stream.sink as? ReceivedStream {
       if received.needsSettling { settle(received, at: now) }

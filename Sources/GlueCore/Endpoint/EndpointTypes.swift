@@ -290,7 +290,7 @@ public struct TypeMismatch: Hashable, Sendable {
 }
 
 /// A datagram to send.
-public struct OutgoingDatagram: Sendable {
+public struct OutgoingDatagram: Hashable, Sendable {
   /// Where to.
   public var destination: SocketAddress
   /// Bytes written into the buffer.

@@ -182,9 +182,13 @@ final class DatagramSeal {
 
 /// What is left to do of a datagram of a session that has been written in a network with a key. It needs nothing of the endpoint, so it can be done by whoever
 /// sends the datagram, while others use the endpoint: sealing 64 KiB takes longer than anything else that is done for them.
-package struct PendingSeal: Sendable {
+package struct PendingSeal: Hashable, Sendable {
   fileprivate let key: SymmetricKey
   fileprivate let packetNumber: UInt64
+
+  // A number is used once.
+  package static func == (first: PendingSeal, second: PendingSeal) -> Bool { first.packetNumber == second.packetNumber }
+  package func hash(into hasher: inout Hasher) { hasher.combine(packetNumber) }
 
   /// Seals the datagram in place.
   package func seal(_ datagram: UnsafeMutableRawBufferPointer) {

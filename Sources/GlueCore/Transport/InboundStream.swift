@@ -48,7 +48,7 @@ final class InboundStream {
   var closesAt: UInt64?
   /// The window last told to the publisher.
   var advertisedWindow: Int
-  /// When something of it came last that is to be acknowledged.
+  /// When DATA, GAP or HEARTBEAT of it came last.
   @exclusivity(unchecked) var cameAt = Timestamp(nanoseconds: 0)
   /// Whether a STATUS is to be sent with the next ACK.
   var isStatusDue = false

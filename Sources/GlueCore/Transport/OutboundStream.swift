@@ -95,6 +95,11 @@ final class OutboundStream {
     }
   }
 
+  /// Whether so little may be held that each part of it has to be acknowledged at once: the next acknowledgement may come later than there is room for.
+  var needsPromptAcknowledgement: Bool {
+    limitBytes < Session.initialWindowBytes && log.byteCount * 4 >= limitBytes
+  }
+
   /// Lets go of what is no longer to be kept.
   func trimHistory(at now: Timestamp) {
     guard kept != .max else { return }
@@ -133,6 +138,8 @@ final class OutboundStream {
   /// Lets go of what is held, the oldest messages first, whoever reads it, until it takes no more than so many bytes.
   func evict(toBytes bytes: Int) {
     while log.byteCount > bytes, !log.isEmpty { log.release(below: log.message(at: log.first).end) }
+    // Memory is wanted elsewhere.
+    log.releaseSpares()
     if kept != .max { kept = max(kept, log.first) }
     evictions.note(below: log.first, nextSequence: log.firstSequence, reason: .evicted)
   }

@@ -247,7 +247,10 @@ final class RemoteReader {
       hasWritten = true
     }
     if !stream.isReliable { noteAllSent() }
-    if hasWritten { armProbe(at: now) }
+    if hasWritten {
+      if stream.needsPromptAcknowledgement { session.wantsAcknowledgement = true }
+      armProbe(at: now)
+    }
     return hasWritten
   }
 

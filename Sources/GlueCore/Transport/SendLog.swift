@@ -80,6 +80,8 @@ final class SendLog {
   /// Chunks that were let go of wait to be filled again, up to so many bytes and as long as something is held: the system takes
   /// long to give memory anew, and acknowledgements let go of up to two windows at a time.
   static let mostSpareBytes = 32 * largestChunk
+  /// And no more than is held, beyond so many: many publications may hold little for long.
+  static let leastSpareBytes = 8 * largestChunk
 
   /// The sequence number the next message will get.
   var endSequence: UInt64 { firstSequence + UInt64(messages.count) }
@@ -389,13 +391,13 @@ final class SendLog {
     let oldest = messages.first?.start ?? totalBytes
     while let chunk = chunks.first, chunks.count > 1, chunk.end <= oldest {
       chunks.removeFirst()
-      guard spareBytes + chunk.capacity <= Self.mostSpareBytes else { continue }
       spares.append(chunk)
       spareBytes += chunk.capacity
     }
+    let limit = min(Self.mostSpareBytes, max(Self.leastSpareBytes, byteCount))
+    while spareBytes > limit { spareBytes -= spares.removeLast().capacity }
     guard messages.isEmpty, let chunk = chunks.last else { return }
-    spares = []
-    spareBytes = 0
+    releaseSpares()
     if chunk.capacity > 2 * Self.largestChunk {
       // It was for a message of unusual size.
       chunks = []
@@ -405,6 +407,12 @@ final class SendLog {
       chunk.origin = totalBytes
       free = UnsafeMutableRawBufferPointer(start: chunk.base, count: chunk.capacity)
     }
+  }
+
+  /// Gives back the memory that waits to be filled again.
+  func releaseSpares() {
+    spares = []
+    spareBytes = 0
   }
 
   /// Numbers a message that nobody wants or keeps, without holding it. Returns the position behind it, like `append`.

@@ -30,10 +30,11 @@ extension Session {
     var writer = WireWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<limit]))
     writer.zeros(WireLimits.shortHeaderBytes)
     let hasData = hasReaders && congestion.isOpen
-    // An acknowledgement that is due soon goes with data; a fresh one waits for more to acknowledge.
-    let soon = hasData ? now + Nanoseconds(configuration.acknowledgementDelay.count / 2) : now
     var asksForRepetition = false
-    if let acknowledgeAt, acknowledgeAt <= soon { asksForRepetition = writeAcknowledgement(to: &writer, at: now) }
+    // An acknowledgement that is due soon goes with data; a fresh one waits for more to acknowledge.
+    if acknowledgeAt.map({ $0 <= now }) ?? false || (hasData && isAcknowledgementDueSoon(at: now)) {
+      asksForRepetition = writeAcknowledgement(to: &writer, at: now)
+    }
     if let size = pathReply, writer.frame(.mtuReply, { $0.u16(size) }) { pathReply = nil }
     let asksForAnswer = hasData && writeStreams(to: &writer, at: now, counters: &counters)
     guard writer.count > WireLimits.shortHeaderBytes else { return nil }

@@ -15,8 +15,9 @@ public struct TransportConfiguration: Sendable {
   public var sendBufferBytes: Int = 32 << 20
   /// Round trip assumed before one has been measured.
   public var initialRoundTrip: Nanoseconds = .milliseconds(10)
-  /// Longest wait before received data is acknowledged; of one stream that keeps coming up to four times as long. Larger saves datagrams,
-  /// smaller releases memory earlier, and repeats a lost lone message earlier.
+  /// Longest wait before received data is acknowledged; of one stream that keeps coming up to four times as long, but no longer than 20 ms for that. Larger
+  /// saves datagrams, smaller releases memory earlier, and repeats a lost lone message earlier. Should be the same at both ends: a sender waits for the time of
+  /// its own.
   public var acknowledgementDelay: Nanoseconds = .milliseconds(5)
   /// Longest interval between repeated requests and probes of an unanswering peer.
   public var maximumRetryInterval: Nanoseconds = .milliseconds(500)

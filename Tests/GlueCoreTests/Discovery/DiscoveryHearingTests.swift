@@ -74,6 +74,20 @@ import Testing
     }
   }
 
+  /// How a peer was met says nothing about whether it is heard now.
+  @Test func aSessionThatBeginsAnewMakesNobodyHeard() {
+    let network = met(2)
+    block(network) { from, _ in from == 0 }
+    network.run(milliseconds: 10_000)
+    #expect(!network.nodes[0].machine.isHeard(by: EndpointID(2)))
+    let info = network.nodes[1].machine.peer(EndpointID(1))!
+    network.nodes[1].machine.receiveReset(connection: info.remoteSession, from: info.address, at: network.time)
+    network.run(milliseconds: 500)
+    #expect(network.removals(1) == [.sessionLost])
+    #expect(network.nodes[0].machine.peer(EndpointID(2)) != nil)
+    #expect(!network.nodes[0].machine.isHeard(by: EndpointID(2)))
+  }
+
   @Test func oneDirectionDiesAndComesBack() {
     let network = met(2)
     block(network) { from, _ in from == 0 }
