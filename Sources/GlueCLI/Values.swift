@@ -41,7 +41,7 @@ func parseRate(_ text: String) throws -> Double {
 /// Reads a whole number of at least 1.
 func parsePositive(_ text: String) throws -> Int {
   guard let number = Int(text), number > 0 else {
-    throw ValidationError("expected a whole number from 1 to \(Int.max)")
+    throw ValidationError("expected a whole number of at least 1 and at most \(Int.max)")
   }
   return number
 }

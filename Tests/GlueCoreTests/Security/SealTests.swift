@@ -190,6 +190,32 @@ import Testing
     }
   }
 
+  /// Who sends a datagram may seal it later: with the key that was meant when it was written, however the keys have changed since.
+  @Test func whatIsSealedLaterIsSealedWithTheKeyOfItsHeader() throws {
+    let segment = Segment()
+    let (old, new) = (Self.key(1), Self.key(2))
+    let publication = try meet(segment, keys: [[old], [old]])
+    segment.run(for: .seconds(1))
+    let payload = Array("the payload".utf8)
+    let publisher = segment.machines[0]!
+    _ = try payload.withUnsafeBytes { try publisher.publish($0, on: publication, at: segment.now) }
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_507, alignment: 16)
+    defer { buffer.deallocate() }
+    let datagram = try #require(publisher.nextUnsealedDatagram(into: buffer, at: segment.now))
+    let seal = try #require(datagram.pendingSeal)
+    let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<datagram.byteCount])
+    func holdsPayload() -> Bool { bytes.indices.contains { bytes[$0...].starts(with: payload) } }
+    #expect(holdsPayload())
+    publisher.changeKeys(to: [new], at: segment.now)
+    seal.seal(bytes)
+    #expect(!holdsPayload())
+    segment.machines[1]!.receive(
+      UnsafeRawBufferPointer(bytes), from: segment.address(0), arrival: .unicast, at: segment.now,
+      receivedAt: segment.now)
+    segment.drain(1)
+    #expect(segment.received[1].map(\.payload) == [payload])
+  }
+
   @Test func aForgedResetEndsNoSession() throws {
     let segment = Segment()
     var connections: [UInt32] = []
