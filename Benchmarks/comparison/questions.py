@@ -196,7 +196,8 @@ def questions(options):
                 Glue(options, "Glue, busy polling", ["--busy-poll", "50us"])]
     blocking, polling = Raw(options, "bare UDP, blocking"), Raw(options, "bare UDP, polling", POLL="1")
     found = [
-        throughput("1-1-64B", "One publisher, one subscriber, 64 B", 64, 1, [*peers, batching], "≥ 1.3 × the best peer, ≥ 6 × CycloneDDS"),
+        throughput("1-1-64B", "One publisher, one subscriber, 64 B", 64, 1, [*peers, batching],
+                   "≥ 1.3 × the best peer, ≥ 6 × CycloneDDS"),
         throughput("1-1-1KiB", "One publisher, one subscriber, 1 KiB", KIB, 1, [*peers, batching], "≥ 3 × the best peer"),
         throughput("1-1-64KiB", "One publisher, one subscriber, 64 KiB", 64 * KIB, 1, [*peers, *bare],
                    "≥ 2 × CycloneDDS, ≥ 80 % of bare UDP with GSO and GRO"),
@@ -231,7 +232,8 @@ def questions(options):
         on_the_wire, columns=(("of them sent by the publisher", lambda a: f"{a[1]:.0f}"),),
         goal="≤ 80 in a burst, ≤ 120 alone"))
     found.append(Question(
-        "idle", "Memory of a process that has nothing to do", "MB", of_many, lambda peer, seconds: peer.idle(max(seconds, 10)), scale=1e-6, digits=1,
+        "idle", "Memory of a process that has nothing to do", "MB", of_many,
+        lambda peer, seconds: peer.idle(max(seconds, 10)), scale=1e-6, digits=1,
         columns=(("of it not backed by a file", lambda a: f"{a.own_bytes / 1e6:.1f}"),
                  ("% of a processor", lambda a: f"{100 * a.processor:.2f}"), ("packets a second, all", lambda a: f"{a.packets:.1f}"),
                  ("bytes a second, all", lambda a: f"{a.traffic:.0f}")),

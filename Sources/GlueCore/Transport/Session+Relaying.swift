@@ -29,7 +29,8 @@ extension Session {
     return nil
   }
 
-  /// Makes a datagram of one that lies ``RelayHeader/prefixBytes`` into the buffer: puts what names its destination before it. It asks for no answer and takes nothing of the congestion window: its ends see to that.
+  /// Makes a datagram of one that lies ``RelayHeader/prefixBytes`` into the buffer: puts what names its destination before it.
+  /// It asks for no answer and takes nothing of the congestion window: its ends see to that.
   func finishRelay(
     _ header: RelayHeader, in buffer: UnsafeMutableRawBufferPointer, byteCount: Int, packetNumber: UInt64
   ) -> WrittenDatagram {

@@ -213,9 +213,9 @@ final class Session {
     }
   }
 
-  /// What keeps coming of one stream is acknowledged within this time of its first, as long as it takes little of the window: round trips and loss are then
-  /// still measured 50 times a second. Four delays, but no more than that, however long the delay is. With one delay, 1,000 messages a second took a fourteenth more
-  /// processor time, both sides together.
+  /// What keeps coming of one stream is acknowledged within this time of its first, as long as it takes little of the window
+  /// (docs/adr/0027). Four acknowledgement delays, but at most 20 ms: round trips and loss are still measured 50 times a second.
+  /// A delay that is longer is kept as it is.
   private var steadyDelay: Nanoseconds {
     let delay = configuration.acknowledgementDelay
     return min(delay * 4, max(delay, .milliseconds(20)))

@@ -140,8 +140,8 @@ import Testing
     #expect(answers >= 30)
   }
 
-  /// Whoever publishes into nothing notices it as soon as before, however often.
-  @Test func whatNobodyAcknowledgesIsNoticedWhileMoreIsPublished() throws {
+  /// What was published into nothing arrives soon once it can, although its publisher never paused.
+  @Test func whatNobodyGotArrivesSoonOnceItCan() throws {
     let publication = try advertise("t")[0]
     pair.drops = { _, _ in true }
     for _ in 0..<100 {
