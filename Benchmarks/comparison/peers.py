@@ -409,5 +409,8 @@ def install(peers, packages):
     if not shutil.which("apt-get"):
         fail(f"install these first: {' '.join(wanted)}")
     print(f"installing {' '.join(wanted)}", file=sys.stderr)
-    subprocess.run(["apt-get", "install", "--yes", "--quiet", *wanted], check=True, stdout=sys.stderr,
-                   env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    # A fresh machine has no lists of packages, or old ones.
+    for words in (["update"], ["install", "--yes", "--quiet", *wanted]):
+        done = subprocess.run(["apt-get", *words], stdout=sys.stderr, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        if done.returncode:
+            fail(f"apt-get {words[0]} ended with {done.returncode}; install these by hand: {' '.join(wanted)}")

@@ -9,6 +9,8 @@ public final class PayloadBuffer {
   @exclusivity(unchecked) public private(set) var count = 0
   /// Bytes for which there is room.
   @exclusivity(unchecked) private(set) var capacity: Int
+  /// Whose memory it is, if not its own. Such memory is only read.
+  @exclusivity(unchecked) private var keeper: Any?
 
   /// An empty buffer with room for so many bytes.
   public init(capacity: Int) {
@@ -22,13 +24,25 @@ public final class PayloadBuffer {
     append(bytes)
   }
 
-  deinit { base.deallocate() }
+  /// Bytes in the memory of something else, which is held as long as they are needed, and not copied.
+  init(_ bytes: UnsafeRawBufferPointer, in keeper: Any) {
+    precondition(bytes.baseAddress != nil, "no bytes are in nobody's memory")
+    base = UnsafeMutableRawPointer(mutating: bytes.baseAddress!)
+    count = bytes.count
+    capacity = bytes.count
+    self.keeper = keeper
+  }
+
+  deinit { if keeper == nil { base.deallocate() } }
 
   /// The bytes; valid while the buffer lives and until the next append.
   public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
   /// Forgets the bytes, and keeps the room for others.
-  func removeAll() { count = 0 }
+  func removeAll() {
+    count = 0
+    if keeper != nil { capacity = 0 }
+  }
 
   /// Adds bytes.
   public func append(_ bytes: UnsafeRawBufferPointer) {
@@ -37,7 +51,8 @@ public final class PayloadBuffer {
       capacity = max(count + bytes.count, capacity * 2)
       let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
       larger.copyMemory(from: base, byteCount: count)
-      base.deallocate()
+      if keeper == nil { base.deallocate() }
+      keeper = nil
       base = larger
     }
     (base + count).copyMemory(from: source, byteCount: bytes.count)

@@ -85,26 +85,36 @@ final class DatagramSeal {
   ) {
     let end = datagram.count - tagBytes
     let body = UnsafeMutableRawBufferPointer(rebasing: datagram[headerBytes..<end])
+    // One copy of the whole: its parts, each asked of the box for itself, take 1.3 to 3 µs more.
     guard let nonce = nonce(packetNumber),
-      let box = try? AES.GCM.seal(
+      let sealed = try? AES.GCM.seal(
         UnsafeRawBufferPointer(body), using: key, nonce: nonce,
-        authenticating: UnsafeRawBufferPointer(rebasing: datagram[..<headerBytes]))
+        authenticating: UnsafeRawBufferPointer(rebasing: datagram[..<headerBytes])
+      ).combined
     else {
       // Sizes are valid, so AES-GCM has no reason to refuse. If it did, nothing may leave that is not sealed.
       assertionFailure("a datagram of \(end) bytes could not be sealed")
       datagram.initializeMemory(as: UInt8.self, repeating: 0)
       return
     }
-    _ = box.ciphertext.copyBytes(to: body)
-    _ = box.tag.copyBytes(to: UnsafeMutableRawBufferPointer(rebasing: datagram[end...]))
+    sealed.withUnsafeBytes {
+      UnsafeMutableRawBufferPointer(rebasing: datagram[headerBytes...])
+        .copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[nonceBytes...]))
+    }
   }
 
+  private static let nonceBytes = 12
+
   private static func nonce(_ packetNumber: UInt64) -> AES.GCM.Nonce? {
-    withUnsafeTemporaryAllocation(byteCount: 12, alignment: 8) { buffer in
-      buffer.storeBytes(of: 0, as: UInt32.self)
-      buffer.storeBytes(of: packetNumber.bigEndian, toByteOffset: 4, as: UInt64.self)
+    withUnsafeTemporaryAllocation(byteCount: nonceBytes, alignment: 8) { buffer in
+      write(nonce: packetNumber, to: buffer)
       return try? AES.GCM.Nonce(data: UnsafeRawBufferPointer(buffer))
     }
+  }
+
+  private static func write(nonce packetNumber: UInt64, to buffer: UnsafeMutableRawBufferPointer) {
+    buffer.storeBytes(of: 0, as: UInt32.self)
+    buffer.storeBytes(of: packetNumber.bigEndian, toByteOffset: 4, as: UInt64.self)
   }
 
   // MARK: Opening
@@ -165,18 +175,42 @@ final class DatagramSeal {
     return known[sender] ?? keys.map { $0.senderKey(id: id, incarnation: incarnation, salt: salt) }
   }
 
+  /// Bodies up to this size are put together with their nonce before they are opened, by a copy more: 1,400 bytes take 2.2 µs so, and 3.2 if the parts
+  /// are handed over each for itself. For 65,000 bytes it is 18 and 14 µs.
+  static let mostBytesToCombine = 8_192
+  /// What is larger than this stays in the memory into which it was opened.
+  static let mostBytesToCopy = 1_024
+
   private static func open(
     _ datagram: UnsafeRawBufferPointer, headerBytes: Int, key: SymmetricKey, packetNumber: UInt64
   ) -> PayloadBuffer? {
-    let end = datagram.count - tagBytes
-    guard end >= headerBytes, let nonce = nonce(packetNumber),
-      let box = try? AES.GCM.SealedBox(
-        nonce: nonce, ciphertext: UnsafeRawBufferPointer(rebasing: datagram[headerBytes..<end]),
-        tag: UnsafeRawBufferPointer(rebasing: datagram[end...])),
+    guard datagram.count >= headerBytes + tagBytes,
+      let box = box(UnsafeRawBufferPointer(rebasing: datagram[headerBytes...]), packetNumber: packetNumber),
       let body = try? AES.GCM.open(
         box, using: key, authenticating: UnsafeRawBufferPointer(rebasing: datagram[..<headerBytes]))
     else { return nil }
-    return body.withUnsafeBytes { PayloadBuffer(copying: $0) }
+    return body.withUnsafeBytes { bytes in
+      // So many bytes are on the heap, at one address as long as somebody has them; only a few are within the value itself.
+      bytes.count > mostBytesToCopy ? PayloadBuffer(bytes, in: body) : PayloadBuffer(copying: bytes)
+    }
+  }
+
+  /// A sealed body and its tag, as the cryptographic library takes them.
+  private static func box(_ sealed: UnsafeRawBufferPointer, packetNumber: UInt64) -> AES.GCM.SealedBox? {
+    guard sealed.count > mostBytesToCombine else {
+      return withUnsafeTemporaryAllocation(byteCount: nonceBytes + sealed.count, alignment: 8) { buffer in
+        write(nonce: packetNumber, to: buffer)
+        UnsafeMutableRawBufferPointer(rebasing: buffer[nonceBytes...]).copyMemory(from: sealed)
+        return try? AES.GCM.SealedBox(
+          combined: UnsafeRawBufferPointer(rebasing: buffer[..<(nonceBytes + sealed.count)]))
+      }
+    }
+    let end = sealed.count - tagBytes
+    return nonce(packetNumber).flatMap {
+      try? AES.GCM.SealedBox(
+        nonce: $0, ciphertext: UnsafeRawBufferPointer(rebasing: sealed[..<end]),
+        tag: UnsafeRawBufferPointer(rebasing: sealed[end...]))
+    }
   }
 }
 

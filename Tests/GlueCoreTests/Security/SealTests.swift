@@ -265,4 +265,36 @@ import Testing
     #expect(!text.contains("ab") && !text.contains("171"))
     #expect(NetworkKey([1, 2, 3]) == nil)
   }
+
+  @Test func whatIsSealedIsOpenedInAnySize() throws {
+    let seal = try #require(
+      DatagramSeal(keys: [Self.key(1)], id: EndpointID(1), incarnation: Incarnation(2), salt: 3, networkID: 4))
+    let header = ShortHeader(connection: 5, packetNumber: 6, isSealed: true, keyEpoch: seal.shortEpoch)
+    let (headerBytes, number) = (WireLimits.shortHeaderBytes, UInt64(6))
+    let limits = [DatagramSeal.mostBytesToCopy, DatagramSeal.mostBytesToCombine - DatagramSeal.tagBytes]
+    for size in [0, 1, 14, 15, 65_000] + limits.flatMap({ $0 - 1...$0 + 1 }) {
+      let plain = pattern(headerBytes + size, seed: size)
+      var sealed = plain + [UInt8](repeating: 0, count: DatagramSeal.tagBytes)
+      let total = sealed.withUnsafeMutableBytes {
+        seal.seal($0, headerBytes: headerBytes, byteCount: plain.count, packetNumber: number)
+      }
+      #expect(total == sealed.count && sealed.starts(with: plain[..<headerBytes]))
+      if size > 14 { #expect(!sealed.starts(with: plain)) }
+      func open(_ datagram: [UInt8], number: UInt64 = number) -> [UInt8]? {
+        datagram.withUnsafeBytes { seal.openOwn($0, header: header, packetNumber: number) }.map { [UInt8]($0.bytes) }
+      }
+      #expect(open(sealed) == Array(plain[headerBytes...]), "\(size) bytes")
+      #expect(open(sealed, number: number + 1) == nil)
+      #expect(open(Array(sealed.dropLast())) == nil)
+      for index in [0, headerBytes, sealed.count / 2, sealed.count - 1] {
+        var forged = sealed
+        forged[index] ^= 1
+        #expect(open(forged) == nil, "byte \(index) of \(sealed.count)")
+      }
+    }
+    for size in 0..<headerBytes + DatagramSeal.tagBytes {
+      let short = [UInt8](repeating: 0, count: size)
+      #expect(short.withUnsafeBytes { seal.openOwn($0, header: header, packetNumber: number) } == nil)
+    }
+  }
 }

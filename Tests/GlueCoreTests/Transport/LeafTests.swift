@@ -292,6 +292,51 @@ import Testing
   }
 }
 
+@Suite struct PayloadBufferTests {
+  /// Memory that somebody else gives back.
+  private final class Keeper {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 100, alignment: 1)
+    let end: () -> Void
+
+    init(end: @escaping () -> Void) {
+      self.end = end
+      memory.initializeMemory(as: UInt8.self, repeating: 7)
+    }
+
+    deinit {
+      memory.deallocate()
+      end()
+    }
+  }
+
+  @Test func memoryOfOthersIsHeldAndOnlyRead() throws {
+    var isGone = false
+    var keeper: Keeper? = Keeper { isGone = true }
+    let memory = try #require(keeper).memory
+    let buffer = PayloadBuffer(UnsafeRawBufferPointer(memory), in: keeper as Any)
+    let other = PayloadBuffer(UnsafeRawBufferPointer(memory), in: keeper as Any)
+    let third = PayloadBuffer(UnsafeRawBufferPointer(memory), in: keeper as Any)
+    keeper = nil
+    #expect(buffer.bytes.baseAddress == UnsafeRawPointer(memory.baseAddress))
+    [1, 2].withUnsafeBytes { buffer.append($0) }
+    #expect(buffer.bytes.baseAddress != UnsafeRawPointer(memory.baseAddress) && buffer.bytes.starts(with: memory))
+    other.removeAll()
+    [1, 2].withUnsafeBytes { other.append($0) }
+    #expect(other.count == 16 && memory.allSatisfy { $0 == 7 } && !isGone)
+    withExtendedLifetime(third) { #expect(third.bytes.allSatisfy { $0 == 7 } && !isGone) }
+  }
+
+  @Test func memoryOfOthersIsGivenBack() throws {
+    var isGone = false
+    do {
+      let keeper = Keeper { isGone = true }
+      let buffer = PayloadBuffer(UnsafeRawBufferPointer(keeper.memory), in: keeper)
+      withExtendedLifetime(buffer) { #expect(buffer.count == 100 && !isGone) }
+    }
+    #expect(isGone)
+  }
+}
+
 @Suite struct SpareBuffersTests {
   @Test func whatSomebodyHoldsIsNotFilledAgain() throws {
     let spares = SpareBuffers()
