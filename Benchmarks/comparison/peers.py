@@ -241,17 +241,11 @@ class Zenoh(ByTool):
 
 
 class Cyclone(Peer):
-    packages = ("cyclonedds-tools",)
-
-    def __init__(self, options, name="CycloneDDS", batches=False):
-        super().__init__(options)
-        self.name, self.batches = name, batches
+    name, packages = "CycloneDDS", ("cyclonedds-tools",)
 
     def command(self, seconds, *words, place=None):
         interface = INTERFACE if place else "lo"
         uri = f'<General><Interfaces><NetworkInterface name="{interface}" multicast="true"/></Interfaces></General>'
-        if self.batches:
-            uri += "<Internal><WriteBatch>true</WriteBatch></Internal>"
         return Process(["ddsperf", "-D", seconds, *words], place, CYCLONEDDS_URI=uri)
 
     @staticmethod

@@ -1,6 +1,6 @@
 """What is asked of Glue and of its peers: each question is one table, one picture, and one or more goals."""
 from measuring import Failure
-from peers import Cyclone, Glue, Raw, Simulated, all_peers
+from peers import Glue, Raw, Simulated, all_peers
 from wire import PACKAGES, wire
 
 KIB = 1024
@@ -190,15 +190,14 @@ def questions(options):
     """All questions, in the order in which they are asked."""
     peers = all_peers(options)
     of_many = [peer for peer in peers if peer.name not in ("mosquitto, QoS 1", "Zenoh (Python)")]
-    batching = Cyclone(options, "CycloneDDS, batching", batches=True)
     bare = [RawRate(Raw(options, "bare UDP, 1,472 B")), RawRate(Raw(options, "bare UDP, 65,000 B", SEGMENT="65000"))]
     variants = [Glue(options, "Glue, tasks on its executor", ["--api", "async-own"]),
                 Glue(options, "Glue, busy polling", ["--busy-poll", "50us"])]
     blocking, polling = Raw(options, "bare UDP, blocking"), Raw(options, "bare UDP, polling", POLL="1")
     found = [
-        throughput("1-1-64B", "One publisher, one subscriber, 64 B", 64, 1, [*peers, batching],
+        throughput("1-1-64B", "One publisher, one subscriber, 64 B", 64, 1, peers,
                    "≥ 1.3 × the best peer, ≥ 6 × CycloneDDS"),
-        throughput("1-1-1KiB", "One publisher, one subscriber, 1 KiB", KIB, 1, [*peers, batching], "≥ 3 × the best peer"),
+        throughput("1-1-1KiB", "One publisher, one subscriber, 1 KiB", KIB, 1, peers, "≥ 3 × the best peer"),
         throughput("1-1-64KiB", "One publisher, one subscriber, 64 KiB", 64 * KIB, 1, [*peers, *bare],
                    "≥ 2 × CycloneDDS, ≥ 80 % of bare UDP with GSO and GRO"),
     ]
@@ -206,7 +205,7 @@ def questions(options):
         for size, label in ((64, "64 B"), (64 * KIB, "64 KiB")):
             found.append(throughput(
                 f"1-{subscribers}-{label.replace(' ', '')}", f"One publisher, {subscribers} subscribers, {label}; per subscriber",
-                size, subscribers, [*of_many, batching] if size < KIB else of_many, "≥ 2 × the best peer"))
+                size, subscribers, of_many, "≥ 2 × the best peer"))
     found.append(Question(
         "round-trip", "Round trip of 64 B, p50", "µs", [*peers, *variants, blocking, polling],
         lambda peer, seconds: peer.round_trip(64, seconds), digits=1, columns=TRIP_COLUMNS,
