@@ -97,6 +97,9 @@ def write(asked, options):
     with open(DOCUMENT) as file:
         text = file.read()
     os.makedirs(PICTURES, exist_ok=True)
+    # Before anything is written: afterwards the checkout is another one.
+    peers = {peer.name.split(",")[0]: peer for question in asked for peer in question.asked}
+    versions = {name: f"{name} {peer.version()}" for name, peer in peers.items()}
     for question in asked:
         begin = f"{BEGIN} {question.name} -->"
         if begin not in text:
@@ -108,10 +111,9 @@ def write(asked, options):
             file.write(picture(question))
         head, rest = text.split(begin, 1)
         tail = rest.split(END, 1)[1]
-        versions = ", ".join(f"{name} {peer.version()}" for name, peer in
-                             {peer.name.split(",")[0]: peer for peer in question.asked}.items())
+        used = dict.fromkeys(versions[peer.name.split(",")[0]] for peer in question.asked)
         how = "once" if question.once else f"{options.rounds} rounds of {options.seconds} s"
-        when = f"{datetime.date.today()}, {how}, {machine()}; {versions}."
+        when = f"{datetime.date.today()}, {how}, {machine()}; {', '.join(used)}."
         text = (f"{head}{begin}\n{table(question)}\n\n![{question.title}](images/{question.name}.svg)\n\n{when}\n{END}{tail}")
     with open(DOCUMENT, "w") as file:
         file.write(text)

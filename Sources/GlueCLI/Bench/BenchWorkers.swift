@@ -62,7 +62,9 @@ struct BenchPublisher: AsyncParsableCommand {
     try await waitForPeers(peers, of: endpoint)
     for publication in publications { try await publication.awaitSubscribers(subscribers, timeout: .seconds(20)) }
 
-    let payload = [UInt8](repeating: 0x61, count: size)
+    var payload = [UInt8](repeating: 0x61, count: size)
+    if topics > 1 { BenchHeader.write(0, to: &payload) }
+    let used = publications.prefix(usedTopics ?? topics)
     let processor = Clocks.processorSeconds()
     let wire = wireBytes(of: endpoint)
     let start = Clocks.now()
@@ -71,8 +73,8 @@ struct BenchPublisher: AsyncParsableCommand {
       if let rate {
         try await Self.publish(
           payload, in: publications[0], each: 1_000_000_000 / UInt64(rate), from: start, until: end)
-      } else if topics > 1 {
-        try await Self.publish(payload, inTurns: publications.prefix(usedTopics ?? topics), until: end)
+      } else if used.count > 1 {
+        try await Self.publish(payload, inTurns: used, until: end)
       } else {
         try await Self.publish(payload, in: publications[0], until: end)
       }
