@@ -28,7 +28,7 @@ package struct MulticastTold {
   package mutating func misled(at now: Timestamp) { misledAt = now }
 
   /// A live endpoint was looked at. `isBlocked`: no multicast passes between it and any of its peers now. `isClogged`: some of what
-  /// was sent before is still on its way, and will be heard. `isSound`: everything has passed between it and one of them for
+  /// was sent before is still on its way, or waits in a socket, and will be heard. `isSound`: everything has passed between it and one of them for
   /// `patience`, by which it has to have noticed.
   package mutating func sampled(
     _ life: Life, isBlocked: Bool, isClogged: Bool, isSound: Bool, patience: Nanoseconds, at now: Timestamp
