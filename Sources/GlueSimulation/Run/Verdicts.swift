@@ -135,8 +135,9 @@ extension Samples {
       }
       let verdict = simulation.recorder.multicastTold.sampled(
         endpoint.life, isBlocked: links(others).allSatisfy(\.isGroupBlocked),
-        // Also of those who are no peers yet: they are when it arrives. In the socket of one that stands still announcements wait, too.
-        isClogged: alive.contains { $0 !== endpoint && !$0.isRunning }
+        // Also of those who are no peers yet: they are when it arrives. Announcements wait in sockets, too, while their
+        // owner stands still.
+        isClogged: alive.contains { $0 !== endpoint && $0.socket.contains(where: \.isGroup) }
           || links(alive.filter { $0 !== endpoint }).contains { $0.clogsUntil != nil },
         isSound: others.contains { simulation.isSound(between: endpoint.life, and: $0.life, for: span) },
         patience: span, at: simulation.now)
