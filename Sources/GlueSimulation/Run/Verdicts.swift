@@ -135,9 +135,12 @@ extension Samples {
       }
       let verdict = simulation.recorder.multicastTold.sampled(
         endpoint.life, isBlocked: links(others).allSatisfy(\.isGroupBlocked),
-        // Also of those who are no peers yet: they are when it arrives. Announcements wait in sockets, too, while their
-        // owner stands still.
-        isClogged: alive.contains { $0 !== endpoint && $0.socket.contains(where: \.isGroup) }
+        // Also of those who are no peers yet: they are when it arrives. What this endpoint announced, or somebody sent
+        // in its name, waits in sockets too, while their owners stand still.
+        isClogged: alive.contains {
+          $0 !== endpoint
+            && $0.socket.contains { $0.isGroup && ($0.sender == nil || $0.sender == endpoint.host) }
+        }
           || links(alive.filter { $0 !== endpoint }).contains { $0.clogsUntil != nil },
         isSound: others.contains { simulation.isSound(between: endpoint.life, and: $0.life, for: span) },
         patience: span, at: simulation.now)
