@@ -3,15 +3,23 @@ import Foundation
 import GlueSimulation
 import Synchronization
 
-/// `glue simulate`: runs many endpoints of the real core in virtual time on a faulty network, and checks the invariants.
+/// `glue simulate`: endpoints of the real core in virtual time.
 struct Simulate: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Run endpoints in virtual time on a faulty network, and check that every promise is kept.",
+    abstract: "Run endpoints in virtual time, and check that every promise is kept.",
+    // Options stand with the subcommands: one of the command itself would take its name from all of them.
+    subcommands: [SimulateSeeds.self, SimulateScale.self], defaultSubcommand: SimulateSeeds.self)
+}
+
+/// `glue simulate seeds`: runs many endpoints on a faulty network, and checks the invariants.
+struct SimulateSeeds: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "seeds",
+    abstract: "Run endpoints on a faulty network, a run for each seed; this is what happens without a subcommand.",
     discussion: """
       A run follows from its seed to the last bit: a seed that fails here fails everywhere. Nothing is sent on a real \
       network. With --mutant every endpoint is broken on purpose; then it is an error if nobody notices.
-      """,
-    subcommands: [SimulateScale.self])
+      """)
 
   @Option(help: "The first seed.")
   var seed: UInt64 = 1

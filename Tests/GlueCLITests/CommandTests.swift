@@ -45,6 +45,11 @@ import Testing
     #expect(GlueCommand.help(for: words[...]) == help)
   }
 
+  @Test func eachWayToSimulateHasASeedOfItsOwn() throws {
+    #expect(try (GlueCommand.parseAsRoot(["simulate", "scale", "--seed", "7"]) as? SimulateScale)?.seed == 7)
+    #expect(try (GlueCommand.parseAsRoot(["simulate", "--seed", "7", "--seeds", "9"]) as? SimulateSeeds)?.seed == 7)
+  }
+
   @Test func fingerprintsAreShownOnRequestOnly() throws {
     #expect(throws: (any Error).self) { _ = try GlueCommand.parseAsRoot(["key", "network.key"]) }
     #expect(try (GlueCommand.parseAsRoot(["key", "--fingerprint", "network.key"]) as? Key)?.file == "network.key")

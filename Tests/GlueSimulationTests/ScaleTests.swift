@@ -36,8 +36,8 @@ import Testing
     #expect(results[2].sent >= 2 * (6 * 17 + 12 * 6) / 18, "\(results[2])")
   }
 
-  @Test func aGroupMeetsInSpiteOfLoss() throws {
-    for result in run({ ($0.endpoints, $0.lossPercent) = (16, 10) }) {
+  @Test(arguments: [1, 2, 3]) func aGroupMeetsInSpiteOfLoss(seed: UInt64) throws {
+    for result in run({ ($0.endpoints, $0.lossPercent, $0.settling, $0.seed) = (10, 10, .seconds(30), seed) }) {
       #expect(try #require(result.seconds) <= 20, "\(result)")
     }
   }

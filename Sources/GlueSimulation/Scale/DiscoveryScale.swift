@@ -99,6 +99,7 @@ public final class DiscoveryScale {
         simulation.network[from, to].lossPerMillion = options.lossPercent * 10_000
       }
     }
+    simulation.noteLinks()
     simulation.onDatagram = { [unowned self] bytes, endpoint, _ in
       meter.noteSent(by: endpoint.host, bytes: bytes.count, at: simulation.now)
     }

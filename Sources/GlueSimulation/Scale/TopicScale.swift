@@ -55,6 +55,7 @@ public final class TopicScale {
         simulation.network[from, to].lossPerMillion = options.lossPercent * 10_000
       }
     }
+    simulation.noteLinks()
     simulation.onDatagram = { [unowned self] bytes, endpoint, _ in
       meter.noteSent(by: endpoint.host, bytes: bytes.count, at: simulation.now)
     }

@@ -124,7 +124,7 @@ class Misfortunes:
         self.voters = voters
         self.dice = dice
         self.ends = {}  # by kind: when it is over, and how
-        self.stopped = None
+        self.stopped = self.dead = None
         self.counts = {"killed": 0, "stopped": 0, "cut off": 0, "parted": 0}
         self.longest_stop = 10 if lab.long else 3
 
@@ -137,10 +137,11 @@ class Misfortunes:
         if kind in self.ends or len(self.ends) >= (len(self.voters) - 1) // 2 and self.dice.random() < 0.8:
             return
         self.counts[kind] += 1
-        victim = self.dice.choice([voter for voter in self.voters if voter is not self.stopped])
+        victim = self.dice.choice([voter for voter in self.voters if voter not in (self.stopped, self.dead)])
         if kind == "killed":
             victim.kill()
-            self.ends[kind] = now + self.dice.uniform(0, 2), victim.start
+            self.dead = victim
+            self.ends[kind] = now + self.dice.uniform(0, 2), self.restart
         elif kind == "stopped":
             victim.pause()
             self.stopped = victim
@@ -153,6 +154,10 @@ class Misfortunes:
             pairs = [(a, b) for number, a in enumerate(hosts) for b in hosts[:number]]
             block(self.lab, *self.dice.sample(pairs, self.dice.randint(1, len(pairs) - 1)))
             self.ends[kind] = now + self.dice.uniform(1, 8), lambda: lift(self.lab)
+
+    def restart(self):
+        self.dead.start()
+        self.dead = None
 
     def resume(self):
         self.stopped.pause(False)
