@@ -2,7 +2,7 @@
 """Glue beside CycloneDDS, ZeroMQ, NATS, Zenoh and mosquitto: the same work in turns, on loopback in a network namespace of its own,
 or between two of them where packets are to be lost.
 
-Each round asks everybody once; the report shows the median of the rounds, their extremes, and the median of each round's ratio.
+Each round asks everybody once; the report shows the medians of the rounds, their extremes, and the median of each round's ratio.
 
 Installs the others by apt-get and pip; needs root on Debian. Everything takes an hour and a half.
 """
@@ -101,6 +101,7 @@ def main():
         peers.install(everybody, packages)
         sys.exit(inside_a_namespace(everybody))
     prepare(everybody, os.environ["GLUE_COMPARE"])
+    versions = report.versions(asked)
     for number in range(options.rounds):
         print(f"round {number + 1} of {options.rounds}", flush=True)
         for question in asked:
@@ -108,7 +109,7 @@ def main():
     for question in asked:
         print("\n" + report.table(question))
     if options.write:
-        report.write(asked, options)
+        report.write(asked, options, versions)
 
 
 try:

@@ -111,3 +111,14 @@ def loopback_traffic():
 def spread(values):
     """Median, smallest, largest."""
     return statistics.median(values), min(values), max(values)
+
+
+def middle(answers):
+    """An answer of which each figure is the median of those of the answers."""
+    first = answers[0]
+    if isinstance(first, dict):
+        return {key: middle([answer[key] for answer in answers]) for key in first}
+    if isinstance(first, (tuple, list)):
+        parts = [middle(list(part)) for part in zip(*answers)]
+        return type(first)(*parts) if hasattr(first, "_fields") else parts
+    return first if first is None or isinstance(first, str) else statistics.median(answers)

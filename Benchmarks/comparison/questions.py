@@ -9,7 +9,8 @@ KIB = 1024
 class Question:
     """A question, with those who are asked in each round."""
 
-    def __init__(self, name, title, unit, asked, ask, *, scale=1.0, digits=0, columns=(), goal="", once=False, packages=()):
+    def __init__(self, name, title, unit, asked, ask, *, scale=1.0, digits=0, columns=(), goal="", once=False, packages=(),
+                 least_seconds=0, limits=None):
         self.name, self.title, self.unit, self.goal = name, title, unit, goal
         self.asked, self.ask = asked, ask
         self.scale, self.digits = scale, digits
@@ -19,6 +20,10 @@ class Question:
         """Asked in the first round only, as the answer is the same in each."""
         self.packages = packages
         """Debian packages that it needs beside those of the peers."""
+        self.least_seconds = least_seconds
+        """How long it takes each time at least."""
+        self.limits = limits or {}
+        """Bare sockets that somebody is to be compared with, by name."""
         self.answers = {peer.name: [] for peer in asked}
         """One of each round; None where there was none."""
         self.failures = {}
@@ -33,7 +38,7 @@ class Question:
             return
         for peer in self.asked:
             try:
-                answer = self.ask(peer, seconds)
+                answer = self.ask(peer, max(seconds, self.least_seconds))
             except Exception as error:  # whatever it is: the others are asked all the same, and the table tells
                 failure = str(error) if isinstance(error, Failure) else repr(error)
                 self.answers[peer.name].append(None)
@@ -56,11 +61,12 @@ class Question:
     def values(self, name):
         return [self.figure(answer) for answer in self.answers[name] if answer is not None]
 
-    def ratios(self, name, other):
+    def ratios(self, name, other, figure=None):
         """Of each round in which both answered."""
+        figure = figure or self.figure
         both = zip(self.answers[name], self.answers[other])
-        return [self.figure(ours) / self.figure(theirs) for ours, theirs in both
-                if ours is not None and theirs is not None and self.figure(theirs)]
+        return [figure(ours) / figure(theirs) for ours, theirs in both
+                if ours is not None and theirs is not None and figure(theirs)]
 
 
 def percent(share):
@@ -106,10 +112,15 @@ class RawRate:
         return rate._replace(per_second=rate.per_second * share, publisher_us=rate.publisher_us / share,
                              subscriber_us=rate.subscriber_us / share)
 
+    def across(self, wire, size, seconds):
+        segment = int(self.raw.environment.get("SEGMENT", 1472))
+        across = self.raw.across(wire, segment, seconds)
+        return across._replace(per_second=across.per_second * segment / size)
+
 
 LOSS_PERCENT = 5
-LOSS_SECONDS = 5
-"""At least: of fewer messages the slowest hundredth is next to none."""
+TIMED_MESSAGES = 500
+"""At least: of fewer the slowest hundredth is next to none."""
 
 
 def with_and_without_loss(peer, *what):
@@ -122,7 +133,7 @@ def with_and_without_loss(peer, *what):
     return without, lossy
 
 
-def of_loss(peers):
+def of_loss(peers, bare):
     """The questions about loss."""
     title = f"{LOSS_PERCENT} % of all packets lost between two hosts"
 
@@ -132,8 +143,8 @@ def of_loss(peers):
 
     def delays(size, rate):
         def ask(peer, seconds):
-            without, lossy = with_and_without_loss(peer, size, max(seconds, LOSS_SECONDS), rate)
-            return lossy.p99, without.p99, lossy.p50
+            without, lossy = with_and_without_loss(peer, size, seconds, rate)
+            return lossy.p99, without.p99, lossy.p99 - without.p99, lossy.p50
         return ask
 
     def megabytes(per_second):
@@ -142,18 +153,20 @@ def of_loss(peers):
     def milliseconds(microseconds):
         return f"{microseconds / 1e3:.1f}"
 
-    columns = (("p99 without loss, ms", lambda a: milliseconds(a[1])), ("more by, ms", lambda a: milliseconds(a[0] - a[1])),
-               ("p50, ms", lambda a: milliseconds(a[2])))
+    columns = (("p99 without loss, ms", lambda a: milliseconds(a[1])), ("more by, ms", lambda a: milliseconds(a[2])),
+               ("p50, ms", lambda a: milliseconds(a[3])))
     # ddsperf does not tell how long a message takes.
     timed = [peer for peer in peers if peer.name != "CycloneDDS"]
     return [
-        Question("loss", f"{title}: the rate of a stream of 64 KiB", "% of the rate without loss", peers, stream, scale=100,
+        Question("loss", f"{title}: the rate of a stream of 64 KiB", "% of the rate without loss", [*peers, bare], stream, scale=100,
                  columns=(("MB/s without loss", lambda a: megabytes(a[1])), ("MB/s", lambda a: megabytes(a[2]))), goal="≥ 70 %",
                  packages=PACKAGES),
         Question("loss-64KiB", f"{title}: what 64 KiB take, 100 a second", "ms, p99", timed, delays(64 * KIB, 100), scale=1e-3,
-                 digits=1, columns=columns, goal="≤ 5 ms more than without loss", packages=PACKAGES),
+                 digits=1, columns=columns, goal="≤ 5 ms more than without loss", packages=PACKAGES,
+                 least_seconds=TIMED_MESSAGES // 100),
         Question("loss-64B", f"{title}: what 64 B take that nothing follows for 20 ms", "ms, p99", timed, delays(64, 50), scale=1e-3,
-                 digits=1, columns=columns, goal="≤ 15 ms more than without loss", packages=PACKAGES)]
+                 digits=1, columns=columns, goal="≤ 15 ms more than without loss", packages=PACKAGES,
+                 least_seconds=TIMED_MESSAGES // 50)]
 
 
 def discover(peer, seconds):
@@ -209,11 +222,13 @@ def questions(options):
     found.append(Question(
         "round-trip", "Round trip of 64 B, p50", "µs", [*peers, *variants, blocking, polling],
         lambda peer, seconds: peer.round_trip(64, seconds), digits=1, columns=TRIP_COLUMNS,
+        limits={"Glue": blocking.name, variants[0].name: blocking.name, variants[1].name: polling.name},
         goal="p50 ≤ 1.1 ×, p99 ≤ 1.3 × bare UDP, blocking; tasks ≤ 1.3 × that; busy polling ≤ 2 × bare UDP, polling"))
     found.append(Question(
         "for-await", "Round trip of 64 B through for await, p50", "µs",
         [Glue(options, "Glue, for await", arguments=["--api", "async"]), Glue(options, "Glue, callbacks"), blocking],
         lambda peer, seconds: peer.round_trip(64, seconds), digits=1, columns=TRIP_COLUMNS,
+        limits={"Glue, for await": blocking.name, "Glue, callbacks": blocking.name},
         goal="≤ 1.9 × bare UDP, blocking"))
     found.append(Question(
         "paced", "Processor time with 1,000 messages of 64 B a second, all processes", "% of a processor",
@@ -232,12 +247,12 @@ def questions(options):
         goal="≤ 80 in a burst, ≤ 120 alone"))
     found.append(Question(
         "idle", "Memory of a process that has nothing to do", "MB", of_many,
-        lambda peer, seconds: peer.idle(max(seconds, 10)), scale=1e-6, digits=1,
+        lambda peer, seconds: peer.idle(seconds), scale=1e-6, digits=1, least_seconds=10,
         columns=(("of it not backed by a file", lambda a: f"{a.own_bytes / 1e6:.1f}"),
                  ("% of a processor", lambda a: f"{100 * a.processor:.2f}"), ("packets a second, all", lambda a: f"{a.packets:.1f}"),
                  ("bytes a second, all", lambda a: f"{a.traffic:.0f}")),
         goal="≤ 10 MB, ≤ 0.1 % of a processor, announcements only"))
-    found += of_loss(of_many)
+    found += of_loss(of_many, bare[0])
     found.append(throughput(
         "size", "One publisher, one subscriber, 64 B, among many", 64, 1,
         [Glue(options, "Glue, one of each"),

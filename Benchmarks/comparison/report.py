@@ -5,15 +5,18 @@ import platform
 import statistics
 import sys
 
-from measuring import ROOT, fail, spread
+from measuring import ROOT, fail, middle, spread
 
 DOCUMENT = os.path.join(ROOT, "docs", "comparison.md")
 PICTURES = os.path.join(ROOT, "docs", "images")
 BEGIN, END = "<!-- measured: from here", "<!-- measured: to here -->"
 
 
+LIMIT_HEADINGS = ("÷ bare sockets", "p99 ÷ bare sockets")
+
+
 def rows(question):
-    """For each of those asked: name, figures or None, the ratio to Glue's figure, further columns."""
+    """For each of those asked: name, figures or None, the ratio to the first one's figure, further columns."""
     found = []
     for peer in question.asked:
         values = question.values(peer.name)
@@ -22,17 +25,32 @@ def rows(question):
             continue
         first = question.asked[0].name
         ratios = question.ratios(first, peer.name) if peer.name != first else []
-        answers = sorted((answer for answer in question.answers[peer.name] if answer is not None), key=question.figure)
-        middle = answers[(len(answers) - 1) // 2]
-        found.append((peer.name, spread([value * question.scale for value in values]),
-                      spread(ratios) if ratios else None, [text(middle) for _, text in question.columns]))
+        answer = middle([answer for answer in question.answers[peer.name] if answer is not None])
+        further = [text(answer) for _, text in question.columns]
+        if question.limits:
+            further += beside_the_limit(question, peer.name)
+        found.append((peer.name, spread([value * question.scale for value in values]), spread(ratios) if ratios else None, further))
     return found
+
+
+def beside_the_limit(question, name):
+    """How many times as much as that of bare sockets its figure and its p99 are."""
+    limit = question.limits.get(name)
+    found = [question.ratios(name, limit, figure) for figure in (None, lambda a: a.p99)] if limit in question.answers else []
+    return [ratio_text(spread(ratios)) if ratios else "" for ratios in found] or [""] * len(LIMIT_HEADINGS)
+
+
+def ratio_text(ratio):
+    """Median and extremes; small ones with a digit more."""
+    digits = 2 if ratio[0] >= 0.1 else 3
+    return "{0:.{d}f} ({1:.{d}f} – {2:.{d}f})".format(*ratio, d=digits)
 
 
 def table(question):
     """The table of a question, in Markdown."""
     lines = [f"### {question.title}", "", f"Goal: {question.goal}.", ""]
     headings = ["", question.unit, "the first ÷ this one"] + [heading for heading, _ in question.columns]
+    headings += LIMIT_HEADINGS if question.limits else ()
     lines += [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
     for name, figures, ratio, further in rows(question):
         if figures is None:
@@ -40,10 +58,13 @@ def table(question):
             lines.append(f"| {name} | {reason} |" + " |" * (len(headings) - 2))
             continue
         shown = "{0:,.{d}f} ({1:,.{d}f} – {2:,.{d}f})".format(*figures, d=question.digits)
-        compared = "{:.2f} ({:.2f} – {:.2f})".format(*ratio) if ratio else ""
+        compared = ratio_text(ratio) if ratio else ""
         failed = len(question.failures.get(name, []))
         note = f"; {failed} of {question.rounds} rounds failed" if failed else ""
         lines.append("| " + " | ".join([name, shown + note, compared, *further]) + " |")
+    for name, failures in question.failures.items():
+        if question.values(name):
+            lines += ["", f"{name} failed at first by: {failures[0].splitlines()[0]}"]
     return "\n".join(lines)
 
 
@@ -92,14 +113,18 @@ def machine():
     return f"{os.cpu_count()} processors ({model}), Linux {platform.release()}"
 
 
-def write(asked, options):
+def versions(asked):
+    """Of those who are asked, by what their names begin with. To be called before anything is measured: who commits or writes meanwhile
+    changes what the checkout is called."""
+    peers = {peer.name.split(",")[0]: peer for question in asked for peer in question.asked}
+    return {name: f"{name} {peer.version()}" for name, peer in peers.items()}
+
+
+def write(asked, options, versions):
     """Replaces what the document says of these questions, and leaves what it says of others."""
     with open(DOCUMENT) as file:
         text = file.read()
     os.makedirs(PICTURES, exist_ok=True)
-    # Before anything is written: afterwards the checkout is another one.
-    peers = {peer.name.split(",")[0]: peer for question in asked for peer in question.asked}
-    versions = {name: f"{name} {peer.version()}" for name, peer in peers.items()}
     for question in asked:
         begin = f"{BEGIN} {question.name} -->"
         if begin not in text:
@@ -112,7 +137,7 @@ def write(asked, options):
         head, rest = text.split(begin, 1)
         tail = rest.split(END, 1)[1]
         used = dict.fromkeys(versions[peer.name.split(",")[0]] for peer in question.asked)
-        how = "once" if question.once else f"{options.rounds} rounds of {options.seconds} s"
+        how = "once" if question.once else f"{options.rounds} rounds of {max(options.seconds, question.least_seconds)} s"
         when = f"{datetime.date.today()}, {how}, {machine()}; {', '.join(used)}."
         text = (f"{head}{begin}\n{table(question)}\n\n![{question.title}](images/{question.name}.svg)\n\n{when}\n{END}{tail}")
     with open(DOCUMENT, "w") as file:

@@ -1,6 +1,6 @@
 // Bare UDP sockets, as the limit: no protocol, nothing repeated. The stream goes in segmented sends (GSO) of datagrams of SEGMENT
 // bytes (environment, 1,472 by default) and is received joined (GRO); what the receiver's buffer does not hold is lost. Round trips by blocking
-// sockets, or polling (environment POLL=1).
+// sockets, or polling (environment POLL=1). Who sends first does so to BENCH_HOST, loopback otherwise.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -23,15 +23,15 @@
 /// What tells the receiver that it is over is sent so often, as it may be lost.
 #define GOODBYES 20
 
-static struct sockaddr_in loopback(long port) {
-  struct sockaddr_in address = {
-      .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+static struct sockaddr_in peer_at(long port) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  if (inet_pton(AF_INET, host(), &address.sin_addr) != 1) fail("BENCH_HOST", "an IPv4 address");
   return address;
 }
 
 static int open_socket(long port) {
   int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  struct sockaddr_in address = loopback(port);
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
   if (s < 0 || bind(s, (struct sockaddr *)&address, sizeof address) < 0) fail("bind", "a UDP socket");
   int bytes = 4 << 20;
   if (setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) < 0)
@@ -41,7 +41,7 @@ static int open_socket(long port) {
 
 static void publish(long segment, double seconds, long port) {
   int s = open_socket(0);
-  struct sockaddr_in address = loopback(port);
+  struct sockaddr_in address = peer_at(port);
   long count = LARGEST_SEND / segment;
   if (count > MOST_SEGMENTS) count = MOST_SEGMENTS;
   char *buffer = calloc(1, SLOT_BYTES);
@@ -128,7 +128,7 @@ int main(int argc, char **argv) {
     subscribe(segment, argument(argc, argv, 3, "PORT"));
   } else if (!strcmp(argv[1], "ping")) {
     trip_socket = open_socket(0);
-    trip_peer = loopback(argument(argc, argv, 4, "PORT"));
+    trip_peer = peer_at(argument(argc, argv, 4, "PORT"));
     ping_all((size_t)argument(argc, argv, 2, "SIZE"), seconds_argument(argc, argv, 3), trip);
   } else if (!strcmp(argv[1], "pong")) {
     echo(argument(argc, argv, 2, "PORT"));
