@@ -210,6 +210,8 @@ def scenario_model_on_disk(lab):
         dice = random.Random(1)
         for _ in range(200):
             dice.choice(replicas).do(random_action(dice))
+        # The third one takes what is there when it comes: so both have to be through with what they were told.
+        wait_until(lambda: same(replicas), "everything at both", 30)
         stored = one.glue("model", "m", "set", "last", "word", "--store", f"{folder}/third")
         stored.succeed()
         wait_until(lambda: same(replicas) and replicas[0].status()["keys"] > 5, "the same", 30)
