@@ -2,7 +2,7 @@
 import datetime
 import os
 import platform
-import statistics
+import re
 import sys
 
 from measuring import ROOT, fail, middle, spread
@@ -40,6 +40,11 @@ def beside_the_limit(question, name):
     return [ratio_text(spread(ratios)) if ratios else "" for ratios in found] or [""] * len(LIMIT_HEADINGS)
 
 
+def reason_text(failure):
+    """Why somebody failed, on one line, without the directories of this machine."""
+    return re.sub(r"/\S*/", "", failure.splitlines()[0]).replace("|", "/")
+
+
 def ratio_text(ratio):
     """Median and extremes; small ones with a digit more."""
     digits = 2 if ratio[0] >= 0.1 else 3
@@ -54,7 +59,7 @@ def table(question):
     lines += [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
     for name, figures, ratio, further in rows(question):
         if figures is None:
-            reason = question.failures.get(name, ["not asked"])[0].splitlines()[0].replace("|", "/")
+            reason = reason_text(question.failures.get(name, ["not asked"])[0])
             lines.append(f"| {name} | {reason} |" + " |" * (len(headings) - 2))
             continue
         shown = "{0:,.{d}f} ({1:,.{d}f} – {2:,.{d}f})".format(*figures, d=question.digits)
@@ -64,7 +69,7 @@ def table(question):
         lines.append("| " + " | ".join([name, shown + note, compared, *further]) + " |")
     for name, failures in question.failures.items():
         if question.values(name):
-            lines += ["", f"{name} failed at first by: {failures[0].splitlines()[0]}"]
+            lines += ["", f"{name} failed at first by: {reason_text(failures[0])}"]
     return "\n".join(lines)
 
 
