@@ -223,11 +223,12 @@ class Raw(ByTool):
 
     def across(self, wire, size, seconds, rate=None):
         """What arrives; no message has to."""
-        receiver = self.command("sub", 0, 21000, place=wire.second)
-        sender = self.command("pub", size, seconds, 1, 21000, place=wire.first, BENCH_HOST=wire.second.address)
-        with running(sender, receiver):
-            row = receiver.row(seconds + PATIENCE)
-            sender.output(PATIENCE)
+        with self.broker() as (port, _):
+            receiver = self.command("sub", 0, port, place=wire.second)
+            sender = self.command("pub", size, seconds, 1, port, place=wire.first, BENCH_HOST=wire.second.address)
+            with running(sender, receiver):
+                row = receiver.row(seconds + PATIENCE)
+                sender.output(PATIENCE)
         return Across(row["received"] / row["seconds"], None, None)
 
 

@@ -102,20 +102,19 @@ class RawRate:
 
     def __init__(self, raw):
         self.raw, self.name = raw, raw.name
+        self.segment = int(raw.environment.get("SEGMENT", 1472))
         self.packages = raw.packages
         self.version, self.prepare = raw.version, raw.prepare
 
     def throughput(self, size, seconds, subscribers):
-        segment = int(self.raw.environment.get("SEGMENT", 1472))
-        rate = self.raw.throughput(segment, seconds, subscribers)
-        share = segment / size
+        rate = self.raw.throughput(self.segment, seconds, subscribers)
+        share = self.segment / size
         return rate._replace(per_second=rate.per_second * share, publisher_us=rate.publisher_us / share,
                              subscriber_us=rate.subscriber_us / share)
 
     def across(self, wire, size, seconds):
-        segment = int(self.raw.environment.get("SEGMENT", 1472))
-        across = self.raw.across(wire, segment, seconds)
-        return across._replace(per_second=across.per_second * segment / size)
+        across = self.raw.across(wire, self.segment, seconds)
+        return across._replace(per_second=across.per_second * self.segment / size)
 
 
 LOSS_PERCENT = 5

@@ -36,8 +36,12 @@ import Testing
     #expect(results[2].sent >= 2 * (6 * 17 + 12 * 6) / 18, "\(results[2])")
   }
 
-  @Test(arguments: [1, 2, 3]) func aGroupMeetsInSpiteOfLoss(seed: UInt64) throws {
-    for result in run({ ($0.endpoints, $0.lossPercent, $0.settling, $0.seed) = (10, 10, .seconds(30), seed) }) {
+  @Test(arguments: [(16, 1), (10, 1), (10, 2), (10, 3)])
+  func aGroupMeetsInSpiteOfLoss(endpoints: Int, seed: Int) throws {
+    let results = run {
+      ($0.endpoints, $0.lossPercent, $0.settling, $0.seed) = (endpoints, 10, .seconds(30), UInt64(seed))
+    }
+    for result in results {
       #expect(try #require(result.seconds) <= 20, "\(result)")
     }
   }
