@@ -43,7 +43,7 @@ struct AnswerPollingTests {
     #expect(skips(&polling) == 1)
   }
 
-  @Test("A conversation without a pause keeps nobody out", .timeLimit(.minutes(1)), arguments: [0, 50, 1_000])
+  @Test("A conversation without a pause keeps nobody out", .timeLimit(.minutes(5)), arguments: [0, 50, 1_000])
   func others(microseconds: Int) async throws {
     let network = LoopbackNetwork()
     let (here, there) = (
@@ -82,7 +82,7 @@ struct AnswerPollingTests {
   }
 
   @Test(
-    "However long is polled before each sleep, nobody is kept out", .timeLimit(.minutes(1)),
+    "However long is polled before each sleep, nobody is kept out", .timeLimit(.minutes(5)), .serialized,
     arguments: [50, 20_000, 10_000_000])
   func busyPolling(microseconds: Int) async throws {
     let network = LoopbackNetwork()
@@ -110,7 +110,7 @@ struct AnswerPollingTests {
     for endpoint in [here, there] { try await within { await endpoint.shutdown() } }
   }
 
-  @Test("A callback that is stuck while answers are polled for is no suspension", .timeLimit(.minutes(1)))
+  @Test("A callback that is stuck while answers are polled for is no suspension", .timeLimit(.minutes(5)))
   func stuckWhilePolling() async throws {
     let network = LoopbackNetwork()
     let (here, there) = (

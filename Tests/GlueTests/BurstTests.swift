@@ -74,7 +74,7 @@ struct BurstTests {
   }
 
   @Test(
-    "What a burst leaves behind is sent, also when nothing follows", .timeLimit(.minutes(1)), arguments: [8, 70_000])
+    "What a burst leaves behind is sent, also when nothing follows", .timeLimit(.minutes(5)), arguments: [8, 70_000])
   func ends(size: Int) async throws {
     let network = LoopbackNetwork()
     let (here, there) = (try await network.start("here"), try await network.start("there"))

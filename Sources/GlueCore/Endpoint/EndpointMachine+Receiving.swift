@@ -368,7 +368,7 @@ extension EndpointMachine {
       return
     }
     guard reader.isAddressed(in: number) else { return }
-    let hasProgress = reader.receive(status, at: now, into: inbox)
+    let hasProgress = reader.receive(status, in: number, at: now, into: inbox)
     if hasProgress, reader === session.control { session.controlAcknowledgedIn = number }
     let asksForRepetition = status.missing.contains { $0.lowerBound < reader.next }
     session.noteStatus(

@@ -21,6 +21,8 @@ final class RemoteReader {
   /// When something was sent last that had not been sent before.
   @exclusivity(unchecked) private var advancedAt = Timestamp(nanoseconds: 0)
   @exclusivity(unchecked) private var windowBytes: Int
+  /// The number of the peer's datagram that told of it.
+  @exclusivity(unchecked) private var windowToldIn: UInt64 = 0
   @exclusivity(unchecked) private var repeats: RequestedRanges
   /// Whether a HEARTBEAT is to be sent.
   @exclusivity(unchecked) var owesHeartbeat = false
@@ -139,10 +141,15 @@ final class RemoteReader {
     return number >= first
   }
 
-  /// Takes a STATUS. Returns whether anything new was acknowledged.
-  func receive(_ status: Status, at now: Timestamp, into inbox: Inbox) -> Bool {
+  /// Takes a STATUS from the peer's datagram with this number. Returns whether anything new was acknowledged.
+  func receive(_ status: Status, in number: UInt64, at now: Timestamp, into inbox: Inbox) -> Bool {
     let wasShut = isWindowShut
-    windowBytes = Int(clamping: status.windowBytes)
+    // One that was overtaken tells of a window that counts from a lower position: beyond what has arrived since, it would be larger
+    // than the peer allows. What it asks for is still wanted.
+    if number >= windowToldIn {
+      windowToldIn = number
+      windowBytes = Int(clamping: status.windowBytes)
+    }
     // The group may have been sent more since it left it.
     next = max(next, min(status.next, stream.sentToGroup))
     guard status.next <= next else { return false }

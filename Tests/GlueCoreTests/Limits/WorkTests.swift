@@ -139,7 +139,7 @@ import Testing
     for _ in 0..<10 {
       let ranges = (0..<30 as Range<UInt64>).map { $0 * 2..<$0 * 2 + 1 }
       _ = reader.receive(
-        Status(stream: publication.rawValue, next: 0, windowBytes: 1 << 40, missing: ranges), at: pair.now,
+        Status(stream: publication.rawValue, next: 0, windowBytes: 1 << 40, missing: ranges), in: .max, at: pair.now,
         into: pair.machines[0].inbox)
     }
     #expect(reader.requestCount == 16)

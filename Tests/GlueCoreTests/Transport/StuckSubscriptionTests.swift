@@ -75,6 +75,42 @@ import Testing
     #expect(try deliveries(pair, publication).map(\.isHeld) == [true])
   }
 
+  /// A STATUS that another one overtook tells of a window that counts from further back: the publisher sent a second window.
+  @Test func holdsBackAlsoWhereAcknowledgementsOvertakeEachOther() throws {
+    let pair = Pair { $0.transport.streamWindowBytes = 10_000 }
+    let machine = pair.machines[1]
+    let publication = try pair.machines[0].advertise("t", options: PublicationOptions(), at: pair.now)
+    let subscription = try subscribe(pair)
+    pair.settle()
+    _ = try deliveries(pair, publication)
+    pair.settle()
+    machine.setStuck(true, subscription)
+    let stream = try #require(machine.topics.received.values.first)
+    var delay = 100
+    var sent = 0
+    pair.extraDelay = { sender in
+      guard sender == 1 else { return .zero }
+      sent += 1
+      delay = max(0, delay - 3)
+      return .milliseconds(UInt64(delay))
+    }
+    for _ in 0..<10 {
+      _ = try deliveries(pair, publication)
+      // Whatever is acknowledged, is on its own.
+      pair.run(for: .milliseconds(1))
+    }
+    for _ in 0..<20 { _ = try deliveries(pair, publication) }
+    pair.extraDelay = { _ in .zero }
+    pair.settle()
+    #expect(sent > 5)
+    #expect(stream.backlog.bytes <= 11_000)
+    machine.consumed(stream.backlog.bytes, of: stream.info, at: pair.now)
+    machine.setStuck(false, subscription)
+    pair.settle()
+    #expect(pair.received[1].map(\.sequence) == Array(0..<31))
+    #expect(pair.losses.isEmpty)
+  }
+
   @Test func doesNotHoldUpItsOwnPublisherWhenAnotherOneJoins() throws {
     let pair = Pair { $0.transport.streamWindowBytes = 10_000 }
     let machine = pair.machines[0]

@@ -1,7 +1,7 @@
 import Glue
 import Testing
 
-@Suite("EndToEnd: clashes", .timeLimit(.minutes(1)))
+@Suite("EndToEnd: clashes", .timeLimit(.minutes(5)))
 struct EndToEndClashTests {
   /// Two endpoints that started within about a second of each other count as equally old: chance decides between them.
   /// There is nothing to wait for but time.

@@ -1,7 +1,7 @@
 import Glue
 import Testing
 
-@Suite("EndToEnd: discovery", .serialized, .timeLimit(.minutes(1)))
+@Suite("EndToEnd: discovery", .serialized, .timeLimit(.minutes(5)))
 struct EndToEndDiscoveryTests {
   @Test("Endpoints that know only the rendezvous find each other", arguments: [IPAddress.loopbackV4, .loopbackV6])
   func rendezvous(ip: IPAddress) async throws {

@@ -2,7 +2,7 @@ import Foundation
 import Glue
 import Testing
 
-@Suite("EndToEnd: network keys", .serialized, .timeLimit(.minutes(1)))
+@Suite("EndToEnd: network keys", .serialized, .timeLimit(.minutes(5)))
 struct EndToEndKeyTests {
   private static func key() -> NetworkKey { NetworkKey(base64: NetworkKey.makeBase64())! }
 

@@ -2,7 +2,7 @@ import Glue
 import ServiceLifecycle
 import Testing
 
-@Suite("EndToEnd: life of an endpoint", .serialized, .timeLimit(.minutes(1)))
+@Suite("EndToEnd: life of an endpoint", .serialized, .timeLimit(.minutes(5)))
 struct EndToEndLifeTests {
   @Test("Peers are added, and removed when they say goodbye")
   func peersComeAndGo() async throws {

@@ -1,7 +1,7 @@
 import Glue
 import Testing
 
-@Suite("EndToEnd: models", .serialized, .timeLimit(.minutes(1)))
+@Suite("EndToEnd: models", .serialized, .timeLimit(.minutes(5)))
 struct EndToEndModelTests {
   private func sameEverywhere(_ models: [Model], replicas: Int) async throws {
     try await eventually("all have the same") {

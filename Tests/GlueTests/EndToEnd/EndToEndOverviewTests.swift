@@ -1,7 +1,7 @@
 import Glue
 import Testing
 
-@Suite("EndToEnd: overview of topics", .serialized, .timeLimit(.minutes(1)))
+@Suite("EndToEnd: overview of topics", .serialized, .timeLimit(.minutes(5)))
 struct EndToEndOverviewTests {
   @Test("Publishers, subscribers, what is kept and what is held of the dead are told, and rates measured")
   func overview() async throws {

@@ -1,7 +1,7 @@
 import Glue
 import Testing
 
-@Suite("EndToEnd: topics that retain their last value", .serialized, .timeLimit(.minutes(1)))
+@Suite("EndToEnd: topics that retain their last value", .serialized, .timeLimit(.minutes(5)))
 struct EndToEndRetainedTests {
   private let settings = TopicSettings(history: .retained)
 

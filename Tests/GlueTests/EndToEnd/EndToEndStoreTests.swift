@@ -11,7 +11,7 @@ import Testing
   import Darwin
 #endif
 
-@Suite("EndToEnd: an endpoint with a store", .serialized, .timeLimit(.minutes(1)))
+@Suite("EndToEnd: an endpoint with a store", .serialized, .timeLimit(.minutes(5)))
 struct EndToEndStoreTests {
   private func startCache(
     _ network: LoopbackNetwork, _ store: TestStore

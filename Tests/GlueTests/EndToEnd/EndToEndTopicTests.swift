@@ -1,7 +1,7 @@
 import Glue
 import Testing
 
-@Suite("EndToEnd: topics", .serialized, .timeLimit(.minutes(1)))
+@Suite("EndToEnd: topics", .serialized, .timeLimit(.minutes(5)))
 struct EndToEndTopicTests {
   @Test("A subscriber that is there first gets the first message")
   func subscriberFirst() async throws {
