@@ -25,14 +25,16 @@ class Flow:
         self.longest = 0.0
         self.continues("at the start", 10)
 
-    def continues(self, what, limit=LIMIT):
-        """Waits for ten more messages."""
+    def continues(self, what, limit=LIMIT, left=None):
+        """Waits for ten more messages, and until both sides have told that the session has left a link."""
         began = time.monotonic()
         seen = len(self.subscriber.out.all)
         wait_until(
             lambda: len(self.subscriber.out.all) >= seen + 10,
             f"messages {what} ({self.publisher.tail()}; {self.subscriber.tail()})", limit)
         self.longest = max(self.longest, time.monotonic() - began)
+        if left:
+            wait_until(lambda: all(link_of(addresses(side)[-1]) != left for side in self.both), f"both sides to leave {left}")
 
     def moves(self):
         """How often each side's peer went to another address."""
@@ -90,7 +92,7 @@ def both_links_fall_silent(lab, families):
         expect(len(used) == 1, f"the two sides use different links: {used}")
         link = used.pop()
         lab.silence(link)
-        flow.continues(f"after {link} fell silent")
+        flow.continues(f"after {link} fell silent", left=link)
         lab.silence(link, False)
         flow.stays(100)
     return flow.ends()
@@ -115,7 +117,7 @@ def scenario_two_links_sealed(lab):
     flow.stays()
     link = link_of(addresses(flow.publisher)[-1])
     lab.silence(link)
-    flow.continues(f"after {link} fell silent")
+    flow.continues(f"after {link} fell silent", left=link)
     lab.silence(link, False)
     flow.stays(100)
     return flow.ends()
@@ -200,7 +202,7 @@ def scenario_one_host_with_three_interfaces(lab):
     for _ in range(2):
         link = link_of(addresses(flow.publisher)[-1])
         lab.unplug(host, link)
-        flow.continues(f"after {link} was removed")
+        flow.continues(f"after {link} was removed", left=link)
         flow.stays(50)
     return flow.ends()
 
@@ -258,7 +260,7 @@ def scenario_broadcast_by_two_interfaces(lab):
     flow = Flow(hosts[0], hosts[1], {**BOTH, **env})
     link = link_of(addresses(flow.publisher)[-1])
     lab.silence(link)
-    flow.continues(f"after {link} fell silent")
+    flow.continues(f"after {link} fell silent", left=link)
     return flow.ends()
 
 
