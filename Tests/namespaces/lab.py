@@ -29,26 +29,29 @@ def expect(condition, text):
         raise Failure(text)
 
 
-# A machine on which a look came later than this after the one before stood still meanwhile, for others as well: 50 times the pause
-# between two looks.
+# The pause between two looks; and by how much longer it takes where the machine stood still, for others as well.
+PAUSE_SECONDS = 0.005
 STANDSTILL_SECONDS = 0.25
 
 
 def wait_until(condition, text, limit=10.0):
     """Waits until `condition()` is true and returns its value. Of `limit` seconds none in which the machine stood still count."""
     looked = time.monotonic()
-    waited = longest = 0.0
-    looks = 0
+    end = looked + limit
+    looks = longest = 0
     while True:
         value = condition()
         if value:
             return value
         last, looked, looks = looked, time.monotonic(), looks + 1
-        waited += min(looked - last, STANDSTILL_SECONDS)
         longest = max(longest, looked - last)
-        if waited > limit:
+        if looked > end:
             raise Failure(f"not within {limit:g} s ({looks} looks, at most {longest:.2f} s apart): {text}")
-        time.sleep(0.005)
+        time.sleep(PAUSE_SECONDS)
+        # Only a pause shows it: a look that takes long may wait for what is tested.
+        overslept = time.monotonic() - looked - PAUSE_SECONDS
+        if overslept > STANDSTILL_SECONDS:
+            end += overslept
 
 
 def tool(name):

@@ -38,7 +38,7 @@ struct EndToEndDeliveryTests {
     await #expect(throws: EndpointFailure.timedOut(waitingFor: "1 subscribers of t")) {
       try await publication.awaitSubscribers(1, timeout: .milliseconds(50))
     }
-    #expect(ContinuousClock.now - started >= .milliseconds(50))
+    #expect((.milliseconds(50) ... .seconds(30)).contains(ContinuousClock.now - started))
     let waiting = Task { try await publication.awaitSubscribers(1) }
     waiting.cancel()
     await #expect(throws: CancellationError.self) { try await waiting.value }

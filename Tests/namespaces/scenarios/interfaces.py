@@ -213,7 +213,7 @@ def scenario_interface_removed_while_its_queue_is_full(lab):
     seen = [len(subscriber.out.all) for subscriber in subscribers]
     wait_until(
         lambda: all(len(subscriber.out.all) > before for subscriber, before in zip(subscribers, seen)),
-        "messages at all subscribers", 30)
+        "messages at all subscribers", 10)
     return f"again within {time.monotonic() - plugged:.1f} s"
 
 
