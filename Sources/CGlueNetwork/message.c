@@ -122,28 +122,23 @@ void cglue_message_receipt(const struct cglue_message *message, struct cglue_rec
 
 int cglue_send(int descriptor, struct cglue_message *messages, unsigned count) {
 #ifdef __linux__
-  int result;
-  if (count == 1) {  // a lone datagram needs no vector
-    ssize_t sent;
-    do sent = sendmsg(descriptor, &messages[0].header, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    if (sent < 0) return -errno;
-    messages[0].byte_count = (unsigned)sent;
-    return 1;
-  }
-  do result = sendmmsg(descriptor, (struct mmsghdr *)messages, count, MSG_DONTWAIT | MSG_NOSIGNAL);
-  while (result < 0 && errno == EINTR);
-  return cglue_result(result);
-#else
-  for (unsigned i = 0; i < count; i++) {
-    ssize_t result;
-    do result = sendmsg(descriptor, &messages[i].header, MSG_DONTWAIT);
+  const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  if (count > 1) {  // a lone datagram needs no vector
+    int result;
+    do result = sendmmsg(descriptor, (struct mmsghdr *)messages, count, flags);
     while (result < 0 && errno == EINTR);
-    if (result < 0) return i > 0 ? (int)i : -errno;
-    messages[i].byte_count = (unsigned)result;
+    return cglue_result(result);
   }
-  return (int)count;
+#else
+  const int flags = MSG_DONTWAIT;
+  (void)count;
 #endif
+  ssize_t sent;
+  do sent = sendmsg(descriptor, &messages[0].header, flags);
+  while (sent < 0 && errno == EINTR);
+  if (sent < 0) return -errno;
+  messages[0].byte_count = (unsigned)sent;
+  return 1;
 }
 
 int cglue_receive(int descriptor, struct cglue_message *messages, unsigned count) {

@@ -131,6 +131,18 @@ import Testing
     #expect(try receive(2, on: far).map(\.bytes) == [[2], [3]])
   }
 
+  @Test func nothingIsSentWhenTimeIsUp() throws {
+    let near = try localSocket()
+    let far = try localSocket()
+    let batch = SendBatch()
+    for byte: UInt8 in 0..<4 { batch.append([byte], to: far.localAddress) }
+    let late = near.send(batch, startingAt: 1, before: MonotonicClock.nowNanoseconds())
+    #expect(late.isOverdue && late.sentCount == 0 && late.nextIndex == 1 && late.failures.isEmpty)
+    let early = near.send(batch, startingAt: 1, upTo: 3, before: MonotonicClock.nowNanoseconds() + 3_600_000_000_000)
+    #expect(!early.isOverdue && early.sentCount == 2 && early.nextIndex == 3)
+    #expect(try receive(2, on: far).map(\.bytes) == [[1], [2]])
+  }
+
   @Test func datagramLargerThanItsSlotIsCountedAndDropped() throws {
     var options = DatagramSocket.Options()
     options.receiveOffload = false

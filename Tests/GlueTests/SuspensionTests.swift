@@ -34,4 +34,30 @@ struct SuspensionTests {
     #expect(watch.wokeUp(after: .max, at: Self.seconds(10_000)) == nil)
     #expect(watch.wokeUp(after: Self.second, at: Self.seconds(10_001)) == nil)
   }
+
+  @Test("A datagram that was written too long ago is not sent, and what was in it is repeated", .timeLimit(.minutes(5)))
+  func overdueDatagrams() async throws {
+    let network = LoopbackNetwork()
+    let (here, there) = (try await network.start("here"), try await network.start("there"))
+    let received = Collected<UInt64>()
+    try there.subscribe(to: "t") { received.append($0.sequence) }
+    let publication = try here.publication("t")
+    try await publication.awaitSubscribers(1, timeout: .seconds(10))
+    let driver = here.driver
+    try await eventually("nobody else sends") {
+      driver.lock.withLock { state in
+        guard !state.isSending else { return false }
+        state.isSending = true
+        return true
+      }
+    }
+    _ = try publication.tryPublish([1])
+    let isAny = driver.lock.withLock { driver.fillBatch(&$0, at: .now) }
+    #expect(isAny)
+    driver.batchDeadline = .now
+    _ = driver.sendBatches(rounds: .max)
+    #expect(here.counter("driver.sendOverdue") > 0)
+    try await eventually("it is there") { received.all == [0] }
+    for endpoint in [here, there] { await endpoint.shutdown() }
+  }
 }

@@ -100,7 +100,8 @@ size_t cglue_message_control(
     void *control, uint8_t family, uint32_t interface_index, uint32_t source, uint16_t segment_bytes);
 /// Reads what `cglue_receive` filled in.
 void cglue_message_receipt(const struct cglue_message *message, struct cglue_receipt *receipt);
-/// Sends the messages in order up to the first that fails; returns how many went, or the first one's error.
+/// Sends the first of the messages, and as many of those behind it as one system call takes; returns how many went, or the first
+/// one's error.
 int cglue_send(int descriptor, struct cglue_message *messages, unsigned count);
 /// Receives what there is, without waiting; returns how many messages were filled, at least one, or an error.
 int cglue_receive(int descriptor, struct cglue_message *messages, unsigned count);

@@ -16,6 +16,8 @@ final class LocalCounters: Sendable {
     case answersPolledFor = "driver.answersPolledFor"
     case sendErrors = "driver.sendErrors"
     case sendBlocked = "driver.sendBlocked"
+    /// Datagrams that could not be sent soon enough after they were written, as the process was stopped, or the socket full.
+    case sendOverdue = "driver.sendOverdue"
     /// To an address family that this endpoint does not use.
     case sendForeignFamily = "driver.sendForeignFamily"
     case receiveErrors = "driver.receiveErrors"

@@ -37,19 +37,19 @@ def stand_still(running):
     running.process.send_signal(signal.SIGCONT)
 
 
-def publish(host, *more, expiry=f"{EXPIRY:g}s", env=None):
+def publish(host, *more, rate=100, expiry=f"{EXPIRY:g}s", env=None):
     return host.glue(
-        "pub", "t", "--size", "100B", "--rate", "100", "--expiry", expiry, "--await-subscribers", "1", *more, env=env)
+        "pub", "t", "--size", "100B", "--rate", rate, "--expiry", expiry, "--await-subscribers", "1", *more, env=env)
 
 
-def nobody_gets_it_too_late(lab, which, percent=0):
+def nobody_gets_it_too_late(lab, which, percent=0, pauses=2, rate=100):
     """Live messages while one of the two stands still, again and again."""
     source, target = lab.bridged(2)
     if percent:
         lab.drop([source, target], percent)
     subscriber = target.glue("sub", "t", "--json", "--no-payload")
-    publisher = publish(source)
-    pauses = 5 if lab.long else 2
+    publisher = publish(source, rate=rate)
+    pauses = 5 if lab.long else pauses
     for _ in range(pauses):
         before = len(subscriber.out.all)
         wait_until(lambda: len(subscriber.out.all) >= before + 100, "messages", 30)
@@ -76,6 +76,11 @@ def scenario_expiry_while_the_subscriber_stands_still_at_five_percent_loss(lab):
 def scenario_expiry_while_the_publisher_stands_still(lab):
     """What a stopped publisher still had to repeat has expired when it goes on."""
     return nobody_gets_it_too_late(lab, "publisher", percent=5)
+
+
+def scenario_expiry_while_a_busy_publisher_stands_still(lab):
+    """The same where it is stopped while it sends: a datagram that it had written then tells an age that is not true any more."""
+    return nobody_gets_it_too_late(lab, "publisher", pauses=5, rate=20_000)
 
 
 def scenario_expiry_while_a_relay_stands_still(lab):
