@@ -10,19 +10,15 @@ extension DatagramSocket {
   /// Sends the batch's datagrams in order, without waiting.
   ///
   /// Consecutive datagrams of equal size to one destination (the last may be shorter) leave as one where the system can
-  /// (GSO), the others several per system call. Every datagram is tried, unless the socket's buffer fills up or time is up:
-  /// then the result says where to go on. The batch stays as it is; empty it when done.
+  /// (GSO), the others several per system call. Every datagram is tried, unless the socket's buffer fills up or
+  /// ``SendBatch/deadline`` passes: then the result says where to go on. The batch stays as it is; empty it when done.
   ///
   /// - Parameters:
   ///   - batch: The datagrams.
   ///   - index: The datagram to start with, see ``SendResult/nextIndex``.
   ///   - end: The index behind the last datagram to send, see ``SendBatch/endOfFamily(from:)``; by default all are sent.
-  ///   - deadline: What has not been sent by then, in nanoseconds of ``MonotonicClock``, is not sent: see ``SendResult/isOverdue``. The system
-  ///     breaks a call off where the process is stopped during it.
   /// - Returns: How many went, and which were refused and why.
-  public func send(
-    _ batch: SendBatch, startingAt index: Int = 0, upTo end: Int? = nil, before deadline: UInt64 = .max
-  ) -> SendResult {
+  public func send(_ batch: SendBatch, startingAt index: Int = 0, upTo end: Int? = nil) -> SendResult {
     let end = end ?? batch.count
     precondition(
       index >= 0 && index <= end && end <= batch.count, "no datagrams \(index)..<\(end) in a batch of \(batch.count)")
@@ -32,7 +28,7 @@ extension DatagramSocket {
         let segments = segmentationWorks.load(ordering: .relaxed) ? Self.maximumSegments : 1
         let messageCount = batch.prepareMessages(
           from: result.nextIndex, upTo: end, maximumSegments: segments, source: boundV4Address)
-        sendMessages(messageCount, of: batch, on: number, before: deadline, result: &result)
+        sendMessages(messageCount, of: batch, on: number, result: &result)
       }
     }
     if isOpen == nil {
@@ -47,12 +43,10 @@ extension DatagramSocket {
   }
 
   /// Sends prepared messages until all were tried, the buffer is full, time is up, or runs have to be cut anew.
-  private func sendMessages(
-    _ messageCount: Int, of batch: SendBatch, on number: CInt, before deadline: UInt64, result: inout SendResult
-  ) {
+  private func sendMessages(_ messageCount: Int, of batch: SendBatch, on number: CInt, result: inout SendResult) {
     var next = 0
     while next < messageCount {
-      guard deadline == .max || MonotonicClock.nowNanoseconds() < deadline else { return result.isOverdue = true }
+      guard batch.isDue else { return result.isOverdue = true }
       let sent = cglue_send(number, batch.messages + next, CUnsignedInt(messageCount - next))
       if sent > 0 {
         for index in next..<(next + Int(sent)) { result.succeed(batch.runLengths[index]) }
@@ -73,7 +67,7 @@ extension DatagramSocket {
           segmentationWorks.store(false, ordering: .relaxed)
           return
         }
-        if result.isBlocked { return }
+        if result.isBlocked || result.isOverdue { return }
       } else {
         result.fail(runLength, with: code)
       }
@@ -88,6 +82,10 @@ extension DatagramSocket {
     let first = result.nextIndex
     var isKernelAtFault = false
     while result.nextIndex < first + count {
+      guard batch.isDue else {
+        result.isOverdue = true
+        return isKernelAtFault
+      }
       let index = result.nextIndex
       batch.prepareMessage(SendBatch.spareMessage, from: index, runLength: 1, source: boundV4Address)
       let sent = cglue_send(number, batch.messages + SendBatch.spareMessage, 1)

@@ -26,6 +26,10 @@ public final class SendBatch {
   /// Whether there are destinations of both address families.
   @exclusivity(unchecked) private var isMixed = false
 
+  /// What has not been sent by then is not sent any more, see ``SendResult/isOverdue``; in nanoseconds of ``MonotonicClock``. It is looked
+  /// at before each system call. No deadline after ``removeAll()``.
+  @exclusivity(unchecked) public var deadline = UInt64.max
+
   struct Datagram {
     var offset: Int
     var byteCount: Int
@@ -136,8 +140,12 @@ public final class SendBatch {
     return (index + 1..<count).first { datagrams[$0].destination.ip.family != family } ?? count
   }
 
+  /// Whether the deadline has not passed.
+  var isDue: Bool { deadline == .max || MonotonicClock.nowNanoseconds() < deadline }
+
   /// Empties the batch for the next turn.
   public func removeAll() {
+    deadline = .max
     count = 0
     byteCount = 0
     isMixed = false

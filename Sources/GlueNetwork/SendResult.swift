@@ -12,12 +12,13 @@ public struct SendResult: Hashable, Sendable {
 
   /// How many datagrams the system took.
   public internal(set) var sentCount = 0
-  /// The index of the first datagram that was not tried, because the socket's buffer was full or time was up; the batch's count
-  /// if all were. Go on from here when the socket is writable, see ``Poller/setWatchesWritability(_:of:)``.
+  /// The index of the first datagram that was not tried, because the socket's buffer was full or the deadline had passed; behind the
+  /// last one if all were. With a full buffer go on from here when the socket is writable, see
+  /// ``Poller/setWatchesWritability(_:of:)``.
   public internal(set) var nextIndex: Int
   /// Whether the socket's buffer was full.
   public internal(set) var isBlocked = false
-  /// Whether the deadline had passed.
+  /// Whether ``SendBatch/deadline`` had passed.
   public internal(set) var isOverdue = false
   /// The datagrams that were refused, in order. Empty, without an allocation, when all is well.
   public internal(set) var failures: [Failure] = []

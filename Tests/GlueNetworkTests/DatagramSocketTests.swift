@@ -136,9 +136,11 @@ import Testing
     let far = try localSocket()
     let batch = SendBatch()
     for byte: UInt8 in 0..<4 { batch.append([byte], to: far.localAddress) }
-    let late = near.send(batch, startingAt: 1, before: MonotonicClock.nowNanoseconds())
+    batch.deadline = MonotonicClock.nowNanoseconds()
+    let late = near.send(batch, startingAt: 1)
     #expect(late.isOverdue && late.sentCount == 0 && late.nextIndex == 1 && late.failures.isEmpty)
-    let early = near.send(batch, startingAt: 1, upTo: 3, before: MonotonicClock.nowNanoseconds() + 3_600_000_000_000)
+    batch.deadline = MonotonicClock.nowNanoseconds() + 3_600_000_000_000
+    let early = near.send(batch, startingAt: 1, upTo: 3)
     #expect(!early.isOverdue && early.sentCount == 2 && early.nextIndex == 3)
     #expect(try receive(2, on: far).map(\.bytes) == [[1], [2]])
   }

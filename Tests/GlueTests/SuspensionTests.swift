@@ -1,4 +1,5 @@
 import GlueCore
+import GlueNetwork
 import Testing
 
 @testable import Glue
@@ -54,8 +55,8 @@ struct SuspensionTests {
     _ = try publication.tryPublish([1])
     let isAny = driver.lock.withLock { driver.fillBatch(&$0, at: .now) }
     #expect(isAny)
-    driver.batchDeadline = .now
-    _ = driver.sendBatches(rounds: .max)
+    driver.sendBatch.deadline = MonotonicClock.nowNanoseconds()
+    if driver.sendBatches(rounds: .max) { driver.poller.wake() }
     #expect(here.counter("driver.sendOverdue") > 0)
     try await eventually("it is there") { received.all == [0] }
     for endpoint in [here, there] { await endpoint.shutdown() }

@@ -30,8 +30,6 @@ final class Driver: Sendable {
   nonisolated(unsafe) let sendBatch: SendBatch
   /// Datagrams of the batch that are not sealed yet; owned by the same.
   nonisolated(unsafe) var pendingSeals: [(datagram: Int, seal: PendingSeal)] = []
-  /// When the batch is too old to be sent; owned by the same.
-  nonisolated(unsafe) var batchDeadline = Timestamp(nanoseconds: 0)
   /// Set by `start`, before the first datagram.
   let sockets = Mutex<EndpointSockets?>(nil)
   let ioThread = Atomic<UInt>(0)
