@@ -37,7 +37,7 @@ extension Driver {
   /// How long a datagram waits at most from being written to being sent. It says how old its messages were when it was written: sent
   /// later, after the process was stopped, say, it would make them younger than they are, and they would be shown after their
   /// expiry. It then counts as one that the network lost. A full socket buffer (1 MiB) is sent sooner from 40 Mbit/s on;
-  /// on wires of 2 and 10 the congestion window kept it from filling up.
+  /// on wires of 2 and 10 Mbit/s the congestion window kept it from filling up.
   static let longestWait = Nanoseconds.milliseconds(250)
   /// How long messages may be handed over before datagrams that are due are sent in between.
   static let callbackSlice = Nanoseconds.microseconds(200)

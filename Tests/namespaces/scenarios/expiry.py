@@ -9,9 +9,9 @@ from scenarios import relays
 
 EXPIRY = 1.0
 # From the check to the line: the message is handed over, a line is made, and on a busy machine another process runs in between. How old a
-# message is its receiver knows but for half the difference of the two ways, here some microseconds, and for the 250 ms that a datagram may
-# wait to be sent.
-ERROR = 0.5
+# message is its receiver knows but for half the difference of the two ways, here some microseconds, and for what its datagram waited to be
+# sent: no time where nobody is stopped, and after a pause it is not sent any more.
+ERROR = 0.25
 # A process stands still for so long: a message that it delivers afterwards as if it had not is up to this much too old.
 PAUSE = 3.0
 

@@ -148,7 +148,7 @@ def scenario_model_transactions_and_list(lab):
         first.do(line)
     wait_until(lambda: watcher.out.matching('"path":"n"'), "the changes at the watcher")
     # The watcher may know sooner than the other replica, which has nothing to show then.
-    wait_until(lambda: same([first, second], met=3), "the same at both", 30)
+    wait_until(lambda: same([first, second], met=3), "the same at both")
     expect(second.ask("get") == {"a": 1, "n": 1}, f"{second.running.out.texts()}")
     expect([line for line, text in enumerate(watcher.out.texts()) if "path" in text] == [1, 2], f"{watcher.out.texts()}")
     first.end(status=1)
